@@ -1,0 +1,45 @@
+"""Cross-encoder re-rankers: every sequence of fine-tuning objectives is a path that can be asked for by name.
+
+    snakemake --cores 2                  everything the config's grid names, up to the tables and plots
+    snakemake --cores 2 PATH             one file and what it needs
+    snakemake --rulegraph mermaid-js     the shape of it
+"""
+
+import sys
+from pathlib import Path
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+configfile: Path(workflow.basedir) / "config.yaml"
+
+
+sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
+from jobs.config import check_config
+
+check_config(config, Path(workflow.basedir) / "schemas" / "config.schema.yaml")
+
+
+pathvars:
+    experiment=f"results/{config['experiment']}",
+
+
+include: "rules/common.smk"
+include: "rules/sources.smk"
+include: "rules/collections.smk"
+include: "rules/retrieval.smk"
+include: "rules/teachers.smk"
+include: "rules/training.smk"
+include: "rules/reranking.smk"
+include: "rules/evaluation.smk"
+
+
+rule all:
+    default_target: True
+    localrule: True
+    input:
+        "<experiment>/tables/effectiveness.csv",
+        "<experiment>/tables/effectiveness.md",
+        expand("<experiment>/plots/effectiveness.{suffix}", suffix=["svg", "png"]),

@@ -1,0 +1,142 @@
+"""First stages: BM25 with Lucene, ColBERT with a PLAID index.
+
+Takes  passages and queries of a collection; for ColBERT a checkpoint.
+Gives  results/indexes/{retriever}/{collection}/: Lucene or PLAID,
+       results/runs/{retriever}/{queryset}.run: the best passages of each query, a TREC run.
+"""
+
+BM25 = any_of(of_kind("retrievers", "kind", "bm25"))
+COLBERT = any_of(of_kind("retrievers", "kind", "colbert"))
+
+
+rule bm25_index:
+    input:
+        passages="results/collections/{collection}/passages.parquet",
+    output:
+        index=directory("results/indexes/{retriever}/{collection}"),
+    log:
+        "logs/bm25_index/{retriever}/{collection}.log",
+    benchmark:
+        "benchmarks/bm25_index/{retriever}/{collection}.tsv"
+    wildcard_constraints:
+        retriever=BM25,
+    resources:
+        mem_mb=lambda wc, attempt: 4000 * attempt,
+        runtime=lambda wc, attempt: 240 * attempt,
+        gpu=0,
+    conda:
+        "../envs/lucene.yaml"
+    message:
+        "Indexing {wildcards.collection} with Lucene"
+    script:
+        "../scripts/bm25_index.py"
+
+
+rule bm25_search:
+    input:
+        index=lambda wc: f"results/indexes/{wc.retriever}/{collection_of(wc.queryset)}",
+        queries=lambda wc: queries_of(wc.queryset),
+    output:
+        run="results/runs/{retriever}/{queryset}.run",
+    params:
+        k1=lambda wc: config["retrievers"][wc.retriever]["k1"],
+        b=lambda wc: config["retrievers"][wc.retriever]["b"],
+        depth=lambda wc: config["retrievers"][wc.retriever]["depth"],
+    log:
+        "logs/bm25_search/{retriever}/{queryset}.log",
+    benchmark:
+        "benchmarks/bm25_search/{retriever}/{queryset}.tsv"
+    wildcard_constraints:
+        retriever=BM25,
+    resources:
+        mem_mb=lambda wc, attempt: 4000 * attempt,
+        runtime=lambda wc, attempt: 240 * attempt,
+        gpu=0,
+    conda:
+        "../envs/lucene.yaml"
+    message:
+        "Searching {wildcards.queryset} with BM25"
+    script:
+        "../scripts/bm25_search.py"
+
+
+rule colbert_encode:
+    input:
+        passages="results/collections/{collection}/passages.parquet",
+        checkpoint=checkpoint_of("retrievers"),
+    output:
+        vectors="results/indexes/{retriever}/{collection}.vectors.safetensors",
+    params:
+        max_length=lambda wc: config["retrievers"][wc.retriever]["max_length"],
+    log:
+        "logs/colbert_encode/{retriever}/{collection}.log",
+    benchmark:
+        "benchmarks/colbert_encode/{retriever}/{collection}.tsv"
+    wildcard_constraints:
+        retriever=COLBERT,
+    resources:
+        mem_mb=lambda wc, attempt: 8000 * attempt,
+        runtime=lambda wc, attempt: 240 * attempt,
+        gpu=GPU,
+    conda:
+        "../envs/models.yaml"
+    message:
+        "Encoding the passages of {wildcards.collection} for ColBERT"
+    script:
+        "../scripts/colbert_encode.py"
+
+
+rule plaid_index:
+    input:
+        vectors="results/indexes/{retriever}/{collection}.vectors.safetensors",
+    output:
+        index=directory("results/indexes/{retriever}/{collection}"),
+    params:
+        nbits=lambda wc: config["retrievers"][wc.retriever]["nbits"],
+        kmeans_passages=lambda wc: config["retrievers"][wc.retriever]["kmeans_passages"],
+    log:
+        "logs/plaid_index/{retriever}/{collection}.log",
+    benchmark:
+        "benchmarks/plaid_index/{retriever}/{collection}.tsv"
+    wildcard_constraints:
+        retriever=COLBERT,
+    resources:
+        mem_mb=lambda wc, attempt: 8000 * attempt,
+        runtime=lambda wc, attempt: 240 * attempt,
+        gpu=GPU,
+    conda:
+        "../envs/models.yaml"
+    message:
+        "Building the PLAID index of {wildcards.collection}"
+    script:
+        "../scripts/plaid_index.py"
+
+
+rule plaid_search:
+    input:
+        index=lambda wc: f"results/indexes/{wc.retriever}/{collection_of(wc.queryset)}",
+        passages=lambda wc: passages_of(wc.queryset),
+        queries=lambda wc: queries_of(wc.queryset),
+        checkpoint=checkpoint_of("retrievers"),
+    output:
+        run="results/runs/{retriever}/{queryset}.run",
+    params:
+        max_length=lambda wc: config["retrievers"][wc.retriever]["max_length"],
+        full_scores=lambda wc: config["retrievers"][wc.retriever]["full_scores"],
+        depth=lambda wc: config["retrievers"][wc.retriever]["depth"],
+    log:
+        "logs/plaid_search/{retriever}/{queryset}.log",
+    benchmark:
+        "benchmarks/plaid_search/{retriever}/{queryset}.tsv"
+    wildcard_constraints:
+        retriever=COLBERT,
+    resources:
+        mem_mb=lambda wc, attempt: 8000 * attempt,
+        runtime=lambda wc, attempt: 240 * attempt,
+        gpu=GPU,
+    conda:
+        "../envs/models.yaml"
+    message:
+        "Searching {wildcards.queryset} with ColBERT"
+    script:
+        "../scripts/plaid_search.py"

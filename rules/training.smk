@@ -1,0 +1,177 @@
+"""Fine-tuning: one rule for every stage of every recipe.
+
+Takes  the groups of the recipe's last objective, and the model of the recipe without it
+       (the untrained re-ranker where none is left).
+Gives  <experiment>/training/{objective}.groups.safetensors: what the objective trains on,
+       <experiment>/training/validation.safetensors: what training is watched on,
+       <experiment>/models/{backbone}/{recipe}/seed{seed}/: a Hugging Face checkpoint and training.json.
+"""
+
+CONTRASTIVE = [
+    name for name, entry in config["objectives"].items() if "retriever" in entry["candidates"]
+]
+DISTILLATION = [name for name in config["objectives"] if name not in CONTRASTIVE]
+MODEL = "<experiment>/models/{backbone}/{recipe}/seed{seed}/"
+
+
+def candidates_of(objective):
+    """Where the groups of an objective come from."""
+    return config["objectives"][objective]["candidates"]
+
+
+def last_objective(recipe):
+    """The objective of a recipe's last stage."""
+    return recipe.rpartition("-")[2]
+
+
+def parent_model(wildcards):
+    """The model that a stage starts from."""
+    parent = wildcards.recipe.rpartition("-")[0] or "untrained"
+    return f"<experiment>/models/{wildcards.backbone}/{parent}/seed{wildcards.seed}/model.safetensors"
+
+
+def training_queryset(wildcards):
+    """The query set that a stage trains on."""
+    return candidates_of(last_objective(wildcards.recipe))["queryset"]
+
+
+rule contrastive_groups:
+    input:
+        run=lambda wc: run_of(candidates_of(wc.objective)["retriever"], candidates_of(wc.objective)["queryset"]),
+        qrels=lambda wc: qrels_of(candidates_of(wc.objective)["queryset"]),
+        queries=lambda wc: queries_of(candidates_of(wc.objective)["queryset"]),
+        passages=lambda wc: passages_of(candidates_of(wc.objective)["queryset"]),
+    output:
+        groups="<experiment>/training/{objective}.groups.safetensors",
+    params:
+        depth=lambda wc: candidates_of(wc.objective)["depth"],
+    log:
+        "logs/<experiment>/contrastive_groups/{objective}.log",
+    wildcard_constraints:
+        objective=any_of(CONTRASTIVE),
+    localrule: True
+    resources:
+        mem_mb=2000,
+        runtime=30,
+        gpu=0,
+    conda:
+        "../envs/data.yaml"
+    message:
+        "Candidates of {wildcards.objective}: relevant passages and hard negatives"
+    script:
+        "../scripts/contrastive_groups.py"
+
+
+rule distillation_groups:
+    input:
+        run=lambda wc: f"results/teachers/{candidates_of(wc.objective)['teacher']}/{candidates_of(wc.objective)['queryset']}.run",
+        queries=lambda wc: queries_of(candidates_of(wc.objective)["queryset"]),
+        passages=lambda wc: passages_of(candidates_of(wc.objective)["queryset"]),
+    output:
+        groups="<experiment>/training/{objective}.groups.safetensors",
+    log:
+        "logs/<experiment>/distillation_groups/{objective}.log",
+    wildcard_constraints:
+        objective=any_of(DISTILLATION),
+    localrule: True
+    resources:
+        mem_mb=2000,
+        runtime=30,
+        gpu=0,
+    conda:
+        "../envs/data.yaml"
+    message:
+        "Candidates of {wildcards.objective}: the teacher's rankings"
+    script:
+        "../scripts/distillation_groups.py"
+
+
+rule validation_set:
+    input:
+        run=run_of(config["validation"]["retriever"], config["validation"]["queryset"]),
+        qrels=qrels_of(config["validation"]["queryset"]),
+        queries=queries_of(config["validation"]["queryset"]),
+        passages=passages_of(config["validation"]["queryset"]),
+    output:
+        validation="<experiment>/training/validation.safetensors",
+    params:
+        depth=config["validation"]["depth"],
+        limit=config["validation"]["queries"],
+    log:
+        "logs/<experiment>/validation_set.log",
+    localrule: True
+    resources:
+        mem_mb=2000,
+        runtime=30,
+        gpu=0,
+    conda:
+        "../envs/data.yaml"
+    message:
+        "The re-ranking set that training is watched on"
+    script:
+        "../scripts/validation_set.py"
+
+
+rule initialise:
+    input:
+        checkpoint=checkpoint_of("backbones"),
+    output:
+        multiext(
+            "<experiment>/models/{backbone}/untrained/seed{seed}/",
+            model="model.safetensors",
+            config="config.json",
+            tokenizer="tokenizer.json",
+            tokenizer_config="tokenizer_config.json",
+            training="training.json",
+        ),
+    log:
+        "logs/<experiment>/initialise/{backbone}/seed{seed}.log",
+    localrule: True
+    resources:
+        mem_mb=2000,
+        runtime=30,
+        gpu=0,
+    conda:
+        "../envs/models.yaml"
+    message:
+        "A new re-ranker from {wildcards.backbone}, seed {wildcards.seed}"
+    script:
+        "../scripts/initialise.py"
+
+
+rule finetune:
+    input:
+        parent=parent_model,
+        groups=lambda wc: f"<experiment>/training/{last_objective(wc.recipe)}.groups.safetensors",
+        validation="<experiment>/training/validation.safetensors",
+        queries=lambda wc: query_store_of(wc.backbone, training_queryset(wc)),
+        validation_queries=lambda wc: query_store_of(wc.backbone, config["validation"]["queryset"]),
+        passages=lambda wc: passage_store_of(wc.backbone, training_queryset(wc)),
+    output:
+        multiext(
+            MODEL,
+            model="model.safetensors",
+            config="config.json",
+            tokenizer="tokenizer.json",
+            tokenizer_config="tokenizer_config.json",
+            training="training.json",
+        ),
+    params:
+        objective=lambda wc: config["objectives"][last_objective(wc.recipe)],
+        backbone=lambda wc: backbone_settings(wc.backbone),
+    log:
+        "logs/<experiment>/finetune/{backbone}/{recipe}/seed{seed}.log",
+    benchmark:
+        "<experiment>/benchmarks/finetune/{backbone}/{recipe}/seed{seed}.tsv"
+    wildcard_constraints:
+        recipe=RECIPE,
+    resources:
+        mem_mb=lambda wc, attempt: 4000 * attempt,
+        runtime=lambda wc, attempt: 480 * attempt,
+        gpu=GPU,
+    conda:
+        "../envs/models.yaml"
+    message:
+        "Fine-tuning {wildcards.backbone}, recipe {wildcards.recipe}, seed {wildcards.seed}"
+    script:
+        "../scripts/finetune.py"

@@ -1,0 +1,13 @@
+"""Rule bm25_index: a Lucene index of a collection."""
+
+from typing import TYPE_CHECKING
+
+from collection.tables import read_texts
+from jobs.log import job_log
+from retrieval.lucene import index_passages
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with job_log(snakemake.log[0]):
+    index_passages(read_texts(snakemake.input.passages), snakemake.output.index, snakemake.threads)

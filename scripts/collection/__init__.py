@@ -1,0 +1,1 @@
+"""Collections and query sets: passages, queries and relevance judgements as Parquet tables."""

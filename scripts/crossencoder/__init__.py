@@ -1,0 +1,1 @@
+"""Cross-encoder re-rankers: token stores, groups, objectives, fine-tuning and scoring."""

@@ -1,0 +1,94 @@
+"""Cross-encoder checkpoints: ordinary Hugging Face folders with one label."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+
+from jobs.errors import InputError
+
+from .linear import use_onednn
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "training.json", "model.safetensors")
+
+
+def load_cross_encoder(folder: str | Path, device: str = "cpu") -> "PreTrainedModel":
+    """Load a re-ranker in float32 from a local folder onto a device.
+
+    Raises InputError unless it has one label and safetensors weights.
+    """
+    _require_weights(folder)
+    config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    if config.num_labels != 1:
+        raise InputError(f"{folder}/config.json: the checkpoint has {config.num_labels} labels; a re-ranker has one.")
+    model = _sequence_classifier(folder)
+    torch.nn.Module.to(model, device)
+    use_onednn(model)
+    return model
+
+
+def new_cross_encoder(folder: str | Path, seed: int) -> "PreTrainedModel":
+    """A pre-trained encoder with a new one-label head, whose weights depend on `seed` alone.
+
+    A checkpoint that already is a one-label sequence classifier keeps its head. Raises InputError when it has a
+    classification head with several labels.
+    """
+    _require_weights(folder)
+    config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    classifier = any("SequenceClassification" in name for name in config.architectures or [])
+    if classifier and config.num_labels != 1:
+        raise InputError(
+            f"{folder}/config.json: the checkpoint is a classifier with {config.num_labels} labels; a backbone has one "
+            "label or no classification head."
+        )
+    torch.manual_seed(seed)
+    return _sequence_classifier(folder, num_labels=1)
+
+
+def save_cross_encoder(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", folder: str | Path) -> None:
+    """Save weights, config and tokenizer; the config tells sentence-transformers to leave the logits as they are."""
+    model.config.sentence_transformers = {"activation_fn": "torch.nn.modules.linear.Identity"}
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def load_tokenizer(folder: str | Path) -> "PreTrainedTokenizerBase":
+    """Load the fast tokenizer of a checkpoint from a local folder."""
+    return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+
+
+def distance(model: "PreTrainedModel", parent: dict[str, Tensor]) -> dict[str, float]:
+    """How far the weights are from `parent`'s state, over all floating-point parameters.
+
+    relative: |w - w0| / |w0| in the Euclidean norm. largest: the largest change of one weight.
+    changed: share of weights whose value is not the same.
+    """
+    squared_change = squared_norm = largest = changed = total = 0.0
+    for name, weight in model.state_dict().items():
+        if not weight.is_floating_point():
+            continue
+        before = parent[name].double()
+        change = weight.detach().cpu().double() - before
+        squared_change += float(change.square().sum())
+        squared_norm += float(before.square().sum())
+        largest = max(largest, float(change.abs().max()))
+        changed += float((change != 0).sum())
+        total += change.numel()
+    return {"relative": (squared_change / squared_norm) ** 0.5, "largest": largest, "changed": changed / total}
+
+
+def _sequence_classifier(folder: str | Path, **overrides: int) -> "PreTrainedModel":
+    return AutoModelForSequenceClassification.from_pretrained(
+        folder, local_files_only=True, use_safetensors=True, dtype=torch.float32, attn_implementation="sdpa", **overrides
+    )
+
+
+def _require_weights(folder: str | Path) -> None:
+    for name in ("config.json", "model.safetensors"):
+        if not (Path(folder) / name).is_file():
+            raise InputError(f"{folder}: {name} is missing; a checkpoint is a folder with config.json and model.safetensors.")

@@ -1,0 +1,58 @@
+"""Linear layers through oneDNN on CPUs.
+
+PyTorch multiplies float32 matrices with MKL, which does not use the wide vector units of every processor; oneDNN does.
+On an AMD EPYC with AVX-512 it is about 2.4 times as fast in the same precision, on one thread
+(`benchmarks/linear_layers.py`).
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class _OneDnnLinear(torch.autograd.Function):
+    """y = x W' + b, and its gradients, as three oneDNN products. x: (rows, in), W: (out, in), b: (out,) or None."""
+
+    @staticmethod
+    def forward(ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        ctx.save_for_backward(inputs, weight)
+        return _product(inputs, weight, bias)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:  # type: ignore[override]
+        inputs, weight = ctx.saved_tensors
+        wanted = ctx.needs_input_grad
+        return (
+            _product(gradient, weight.t()) if wanted[0] else None,
+            # (inputs' gradient)', not gradient' inputs: measured a quarter faster.
+            _product(inputs.t(), gradient.t()).t() if wanted[1] else None,
+            gradient.sum(0) if wanted[2] else None,
+        )
+
+
+class OneDnnLinear(nn.Linear):
+    """A linear layer with the same parameters and results as `nn.Linear`, for float32 on a CPU."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """inputs: (..., in). Returns (..., out)."""
+        rows = inputs.reshape(-1, self.in_features)
+        outputs: Tensor = _OneDnnLinear.apply(rows, self.weight, self.bias)
+        return outputs.view(*inputs.shape[:-1], self.out_features)
+
+
+def use_onednn(model: nn.Module) -> None:
+    """Make every linear layer of a CPU model a `OneDnnLinear`, where PyTorch was built with oneDNN.
+
+    Parameters, their names and the state dict stay; so do layers that are a subclass of `nn.Linear` already.
+    """
+    if not torch.backends.mkldnn.is_available() or any(parameter.device.type != "cpu" for parameter in model.parameters()):
+        return
+    for module in model.modules():
+        if type(module) is nn.Linear and module.weight.dtype == torch.float32:
+            module.__class__ = OneDnnLinear
+
+
+def _product(left: Tensor, right: Tensor, bias: Tensor | None = None) -> Tensor:
+    """left @ right.T + bias; the operands may be transposed views."""
+    return torch.ops.mkldnn._linear_pointwise(left, right, bias, "none", [], "")

@@ -1,0 +1,21 @@
+"""Rule distillation_groups: the teacher's rankings of the training queries."""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from collection.tables import read_ids
+from crossencoder.candidates import distillation_groups
+from jobs.log import job_log
+from trec.runs import read_run
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with job_log(snakemake.log[0]):
+    groups, counts = distillation_groups(
+        read_run(snakemake.input.run),
+        read_ids(snakemake.input.queries),
+        read_ids(snakemake.input.passages),
+        source=snakemake.input.run,
+    )
+    groups.write(snakemake.output.groups, asdict(counts))

@@ -1,0 +1,19 @@
+"""Rule evaluate: measures per query of every run of a benchmark."""
+
+from typing import TYPE_CHECKING
+
+from evaluation.measures import System, evaluate_runs
+from jobs.log import job_log
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with job_log(snakemake.log[0]):
+    evaluate_runs(
+        [System(*system) for system in snakemake.params.systems],
+        snakemake.input.runs,
+        snakemake.input.qrels,
+        snakemake.params.measures,
+        snakemake.params.relevance,
+        snakemake.output.values,
+    )

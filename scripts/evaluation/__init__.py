@@ -1,0 +1,1 @@
+"""Evaluation: measures per query, comparisons with intervals and tests, tables and plots."""

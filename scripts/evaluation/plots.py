@@ -1,0 +1,58 @@
+"""Plots: effectiveness by recipe and first stage, with confidence intervals."""
+
+from pathlib import Path
+
+import matplotlib
+import pandas as pd
+
+from jobs.files import replacing
+
+from .comparison import FIRST_STAGE
+from .tables import system_name
+
+matplotlib.use("svg")
+matplotlib.rcParams.update(
+    {"svg.hashsalt": "effectiveness", "font.size": 10, "axes.spines.top": False, "axes.spines.right": False}
+)
+FIRST_STAGE_COLOUR, SYSTEM_COLOUR = "#555555", "#0072B2"  # Okabe & Ito's palette: told apart by the colour-blind
+
+
+def plot_effectiveness(table: pd.DataFrame, measure: str, confidence: float, svg: str | Path, png: str | Path) -> None:
+    """A panel per benchmark and first stage: the mean of `measure` of every system with its interval.
+
+    table: what `comparison.compare` made. The first stage's mean is the dashed line.
+    """
+    from matplotlib import pyplot
+
+    chosen = table[table["measure"] == measure]
+    benchmarks, retrievers = chosen["benchmark"].unique(), chosen["retriever"].unique()
+    several_seeds = chosen.loc[chosen["seed"] != "", "seed"].nunique() > 1
+    systems = chosen.groupby(["benchmark", "retriever"]).size().max()
+    figure, panels = pyplot.subplots(
+        len(benchmarks),
+        len(retrievers),
+        figsize=(1 + 3.6 * len(retrievers), (0.9 + 0.32 * systems) * len(benchmarks)),
+        squeeze=False,
+        sharex="row",
+        layout="constrained",
+    )
+    for line, benchmark in enumerate(benchmarks):
+        for column, retriever in enumerate(retrievers):
+            panel = panels[line, column]
+            rows = chosen[(chosen["benchmark"] == benchmark) & (chosen["retriever"] == retriever)].iloc[::-1]
+            names = [system_name(r.retriever, r.backbone, r.recipe, r.seed if several_seeds else "") for r in rows.itertuples()]
+            for height, row in enumerate(rows.itertuples()):
+                colour = FIRST_STAGE_COLOUR if row.recipe == FIRST_STAGE else SYSTEM_COLOUR
+                panel.plot([row.low, row.high], [height, height], color=colour, linewidth=2)
+                panel.plot(row.mean, height, "o", color=colour, markersize=6)
+                panel.annotate(f"{row.mean:.3f}", (row.mean, height), (0, 6), textcoords="offset points", ha="center", size=8)
+                if row.recipe == FIRST_STAGE:
+                    panel.axvline(row.mean, color=colour, linewidth=1, linestyle="--", zorder=0)
+            panel.set_yticks(range(len(names)), names)
+            panel.set_ylim(-0.6, len(names) - 0.2)
+            panel.set_title(f"{benchmark}, over {retriever}", size=10)
+            panel.set_xlabel(f"{measure} (mean, {confidence:.0%} interval)")
+    with replacing(svg, png) as (svg_file, png_file):
+        figure.savefig(svg_file, metadata={"Date": None})
+        figure.savefig(png_file, dpi=160)
+    pyplot.close(figure)

@@ -1,0 +1,13 @@
+"""Rule initialise: the untrained re-ranker."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from crossencoder.stage import initialise
+from jobs.log import job_log
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with job_log(snakemake.log[0]):
+    initialise(snakemake.input.checkpoint, int(snakemake.wildcards.seed), Path(snakemake.output.model).parent)

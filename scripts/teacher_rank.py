@@ -1,0 +1,28 @@
+"""Rule teacher_rank: a teacher's order of first-stage candidates, as RankGPT permutations."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from collection.tables import read_texts
+from jobs.log import job_log
+from teacher.bi_encoder import encode, load_bi_encoder, rank_candidates
+from teacher.rankgpt import write_rankings
+from trec.runs import read_run
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with job_log(snakemake.log[0]):
+    queries = read_texts(snakemake.input.queries)
+    encoder = load_bi_encoder(snakemake.input.checkpoint, snakemake.params.max_length, snakemake.config["device"])
+    taught = rank_candidates(
+        run=read_run(snakemake.input.run, snakemake.params.depth),
+        queries=queries,
+        passages=read_texts(snakemake.input.passages),
+        query_vectors=encode(encoder, queries["text"].tolist()),
+        passage_vectors=np.load(snakemake.input.vectors),
+        weight=snakemake.params.weight,
+        source=snakemake.input.run,
+    )
+    write_rankings(taught, snakemake.output.candidates, snakemake.output.permutations)

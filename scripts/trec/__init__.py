@@ -1,0 +1,1 @@
+"""TREC files: runs, and RankGPT's permutations that become runs."""

@@ -1,0 +1,21 @@
+"""Rule validation_set: the small re-ranking set that training is watched on."""
+
+from typing import TYPE_CHECKING
+
+from collection.tables import read_ids, read_qrels
+from crossencoder.candidates import validation_set
+from jobs.log import job_log
+from trec.runs import read_run
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with job_log(snakemake.log[0]):
+    validation_set(
+        read_run(snakemake.input.run, snakemake.params.depth),
+        read_qrels(snakemake.input.qrels),
+        read_ids(snakemake.input.queries),
+        read_ids(snakemake.input.passages),
+        limit=snakemake.params.limit,
+        source=snakemake.input.run,
+    ).write(snakemake.output.validation)

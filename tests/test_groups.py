@@ -1,0 +1,124 @@
+"""Candidates become groups; sampling depends on seed, epoch and query alone; batches hold every pair once."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crossencoder.batches import by_token_budget
+from crossencoder.candidates import contrastive_groups, distillation_groups, validation_set
+from crossencoder.groups import Groups, GroupSampler
+from jobs.errors import InputError
+
+QUERIES = pd.Index(["q0", "q1", "q2", "q3"])
+PASSAGES = pd.Index([f"p{n}" for n in range(10)])
+RUN = pd.DataFrame(
+    [("q0", "p1", 9), ("q0", "p2", 8), ("q0", "p3", 7), ("q1", "p4", 9), ("q1", "p5", 8), ("q3", "p7", 1)],
+    columns=["query", "passage", "score"],
+)
+QRELS = pd.DataFrame(
+    [("q0", "p2", 1), ("q1", "p9", 2), ("q1", "p8", 1), ("q2", "p0", 0), ("q3", "p7", 1)], columns=["query", "passage", "grade"]
+)
+
+
+def test_contrastive_groups_hold_every_relevant_passage_and_no_false_negative():
+    groups, counts = contrastive_groups(RUN, QRELS, QUERIES, PASSAGES, "run")
+    assert groups.queries.tolist() == [0, 1]
+    assert groups.passages.tolist() == [[2, 1, 3, -1], [9, 8, 4, 5]]
+    assert groups.ranks.tolist() == [[1, 2, 2, 0], [1, 1, 2, 2]]
+    assert (counts.kept, counts.no_relevant, counts.no_candidates) == (2, 1, 1)
+
+
+def test_distillation_groups_keep_the_teachers_order():
+    groups, counts = distillation_groups(RUN, QUERIES, PASSAGES, "run")
+    assert groups.queries.tolist() == [0, 1]
+    assert groups.passages.tolist() == [[1, 2, 3], [4, 5, -1]]
+    assert groups.ranks.tolist() == [[1, 2, 3], [1, 2, 0]]
+    assert (counts.kept, counts.no_candidates) == (2, 2)
+
+
+def test_a_passage_that_is_not_in_the_collection_is_an_error():
+    with pytest.raises(InputError, match="passage 'p7' is not in the collection"):
+        contrastive_groups(RUN, QRELS[:2], QUERIES, PASSAGES[[1, 2, 3, 4, 5, 9]], "run")
+
+
+def test_validation_set_grades_its_candidates():
+    chosen = validation_set(RUN, QRELS, QUERIES, PASSAGES, limit=2, source="run")
+    assert chosen.queries.tolist() == [0, 1]
+    assert chosen.passages.tolist() == [[1, 2, 3], [4, 5, -1]]
+    assert chosen.grades.tolist() == [[0, 1, 0], [0, 0, 0]]
+
+
+def test_groups_survive_the_file(tmp_path):
+    groups, _ = contrastive_groups(RUN, QRELS, QUERIES, PASSAGES, "run")
+    groups.write(tmp_path / "groups.safetensors", {"kept": 2})
+    again = Groups.read(tmp_path / "groups.safetensors")
+    assert again.kind == "contrastive"
+    assert all(np.array_equal(getattr(again, name), getattr(groups, name)) for name in ("queries", "passages", "ranks"))
+
+
+def test_an_empty_training_set_is_an_error(tmp_path):
+    Groups.from_lists("contrastive", [], []).write(tmp_path / "groups.safetensors", {})
+    with pytest.raises(InputError, match="no training group is left"):
+        Groups.read(tmp_path / "groups.safetensors")
+
+
+@st.composite
+def any_groups(draw):
+    kind = draw(st.sampled_from(["contrastive", "distillation"]))
+    ranked = []
+    for _ in range(draw(st.integers(1, 6))):
+        size = draw(st.integers(2, 9))
+        relevant = draw(st.integers(1, size - 1))
+        ranks = range(1, size + 1) if kind == "distillation" else [1] * relevant + [2] * (size - relevant)
+        ranked.append(list(enumerate(ranks)))
+    return Groups.from_lists(kind, list(range(len(ranked))), ranked)
+
+
+@given(any_groups(), st.integers(2, 6), st.integers(1, 5), st.integers(0, 2**31))
+def test_a_step_is_the_same_whenever_it_is_drawn(groups, group_size, queries_per_step, seed):
+    forward = GroupSampler(groups, group_size, queries_per_step, seed)
+    steps = [forward.step(step) for step in range(6)]
+    for step in reversed(range(6)):
+        again = GroupSampler(groups, group_size, queries_per_step, seed).step(step)
+        assert all(np.array_equal(a, b) for a, b in zip(steps[step], again, strict=True))
+
+
+@given(any_groups(), st.integers(2, 6), st.integers(1, 5), st.integers(0, 2**31))
+def test_groups_are_what_they_should_be(groups, group_size, queries_per_step, seed):
+    sampler = GroupSampler(groups, group_size, queries_per_step, seed)
+    seen = []
+    for number in range(5):
+        step = sampler.step(number)
+        for group in range(queries_per_step):
+            members = step.group == group
+            line = int(step.query_rows[members][0])
+            seen.append(line)
+            passages, ranks = step.passage_rows[members].tolist(), step.ranks[group][: members.sum()].tolist()
+            known = dict(zip(groups.passages[line].tolist(), groups.ranks[line].tolist(), strict=True))
+            assert len(set(passages)) == len(passages) <= group_size
+            assert ranks == [known[passage] for passage in passages]
+            assert not step.ranks[group][members.sum() :].any()
+            if groups.kind == "contrastive":
+                assert ranks.count(1) == 1 and len(ranks) == min(group_size, 1 + list(known.values()).count(2))
+            else:
+                assert ranks == sorted(ranks) and len(ranks) == min(group_size, sum(rank > 0 for rank in known.values()))
+    count = len(groups.queries)
+    for start in range(0, len(seen) - count + 1, count):
+        assert sorted(seen[start : start + count]) == list(range(count))  # an epoch sees every query once
+
+
+def test_another_seed_draws_other_groups():
+    groups = Groups.from_lists("contrastive", [0], [[(0, 1), *((row, 2) for row in range(1, 60))]])
+    draws = {tuple(GroupSampler(groups, 8, 1, seed).step(0).passage_rows.tolist()) for seed in range(5)}
+    assert len(draws) == 5
+
+
+@given(st.lists(st.integers(1, 300), max_size=60), st.integers(1, 900))
+def test_batches_hold_every_pair_once_within_the_budget(lengths, budget):
+    lengths = np.array(lengths, dtype=np.int64)
+    batches = by_token_budget(lengths, budget)
+    assert sorted(np.concatenate(batches).tolist() if batches else []) == list(range(len(lengths)))
+    for batch in batches:
+        assert len(batch) == 1 or len(batch) * lengths[batch].max() <= budget
