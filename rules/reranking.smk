@@ -7,8 +7,10 @@ Gives  <experiment>/reranked/{backbone}/{recipe}/seed{seed}/{retriever}/{benchma
 
 rule rerank:
     input:
-        model=MODEL + "model.safetensors",
-        runs=lambda wc: [run_of(name, wc.benchmark) for name in config["grid"]["retrievers"]],
+        model="<experiment>/models/{backbone}/{recipe}/seed{seed}/model.safetensors",
+        runs=lambda wc: [
+            run_of(name, wc.benchmark) for name in config["grid"]["retrievers"]
+        ],
         queries=lambda wc: query_store_of(wc.backbone, wc.benchmark),
         passages=lambda wc: passage_store_of(wc.backbone, wc.benchmark),
         query_ids=lambda wc: queries_of(wc.benchmark),
@@ -18,19 +20,19 @@ rule rerank:
             "<experiment>/reranked/{{backbone}}/{{recipe}}/seed{{seed}}/{retriever}/{{benchmark}}.run",
             retriever=config["grid"]["retrievers"],
         ),
-    params:
-        depth=config["grid"]["depth"],
-        backbone=lambda wc: backbone_settings(wc.backbone),
     log:
-        "logs/<experiment>/rerank/{backbone}/{recipe}/seed{seed}/{benchmark}.log",
+        "<experiment>/logs/rerank/{backbone}/{recipe}/seed{seed}/{benchmark}.log",
     benchmark:
         "<experiment>/benchmarks/rerank/{backbone}/{recipe}/seed{seed}/{benchmark}.tsv"
+    conda:
+        "../envs/models.yaml"
     resources:
         mem_mb=lambda wc, attempt: 4000 * attempt,
         runtime=lambda wc, attempt: 240 * attempt,
         gpu=GPU,
-    conda:
-        "../envs/models.yaml"
+    params:
+        depth=config["grid"]["depth"],
+        backbone=lambda wc: backbone_settings(wc.backbone),
     message:
         "Re-ranking {wildcards.benchmark} with {wildcards.backbone}, {wildcards.recipe}, seed {wildcards.seed}"
     script:

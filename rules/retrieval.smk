@@ -5,9 +5,6 @@ Gives  results/indexes/{retriever}/{collection}/: Lucene or PLAID,
        results/runs/{retriever}/{queryset}.run: the best passages of each query, a TREC run.
 """
 
-BM25 = any_of(of_kind("retrievers", "kind", "bm25"))
-COLBERT = any_of(of_kind("retrievers", "kind", "colbert"))
-
 
 rule bm25_index:
     input:
@@ -15,17 +12,17 @@ rule bm25_index:
     output:
         index=directory("results/indexes/{retriever}/{collection}"),
     log:
-        "logs/bm25_index/{retriever}/{collection}.log",
+        "results/logs/bm25_index/{retriever}/{collection}.log",
     benchmark:
-        "benchmarks/bm25_index/{retriever}/{collection}.tsv"
+        "results/benchmarks/bm25_index/{retriever}/{collection}.tsv"
     wildcard_constraints:
-        retriever=BM25,
+        retriever=retrievers_of_kind("bm25"),
+    conda:
+        "../envs/lucene.yaml"
     resources:
         mem_mb=lambda wc, attempt: 4000 * attempt,
         runtime=lambda wc, attempt: 240 * attempt,
         gpu=0,
-    conda:
-        "../envs/lucene.yaml"
     message:
         "Indexing {wildcards.collection} with Lucene"
     script:
@@ -38,22 +35,22 @@ rule bm25_search:
         queries=lambda wc: queries_of(wc.queryset),
     output:
         run="results/runs/{retriever}/{queryset}.run",
-    params:
-        k1=lambda wc: config["retrievers"][wc.retriever]["k1"],
-        b=lambda wc: config["retrievers"][wc.retriever]["b"],
-        depth=lambda wc: config["retrievers"][wc.retriever]["depth"],
     log:
-        "logs/bm25_search/{retriever}/{queryset}.log",
+        "results/logs/bm25_search/{retriever}/{queryset}.log",
     benchmark:
-        "benchmarks/bm25_search/{retriever}/{queryset}.tsv"
+        "results/benchmarks/bm25_search/{retriever}/{queryset}.tsv"
     wildcard_constraints:
-        retriever=BM25,
+        retriever=retrievers_of_kind("bm25"),
+    conda:
+        "../envs/lucene.yaml"
     resources:
         mem_mb=lambda wc, attempt: 4000 * attempt,
         runtime=lambda wc, attempt: 240 * attempt,
         gpu=0,
-    conda:
-        "../envs/lucene.yaml"
+    params:
+        k1=lambda wc: config["retrievers"][wc.retriever]["k1"],
+        b=lambda wc: config["retrievers"][wc.retriever]["b"],
+        depth=lambda wc: config["retrievers"][wc.retriever]["depth"],
     message:
         "Searching {wildcards.queryset} with BM25"
     script:
@@ -66,20 +63,20 @@ rule colbert_encode:
         checkpoint=checkpoint_of("retrievers"),
     output:
         vectors="results/indexes/{retriever}/{collection}.vectors.safetensors",
-    params:
-        max_length=lambda wc: config["retrievers"][wc.retriever]["max_length"],
     log:
-        "logs/colbert_encode/{retriever}/{collection}.log",
+        "results/logs/colbert_encode/{retriever}/{collection}.log",
     benchmark:
-        "benchmarks/colbert_encode/{retriever}/{collection}.tsv"
+        "results/benchmarks/colbert_encode/{retriever}/{collection}.tsv"
     wildcard_constraints:
-        retriever=COLBERT,
+        retriever=retrievers_of_kind("colbert"),
+    conda:
+        "../envs/models.yaml"
     resources:
         mem_mb=lambda wc, attempt: 8000 * attempt,
         runtime=lambda wc, attempt: 240 * attempt,
         gpu=GPU,
-    conda:
-        "../envs/models.yaml"
+    params:
+        max_length=lambda wc: config["retrievers"][wc.retriever]["max_length"],
     message:
         "Encoding the passages of {wildcards.collection} for ColBERT"
     script:
@@ -91,21 +88,21 @@ rule plaid_index:
         vectors="results/indexes/{retriever}/{collection}.vectors.safetensors",
     output:
         index=directory("results/indexes/{retriever}/{collection}"),
-    params:
-        nbits=lambda wc: config["retrievers"][wc.retriever]["nbits"],
-        kmeans_passages=lambda wc: config["retrievers"][wc.retriever]["kmeans_passages"],
     log:
-        "logs/plaid_index/{retriever}/{collection}.log",
+        "results/logs/plaid_index/{retriever}/{collection}.log",
     benchmark:
-        "benchmarks/plaid_index/{retriever}/{collection}.tsv"
+        "results/benchmarks/plaid_index/{retriever}/{collection}.tsv"
     wildcard_constraints:
-        retriever=COLBERT,
+        retriever=retrievers_of_kind("colbert"),
+    conda:
+        "../envs/models.yaml"
     resources:
         mem_mb=lambda wc, attempt: 8000 * attempt,
         runtime=lambda wc, attempt: 240 * attempt,
         gpu=GPU,
-    conda:
-        "../envs/models.yaml"
+    params:
+        nbits=lambda wc: config["retrievers"][wc.retriever]["nbits"],
+        kmeans_passages=lambda wc: config["retrievers"][wc.retriever]["kmeans_passages"],
     message:
         "Building the PLAID index of {wildcards.collection}"
     script:
@@ -120,22 +117,22 @@ rule plaid_search:
         checkpoint=checkpoint_of("retrievers"),
     output:
         run="results/runs/{retriever}/{queryset}.run",
-    params:
-        max_length=lambda wc: config["retrievers"][wc.retriever]["max_length"],
-        full_scores=lambda wc: config["retrievers"][wc.retriever]["full_scores"],
-        depth=lambda wc: config["retrievers"][wc.retriever]["depth"],
     log:
-        "logs/plaid_search/{retriever}/{queryset}.log",
+        "results/logs/plaid_search/{retriever}/{queryset}.log",
     benchmark:
-        "benchmarks/plaid_search/{retriever}/{queryset}.tsv"
+        "results/benchmarks/plaid_search/{retriever}/{queryset}.tsv"
     wildcard_constraints:
-        retriever=COLBERT,
+        retriever=retrievers_of_kind("colbert"),
+    conda:
+        "../envs/models.yaml"
     resources:
         mem_mb=lambda wc, attempt: 8000 * attempt,
         runtime=lambda wc, attempt: 240 * attempt,
         gpu=GPU,
-    conda:
-        "../envs/models.yaml"
+    params:
+        max_length=lambda wc: config["retrievers"][wc.retriever]["max_length"],
+        full_scores=lambda wc: config["retrievers"][wc.retriever]["full_scores"],
+        depth=lambda wc: config["retrievers"][wc.retriever]["depth"],
     message:
         "Searching {wildcards.queryset} with ColBERT"
     script:

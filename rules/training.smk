@@ -7,55 +7,31 @@ Gives  <experiment>/training/{objective}.groups.safetensors: what the objective 
        <experiment>/models/{backbone}/{recipe}/seed{seed}/: a Hugging Face checkpoint and training.json.
 """
 
-CONTRASTIVE = [
-    name for name, entry in config["objectives"].items() if "retriever" in entry["candidates"]
-]
-DISTILLATION = [name for name in config["objectives"] if name not in CONTRASTIVE]
-MODEL = "<experiment>/models/{backbone}/{recipe}/seed{seed}/"
-
-
-def candidates_of(objective):
-    """Where the groups of an objective come from."""
-    return config["objectives"][objective]["candidates"]
-
-
-def last_objective(recipe):
-    """The objective of a recipe's last stage."""
-    return recipe.rpartition("-")[2]
-
-
-def parent_model(wildcards):
-    """The model that a stage starts from."""
-    parent = wildcards.recipe.rpartition("-")[0] or "untrained"
-    return f"<experiment>/models/{wildcards.backbone}/{parent}/seed{wildcards.seed}/model.safetensors"
-
-
-def training_queryset(wildcards):
-    """The query set that a stage trains on."""
-    return candidates_of(last_objective(wildcards.recipe))["queryset"]
-
 
 rule contrastive_groups:
     input:
-        run=lambda wc: run_of(candidates_of(wc.objective)["retriever"], candidates_of(wc.objective)["queryset"]),
+        run=lambda wc: run_of(
+            candidates_of(wc.objective)["retriever"],
+            candidates_of(wc.objective)["queryset"],
+        ),
         qrels=lambda wc: qrels_of(candidates_of(wc.objective)["queryset"]),
         queries=lambda wc: queries_of(candidates_of(wc.objective)["queryset"]),
         passages=lambda wc: passages_of(candidates_of(wc.objective)["queryset"]),
     output:
         groups="<experiment>/training/{objective}.groups.safetensors",
-    params:
-        depth=lambda wc: candidates_of(wc.objective)["depth"],
     log:
-        "logs/<experiment>/contrastive_groups/{objective}.log",
+        "<experiment>/logs/contrastive_groups/{objective}.log",
     wildcard_constraints:
         objective=any_of(CONTRASTIVE),
     localrule: True
+    conda:
+        "../envs/data.yaml"
     resources:
         mem_mb=2000,
         runtime=30,
         gpu=0,
-    conda:
-        "../envs/data.yaml"
+    params:
+        depth=lambda wc: candidates_of(wc.objective)["depth"],
     message:
         "Candidates of {wildcards.objective}: relevant passages and hard negatives"
     script:
@@ -70,16 +46,16 @@ rule distillation_groups:
     output:
         groups="<experiment>/training/{objective}.groups.safetensors",
     log:
-        "logs/<experiment>/distillation_groups/{objective}.log",
+        "<experiment>/logs/distillation_groups/{objective}.log",
     wildcard_constraints:
         objective=any_of(DISTILLATION),
     localrule: True
+    conda:
+        "../envs/data.yaml"
     resources:
         mem_mb=2000,
         runtime=30,
         gpu=0,
-    conda:
-        "../envs/data.yaml"
     message:
         "Candidates of {wildcards.objective}: the teacher's rankings"
     script:
@@ -94,18 +70,18 @@ rule validation_set:
         passages=passages_of(config["validation"]["queryset"]),
     output:
         validation="<experiment>/training/validation.safetensors",
-    params:
-        depth=config["validation"]["depth"],
-        limit=config["validation"]["queries"],
     log:
-        "logs/<experiment>/validation_set.log",
+        "<experiment>/logs/validation_set.log",
     localrule: True
+    conda:
+        "../envs/data.yaml"
     resources:
         mem_mb=2000,
         runtime=30,
         gpu=0,
-    conda:
-        "../envs/data.yaml"
+    params:
+        depth=config["validation"]["depth"],
+        limit=config["validation"]["queries"],
     message:
         "The re-ranking set that training is watched on"
     script:
@@ -125,14 +101,14 @@ rule initialise:
             training="training.json",
         ),
     log:
-        "logs/<experiment>/initialise/{backbone}/seed{seed}.log",
+        "<experiment>/logs/initialise/{backbone}/seed{seed}.log",
     localrule: True
+    conda:
+        "../envs/models.yaml"
     resources:
         mem_mb=2000,
         runtime=30,
         gpu=0,
-    conda:
-        "../envs/models.yaml"
     message:
         "A new re-ranker from {wildcards.backbone}, seed {wildcards.seed}"
     script:
@@ -145,32 +121,34 @@ rule finetune:
         groups=lambda wc: f"<experiment>/training/{last_objective(wc.recipe)}.groups.safetensors",
         validation="<experiment>/training/validation.safetensors",
         queries=lambda wc: query_store_of(wc.backbone, training_queryset(wc)),
-        validation_queries=lambda wc: query_store_of(wc.backbone, config["validation"]["queryset"]),
+        validation_queries=lambda wc: query_store_of(
+            wc.backbone, config["validation"]["queryset"]
+        ),
         passages=lambda wc: passage_store_of(wc.backbone, training_queryset(wc)),
     output:
         multiext(
-            MODEL,
+            "<experiment>/models/{backbone}/{recipe}/seed{seed}/",
             model="model.safetensors",
             config="config.json",
             tokenizer="tokenizer.json",
             tokenizer_config="tokenizer_config.json",
             training="training.json",
         ),
-    params:
-        objective=lambda wc: config["objectives"][last_objective(wc.recipe)],
-        backbone=lambda wc: backbone_settings(wc.backbone),
     log:
-        "logs/<experiment>/finetune/{backbone}/{recipe}/seed{seed}.log",
+        "<experiment>/logs/finetune/{backbone}/{recipe}/seed{seed}.log",
     benchmark:
         "<experiment>/benchmarks/finetune/{backbone}/{recipe}/seed{seed}.tsv"
     wildcard_constraints:
         recipe=RECIPE,
+    conda:
+        "../envs/models.yaml"
     resources:
         mem_mb=lambda wc, attempt: 4000 * attempt,
         runtime=lambda wc, attempt: 480 * attempt,
         gpu=GPU,
-    conda:
-        "../envs/models.yaml"
+    params:
+        objective=lambda wc: config["objectives"][last_objective(wc.recipe)],
+        backbone=lambda wc: backbone_settings(wc.backbone),
     message:
         "Fine-tuning {wildcards.backbone}, recipe {wildcards.recipe}, seed {wildcards.seed}"
     script:

@@ -61,7 +61,7 @@ def test_plaid_agrees_with_exact_late_interaction(passages, checkpoint, tmp_path
         tmp_path / "index", encoder, queries, passages["id"].to_numpy(object), depth=10, full_scores=4096, device="cpu"
     )
     overlap = []
-    for (query, found), tokens in zip(
+    for (_query, found), tokens in zip(
         run.groupby("query", sort=False), encode_queries(encoder, queries["text"].tolist()), strict=True
     ):
         exact = torch.stack([(tokens @ passage.T).amax(dim=1).sum() for passage in vectors])

@@ -10,6 +10,7 @@ from scipy import stats
 from .measures import SYSTEM
 
 FIRST_STAGE = "first-stage"
+UNTRAINED = "untrained"
 Floats = npt.NDArray[np.float64]
 
 

