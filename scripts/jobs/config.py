@@ -51,6 +51,14 @@ def check_config(config: Config, schema: str | Path) -> None:
     _check_depths(config)
 
 
+def sort_keys(config: Config) -> None:
+    """Sort every mapping by key, in place: Snakemake compares parameters as written, and order must rerun nothing."""
+    for key in sorted(config):
+        config[key] = value = config.pop(key)
+        if isinstance(value, dict):
+            sort_keys(value)
+
+
 def _check_depths(config: Config) -> None:
     depths = [
         *((f"objectives.{name}.candidates", entry["candidates"]) for name, entry in config["objectives"].items()),
