@@ -1,5 +1,5 @@
 # `make demo`: the default experiment, from nothing to a table.  `make test`: every check of the project.
-# Both set up all they need in .venv; PYTHON may name another Python (3.11 or newer), CORES how many jobs run at once.
+# Both set up all they need in .venv; PYTHON may name another Python (the versions are pinned for 3.11), CORES how many jobs run at once.
 
 PYTHON ?= python3
 CORES ?= 2

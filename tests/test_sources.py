@@ -119,6 +119,18 @@ def test_what_is_written_is_whole_or_absent(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["one"] and (tmp_path / "one").read_text() == "before"
 
 
+def test_what_a_killed_job_left_is_removed(tmp_path):
+    from jobs.files import scratch
+
+    with scratch(tmp_path / "model") as folder:
+        (folder / "half.safetensors").write_text("half")
+        folder.rename(tmp_path / "kept")
+    (tmp_path / "kept").rename(folder)  # as if the job had been killed inside the block
+    with scratch(tmp_path / "model") as folder:
+        assert not list(folder.iterdir())
+    assert not list((tmp_path / "model").iterdir())
+
+
 class TestVitalArticles:
     """The embedded collection."""
 

@@ -2,15 +2,15 @@
 
 import json
 import logging
-import tempfile
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from transformers.utils import logging as transformers_logging
 
 from jobs.errors import InputError
-from jobs.files import replacing
+from jobs.files import replacing, scratch
 from jobs.provenance import digests, versions
 
 from .backbone import BackboneSettings
@@ -135,8 +135,6 @@ def pairs_for(
 
 def set_dropout(model: "PreTrainedModel", probability: float) -> None:
     """Set every dropout of the model. The checkpoint's config keeps its own value, which only training reads."""
-    import torch
-
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = probability
@@ -147,8 +145,8 @@ def _write_model(
 ) -> None:
     """Write checkpoint and training.json into the folder `output`, file by file, the weights last."""
     targets = [Path(output) / name for name in FILES]
-    with replacing(*targets) as files, tempfile.TemporaryDirectory(dir=Path(output)) as staging:
+    with replacing(*targets) as files, scratch(output) as staging:
         save_cross_encoder(model, tokenizer, staging)
-        Path(staging, "training.json").write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+        (staging / "training.json").write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
         for name, file in zip(FILES, files, strict=True):
-            Path(staging, name).rename(file)
+            (staging / name).rename(file)

@@ -26,7 +26,7 @@ def system_name(retriever: str, backbone: str, recipe: str, seed: str) -> str:
 def write_tables(table: pd.DataFrame, csv: str | Path, markdown: str | Path) -> None:
     """Write what `comparison.compare` made, both ways."""
     with replacing(csv, markdown) as (csv_file, markdown_file):
-        table.to_csv(csv_file, index=False, float_format="%.6f")
+        table.to_csv(csv_file, index=False, float_format="%.6g")
         markdown_file.write_text(as_markdown(table), encoding="utf-8")
 
 

