@@ -109,6 +109,8 @@ rule initialise:
         mem_mb=2000,
         runtime=30,
         gpu=0,
+    params:
+        max_length=lambda wc: config["backbones"][wc.backbone]["max_length"],
     message:
         "A new re-ranker from {wildcards.backbone}, seed {wildcards.seed}"
     script:

@@ -10,4 +10,9 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with job_log(snakemake.log[0]):
-    initialise(snakemake.input.checkpoint, int(snakemake.wildcards.seed), Path(snakemake.output.model).parent)
+    initialise(
+        snakemake.input.checkpoint,
+        max_length=snakemake.params.max_length,
+        seed=int(snakemake.wildcards.seed),
+        output=Path(snakemake.output.model).parent,
+    )

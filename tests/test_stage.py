@@ -54,7 +54,7 @@ OBJECTIVE = {
 def inputs(tmp_path):
     """Everything a stage reads, around a fresh untrained model."""
     checkpoint = write_bert_checkpoint(tmp_path / "checkpoint")
-    initialise(checkpoint, 1, tmp_path / "untrained")
+    initialise(checkpoint, BACKBONE.max_length, seed=1, output=tmp_path / "untrained")
     stores = {}
     for name, texts in (("queries", QUERIES), ("passages", PASSAGES)):
         stores[name] = StoreFiles(*(str(tmp_path / f"{name}.{suffix}") for suffix in ("ids.npy", "offsets.npy", "json")))
@@ -109,7 +109,9 @@ def test_other_libraries_give_the_same_scores(inputs, tmp_path):
             **{name: torch.from_numpy(values) for name, values in pairs.batch(*rows).items()}
         )
         plain = AutoModelForSequenceClassification.from_pretrained(folder).eval()
-        encoded = AutoTokenizer.from_pretrained(folder)(list(queries), list(passages), padding=True, return_tensors="pt")
+        encoded = AutoTokenizer.from_pretrained(folder)(
+            list(queries), list(passages), padding=True, truncation="only_second", return_tensors="pt"
+        )
         theirs = plain(**encoded)
     assert torch.allclose(ours.logits, theirs.logits, atol=1e-5)
     predicted = CrossEncoder(str(folder), device="cpu").predict(data)
@@ -182,14 +184,14 @@ def test_what_goes_wrong_leaves_nothing(inputs, tmp_path, changes, message):
 def test_a_classifier_with_two_labels_is_no_backbone(tmp_path):
     write_bert_checkpoint(tmp_path / "two", labels=2)
     with pytest.raises(InputError, match="is a classifier with 2 labels"):
-        initialise(tmp_path / "two", 1, tmp_path / "untrained")
+        initialise(tmp_path / "two", 24, seed=1, output=tmp_path / "untrained")
     assert not (tmp_path / "untrained").exists()
 
 
 def test_weights_must_be_safetensors(checkpoint, tmp_path):
     (checkpoint / "model.safetensors").rename(checkpoint / "pytorch_model.bin")
     with pytest.raises(InputError, match=r"model\.safetensors is missing"):
-        initialise(checkpoint, 1, tmp_path / "untrained")
+        initialise(checkpoint, BACKBONE.max_length, seed=1, output=tmp_path / "untrained")
 
 
 def test_a_store_of_another_vocabulary_is_refused(inputs, tmp_path):

@@ -50,8 +50,14 @@ def new_cross_encoder(folder: str | Path, seed: int) -> "PreTrainedModel":
     return _sequence_classifier(folder, num_labels=1)
 
 
-def save_cross_encoder(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", folder: str | Path) -> None:
-    """Save weights, config and tokenizer; the config tells sentence-transformers to leave the logits as they are."""
+def save_cross_encoder(
+    model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", max_length: int, folder: str | Path
+) -> None:
+    """Save weights, config and tokenizer, so that other libraries compute the scores that we do.
+
+    The config tells sentence-transformers to leave the logits as they are, the tokenizer to cut pairs at `max_length`.
+    """
+    tokenizer.model_max_length = max_length
     model.config.sentence_transformers = {"activation_fn": "torch.nn.modules.linear.Identity"}
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

@@ -39,8 +39,8 @@ class StageInputs:
     passages: StoreFiles
 
 
-def initialise(checkpoint: str | Path, seed: int, output: str | Path) -> None:
-    """Write the untrained re-ranker: the pre-trained backbone with a new head, seeded."""
+def initialise(checkpoint: str | Path, max_length: int, seed: int, output: str | Path) -> None:
+    """Write the untrained re-ranker: the pre-trained backbone with a new head, seeded, for pairs of `max_length` tokens."""
     model = new_cross_encoder(checkpoint, seed)
     record = {
         "recipe": "untrained",
@@ -49,7 +49,7 @@ def initialise(checkpoint: str | Path, seed: int, output: str | Path) -> None:
         "inputs": digests(parent=Path(checkpoint) / "model.safetensors"),
         "versions": versions(),
     }
-    _write_model(model, load_tokenizer(checkpoint), record, output)
+    _write_model(model, load_tokenizer(checkpoint), max_length, record, output)
 
 
 def train_stage(
@@ -107,7 +107,7 @@ def train_stage(
         **record.summary(),
         "moved_from_parent": moved,
     }
-    _write_model(model, tokenizer, training, output)
+    _write_model(model, tokenizer, backbone.max_length, training, output)
     logger.info(
         "%s pairs, %s tokens in %.0f s, %.0f pairs/s, moved %.4f of the parent's norm",
         f"{record.pairs:,}",
@@ -141,12 +141,16 @@ def set_dropout(model: "PreTrainedModel", probability: float) -> None:
 
 
 def _write_model(
-    model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", record: dict[str, Any], output: str | Path
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
+    max_length: int,
+    record: dict[str, Any],
+    output: str | Path,
 ) -> None:
     """Write checkpoint and training.json into the folder `output`, file by file, the weights last."""
     targets = [Path(output) / name for name in FILES]
     with replacing(*targets) as files, scratch(output) as staging:
-        save_cross_encoder(model, tokenizer, staging)
+        save_cross_encoder(model, tokenizer, max_length, staging)
         (staging / "training.json").write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
         for name, file in zip(FILES, files, strict=True):
             (staging / name).rename(file)
