@@ -91,13 +91,13 @@ def test_a_second_run_has_nothing_to_do(finished):
     assert ended.returncode == 0 and "Nothing to be done" in ended.stdout + ended.stderr
 
 
-def test_from_scratch_again_every_run_has_the_same_bytes(finished, tmp_path, index):
+def test_from_scratch_again_on_one_core_every_run_has_the_same_bytes(finished, tmp_path, index):
     targets = [
         RUN.format(experiment="slice", recipe=recipe, retriever=retriever)
         for recipe in RECIPES
         for retriever in ("bm25", "colbert")
     ]
-    ended = snakemake(tmp_path, *targets, environment=index)
+    ended = snakemake(tmp_path, *targets, "--cores", "1", environment=index)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     runs = sorted(path.relative_to(tmp_path) for path in tmp_path.glob("results/**/*.run"))
     assert len(runs) >= len(targets) + 4
