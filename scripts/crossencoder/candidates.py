@@ -43,7 +43,8 @@ def contrastive_groups(
     ranked: list[list[tuple[int, int]]] = []
     for row, query in enumerate(queries):
         positives = relevant.get(query, [])
-        negatives = [passage for passage in retrieved.get(query, []) if passage not in set(positives)]
+        judged_relevant = set(positives)
+        negatives = [passage for passage in retrieved.get(query, []) if passage not in judged_relevant]
         if not positives:
             counts.no_relevant += 1
         elif not negatives:

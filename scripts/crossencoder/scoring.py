@@ -36,9 +36,8 @@ def score_pairs(
     query_rows, passage_rows: (pairs,) store rows. Returns (pairs,) float32 logits in the same order.
     """
     model.eval()
-    query_lengths, passage_lengths = pairs.lengths(query_rows, passage_rows)
     scores = np.empty(len(query_rows), dtype=np.float32)
-    for batch in by_token_budget(query_lengths + passage_lengths + pairs.template.special, tokens_per_batch):
+    for batch in by_token_budget(pairs.total_lengths(query_rows, passage_rows), tokens_per_batch):
         scores[batch] = logits(model, pairs.batch(query_rows[batch], passage_rows[batch])).cpu().numpy()
         if rate is not None:
             rate.advance(len(batch))

@@ -148,6 +148,11 @@ class Pairs:
         passage = np.minimum(self.passages.lengths(passage_rows), self.max_length - self.template.special - query)
         return query, passage
 
+    def total_lengths(self, query_rows: Ints, passage_rows: Ints) -> Ints:
+        """Tokens of each pair after truncation, special tokens included, (pairs,)."""
+        query, passage = self.lengths(query_rows, passage_rows)
+        return query + passage + self.template.special
+
     def batch(self, query_rows: Ints, passage_rows: Ints) -> dict[str, npt.NDArray[np.int64]]:
         """`input_ids`, `attention_mask` and, for models with segments, `token_type_ids`: each (pairs, longest) int64."""
         query_lengths, passage_lengths = self.lengths(query_rows, passage_rows)

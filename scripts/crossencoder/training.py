@@ -1,6 +1,7 @@
 """One fine-tuning stage: from a parent model and the groups of an objective to a model."""
 
 import logging
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -98,14 +99,15 @@ def run_stage(
         model.train()
         torch.manual_seed((seed << 32) + step)
         loss = group_loss(model, pairs, sampler.step(step), loss_of, tokens_per_batch, record)
-        if not bool(torch.isfinite(loss)):
-            raise InputError(f"step {step + 1}: the loss is {loss.item()}; a lower learning rate or a longer warm-up may help.")
+        value = loss.item()
+        if not math.isfinite(value):
+            raise InputError(f"step {step + 1}: the loss is {value}; a lower learning rate or a longer warm-up may help.")
         loss.backward()
         torch.nn.utils.clip_grad_norm_(trained, settings.max_gradient_norm)
         optimizer.step()
         schedule.step()
         optimizer.zero_grad(set_to_none=True)
-        recent.append(loss.item())
+        recent.append(value)
         done = step + 1
         if done % settings.validate_every == 0 or done == settings.steps:
             ndcg = validation.ndcg(model, validation_pairs, tokens_per_batch)
@@ -113,7 +115,7 @@ def run_stage(
             record.validation.append({"step": done, "ndcg@10": ndcg})
             logger.info("step %d: loss %.4f, validation nDCG@10 %.4f", done, np.mean(recent), ndcg)
             recent = []
-        rate.advance(1, f"loss {loss.item():.4f}, {record.pairs / (time.perf_counter() - start):.0f} pairs/s")
+        rate.advance(1, f"loss {value:.4f}, {record.pairs / (time.perf_counter() - start):.0f} pairs/s")
     record.seconds = time.perf_counter() - start
     return record
 
@@ -122,8 +124,7 @@ def group_loss(
     model: "PreTrainedModel", pairs: Pairs, batch: StepBatch, loss_of: Loss, tokens_per_batch: int, record: StageRecord
 ) -> Tensor:
     """The loss of one step: pairs scored in batches by token budget, put back into their groups, compared there."""
-    query_lengths, passage_lengths = pairs.lengths(batch.query_rows, batch.passage_rows)
-    lengths = query_lengths + passage_lengths + pairs.template.special
+    lengths = pairs.total_lengths(batch.query_rows, batch.passage_rows)
     order, parts = [], []
     for part in by_token_budget(lengths, tokens_per_batch):
         inputs = pairs.batch(batch.query_rows[part], batch.passage_rows[part])

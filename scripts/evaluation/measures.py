@@ -1,6 +1,5 @@
 """Effectiveness of runs, query by query, with ranx; equal to trec_eval's, ties included."""
 
-import logging
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,6 @@ from jobs.files import replacing
 from jobs.log import Rate
 from trec.runs import read_run
 
-logger = logging.getLogger("jobs")
 RANX_NAMES = {"nDCG": "ndcg", "RR": "mrr", "AP": "map", "R": "recall", "P": "precision"}
 MEASURE = re.compile(rf"({'|'.join(RANX_NAMES)})(@[1-9][0-9]*)?")
 SYSTEM = ["retriever", "backbone", "recipe", "seed"]

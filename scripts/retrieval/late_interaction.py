@@ -4,7 +4,6 @@ Khattab & Zaharia, "ColBERT" (SIGIR 2020): score(q, p) = sum over query tokens o
 passage token (MaxSim). Santhanam et al., "PLAID" (CIKM 2022): the index that finds the best of it approximately.
 """
 
-import logging
 import string
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from sentence_transformers import MultiVectorEncoder
 
 AT_ONCE = 1_000
-logger = logging.getLogger("jobs")
 
 
 def load_encoder(checkpoint: str | Path, max_length: int, device: str) -> "MultiVectorEncoder":
