@@ -58,6 +58,13 @@ def test_groups_survive_the_file(tmp_path):
     assert all(np.array_equal(getattr(again, name), getattr(groups, name)) for name in ("queries", "passages", "ranks"))
 
 
+def test_the_same_groups_are_the_same_bytes(tmp_path):
+    groups, counts = contrastive_groups(RUN, QRELS, QUERIES, PASSAGES, "run")
+    for number in range(12):
+        groups.write(tmp_path / f"{number}.safetensors", vars(counts))
+    assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
+
+
 def test_an_empty_training_set_is_an_error(tmp_path):
     Groups.from_lists("contrastive", [], []).write(tmp_path / "groups.safetensors", {})
     with pytest.raises(InputError, match="no training group is left"):

@@ -47,13 +47,14 @@ class Groups:
         """Write the matrices as safetensors; `counts` says what was kept, dropped or repaired and becomes metadata."""
         tensors: dict[str, npt.NDArray[Any]] = {"queries": self.queries, "passages": self.passages, "ranks": self.ranks}
         with replacing(path) as (partial,):
-            save_file(tensors, partial, metadata={"kind": self.kind, "counts": json.dumps(counts)})
+            # One entry: safetensors writes several in no fixed order, and the same groups must be the same bytes.
+            save_file(tensors, partial, metadata={"groups": json.dumps({"kind": self.kind, "counts": counts})})
 
     @classmethod
     def read(cls, path: str | Path) -> "Groups":
         """Read what `write` wrote. Raises InputError when there is no group in it."""
         with safe_open(path, framework="numpy") as file:
-            kind = file.metadata()["kind"]
+            kind = json.loads(file.metadata()["groups"])["kind"]
             groups = cls(kind, *(file.get_tensor(name) for name in ("queries", "passages", "ranks")))
         if not len(groups.queries):
             raise InputError(f"{path}: no training group is left; the log of the rule that made it says what was dropped.")
