@@ -17,7 +17,7 @@ configfile: Path(workflow.basedir) / "config.yaml"
 
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
-from jobs.config import check_config, sort_keys
+from jobs.config import check_config, needs_scores, sort_keys, stage_objective
 
 check_config(config, Path(workflow.basedir) / "schemas" / "config.schema.yaml")
 sort_keys(config)

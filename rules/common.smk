@@ -22,8 +22,9 @@ CONTRASTIVE = [
     if "retriever" in entry["candidates"]
 ]
 DISTILLATION = [name for name in config["objectives"] if name not in CONTRASTIVE]
-# GPUs that a job with a model asks for.
+# GPUs that a job with a model asks for, and those of a fine-tuning stage.
 GPU = int(config["device"] == "cuda")
+TRAINING_GPUS = GPU * config["training"]["processes"]
 RECIPE = rf"(?:{OBJECTIVE})(?:-(?:{OBJECTIVE}))*"
 
 
@@ -95,13 +96,9 @@ def checkpoint_of(section):
 
 
 def backbone_settings(backbone):
-    """What training and scoring need to know of a backbone."""
-    unused = ("checkpoint", "tokenizer")
-    return {
-        key: value
-        for key, value in config["backbones"][backbone].items()
-        if key not in unused
-    }
+    """What defines training and scoring with a backbone; how much fits in memory does not."""
+    names = ("max_length", "max_query_length", "dropout", "frozen")
+    return {name: config["backbones"][backbone][name] for name in names}
 
 
 def wheel_of_collection(wildcards):
@@ -114,6 +111,13 @@ def wheel_of_collection(wildcards):
 def candidates_of(objective):
     """Where the groups of an objective come from."""
     return config["objectives"][objective]["candidates"]
+
+
+def teacher_ranking_of(objective):
+    """What an objective distils: the teacher's scores where its loss reads them, its order from permutations elsewhere."""
+    candidates = candidates_of(objective)
+    kind = "scores.run" if needs_scores(config, objective) else "run"
+    return f"results/teachers/{candidates['teacher']}/{candidates['queryset']}.{kind}"
 
 
 def last_objective(recipe):

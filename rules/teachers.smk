@@ -2,7 +2,8 @@
 
 Takes  a first-stage run with its queries and passages, and a checkpoint.
 Gives  results/teachers/{teacher}/{queryset}.candidates.jsonl and .permutations.json: RankGPT's two files,
-       results/teachers/{teacher}/{queryset}.run: the teacher's order, a TREC run.
+       results/teachers/{teacher}/{queryset}.scores.run: the teacher's own scores, a TREC run,
+       results/teachers/{teacher}/{queryset}.run: the order that the permutations say, a TREC run.
 """
 
 
@@ -40,6 +41,7 @@ rule teacher_rank:
     output:
         candidates="results/teachers/{teacher}/{queryset}.candidates.jsonl",
         permutations="results/teachers/{teacher}/{queryset}.permutations.json",
+        scores="results/teachers/{teacher}/{queryset}.scores.run",
     log:
         "results/logs/teacher_rank/{teacher}/{queryset}.log",
     benchmark:

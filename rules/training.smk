@@ -4,7 +4,9 @@ Takes  the groups of the recipe's last objective, and the model of the recipe wi
        (the untrained re-ranker where none is left).
 Gives  <experiment>/training/{objective}.groups.safetensors: what the objective trains on,
        <experiment>/training/validation.safetensors: what training is watched on,
-       <experiment>/models/{backbone}/{recipe}/seed{seed}/: a Hugging Face checkpoint and training.json.
+       <experiment>/models/{backbone}/{recipe}/seed{seed}/: a Hugging Face checkpoint and training.json; of a stage also
+       best.safetensors and last.safetensors, one of which is the model's,
+       <experiment>/state/: checkpoints of stages in progress, which an interrupted job goes on from.
 """
 
 
@@ -25,7 +27,7 @@ rule contrastive_groups:
         objective=any_of(CONTRASTIVE),
     localrule: True
     conda:
-        "../envs/data.yaml"
+        "../envs/models.yaml"
     resources:
         mem_mb=2000,
         runtime=30,
@@ -40,7 +42,7 @@ rule contrastive_groups:
 
 rule distillation_groups:
     input:
-        run=lambda wc: f"results/teachers/{candidates_of(wc.objective)['teacher']}/{candidates_of(wc.objective)['queryset']}.run",
+        run=lambda wc: teacher_ranking_of(wc.objective),
         queries=lambda wc: queries_of(candidates_of(wc.objective)["queryset"]),
         passages=lambda wc: passages_of(candidates_of(wc.objective)["queryset"]),
     output:
@@ -51,11 +53,13 @@ rule distillation_groups:
         objective=any_of(DISTILLATION),
     localrule: True
     conda:
-        "../envs/data.yaml"
+        "../envs/models.yaml"
     resources:
         mem_mb=2000,
         runtime=30,
         gpu=0,
+    params:
+        scored=lambda wc: needs_scores(config, wc.objective),
     message:
         "Candidates of {wildcards.objective}: the teacher's rankings"
     script:
@@ -74,7 +78,7 @@ rule validation_set:
         "<experiment>/logs/validation_set.log",
     localrule: True
     conda:
-        "../envs/data.yaml"
+        "../envs/models.yaml"
     resources:
         mem_mb=2000,
         runtime=30,
@@ -135,6 +139,8 @@ rule finetune:
             tokenizer="tokenizer.json",
             tokenizer_config="tokenizer_config.json",
             training="training.json",
+            best="best.safetensors",
+            last="last.safetensors",
         ),
     log:
         "<experiment>/logs/finetune/{backbone}/{recipe}/seed{seed}.log",
@@ -147,10 +153,13 @@ rule finetune:
     resources:
         mem_mb=lambda wc, attempt: 4000 * attempt,
         runtime=lambda wc, attempt: 480 * attempt,
-        gpu=GPU,
+        gpu=TRAINING_GPUS,
     params:
-        objective=lambda wc: config["objectives"][last_objective(wc.recipe)],
+        objective=lambda wc: stage_objective(config, wc.recipe),
         backbone=lambda wc: backbone_settings(wc.backbone),
+        validation={key: config["validation"][key] for key in ("share", "export")},
+        state="<experiment>/state",
+        tensorboard="<experiment>/tensorboard",
     message:
         "Fine-tuning {wildcards.backbone}, recipe {wildcards.recipe}, seed {wildcards.seed}"
     script:

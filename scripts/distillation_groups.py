@@ -16,6 +16,7 @@ with job_log(snakemake.log[0]):
         read_run(snakemake.input.run),
         read_ids(snakemake.input.queries),
         read_ids(snakemake.input.passages),
+        scored=snakemake.params.scored,
         source=snakemake.input.run,
     )
     groups.write(snakemake.output.groups, asdict(counts))

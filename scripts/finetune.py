@@ -4,14 +4,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crossencoder.backbone import BackboneSettings
+from crossencoder.gradients import Memory
 from crossencoder.stage import StageInputs, train_stage
 from crossencoder.tokens import StoreFiles
+from crossencoder.training import RunSettings
+from crossencoder.validation import ValidationSettings
 from jobs.log import job_log
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with job_log(snakemake.log[0]):
+    config, wildcards = snakemake.config, snakemake.wildcards
+    backbone = config["backbones"][wildcards.backbone]
+    place = f"{wildcards.backbone}/{wildcards.recipe}/seed{wildcards.seed}"
     train_stage(
         StageInputs(
             parent=snakemake.input.parent,
@@ -21,10 +27,18 @@ with job_log(snakemake.log[0]):
             validation_queries=StoreFiles(*snakemake.input.validation_queries),
             passages=StoreFiles(*snakemake.input.passages),
         ),
-        recipe=snakemake.wildcards.recipe,
+        recipe=wildcards.recipe,
         objective=snakemake.params.objective,
         backbone=BackboneSettings(**snakemake.params.backbone),
-        device=snakemake.config["device"],
-        seed=int(snakemake.wildcards.seed),
+        validation=ValidationSettings(**snakemake.params.validation),
+        run=RunSettings(
+            device=config["device"],
+            processes=config["training"]["processes"],
+            memory=Memory(backbone["tokens_per_batch"], backbone["tokens_kept"]),
+            checkpoint_seconds=60 * config["training"]["checkpoint_minutes"],
+            tensorboard=f"{snakemake.params.tensorboard}/{place}" if config["training"]["tensorboard"] else None,
+        ),
+        seed=int(wildcards.seed),
+        state=f"{snakemake.params.state}/{place}",
         output=Path(snakemake.output.model).parent,
     )

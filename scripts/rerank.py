@@ -23,6 +23,7 @@ with job_log(snakemake.log[0]):
         ),
         depth=snakemake.params.depth,
         backbone=BackboneSettings(**snakemake.params.backbone),
+        tokens_per_batch=snakemake.config["backbones"][wildcards.backbone]["tokens_per_batch"],
         device=snakemake.config["device"],
         tag=f"{wildcards.backbone}/{wildcards.recipe}/seed{wildcards.seed}",
         outputs=snakemake.output.runs,

@@ -25,4 +25,10 @@ with job_log(snakemake.log[0]):
         weight=snakemake.params.weight,
         source=snakemake.input.run,
     )
-    write_rankings(taught, snakemake.output.candidates, snakemake.output.permutations)
+    write_rankings(
+        taught,
+        snakemake.output.candidates,
+        snakemake.output.permutations,
+        snakemake.output.scores,
+        tag=snakemake.wildcards.teacher,
+    )

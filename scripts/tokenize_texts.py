@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from collection.tables import read_texts
+from collection.tables import count_texts, stream_texts
 from crossencoder.tokens import StoreFiles, build_store, load_tokenizer_file
 from jobs.log import job_log
 
@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
 with job_log(snakemake.log[0]):
     build_store(
-        read_texts(snakemake.input.texts)["text"].tolist(),
+        stream_texts(snakemake.input.texts),
+        count_texts(snakemake.input.texts),
         load_tokenizer_file(f"{snakemake.input.checkpoint}/tokenizer.json"),
         StoreFiles(snakemake.output.ids, snakemake.output.offsets, snakemake.output.description),
     )

@@ -71,3 +71,11 @@ def write_bert_checkpoint(folder: Path, labels: int = 1) -> Path:
 def checkpoint(tmp_path: Path) -> Path:
     """A random BERT re-ranker with one label."""
     return write_bert_checkpoint(tmp_path / "checkpoint")
+
+
+@pytest.fixture
+def inputs(tmp_path):
+    """Everything a stage reads, around a fresh untrained model."""
+    from small_stage import write_inputs
+
+    return write_inputs(tmp_path)

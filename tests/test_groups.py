@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from crossencoder.batches import by_token_budget
 from crossencoder.candidates import contrastive_groups, distillation_groups, validation_set
-from crossencoder.groups import Groups, GroupSampler
+from crossencoder.groups import MATRICES, Groups, GroupSampler
 from jobs.errors import InputError
 
 QUERIES = pd.Index(["q0", "q1", "q2", "q3"])
@@ -31,10 +31,11 @@ def test_contrastive_groups_hold_every_relevant_passage_and_no_false_negative():
 
 
 def test_distillation_groups_keep_the_teachers_order():
-    groups, counts = distillation_groups(RUN, QUERIES, PASSAGES, "run")
+    groups, counts = distillation_groups(RUN, QUERIES, PASSAGES, scored=True, source="run")
     assert groups.queries.tolist() == [0, 1]
     assert groups.passages.tolist() == [[1, 2, 3], [4, 5, -1]]
     assert groups.ranks.tolist() == [[1, 2, 3], [1, 2, 0]]
+    assert np.array_equal(groups.teacher, np.array([[9, 8, 7], [9, 8, np.nan]], dtype=np.float32), equal_nan=True)
     assert (counts.kept, counts.no_candidates) == (2, 2)
 
 
@@ -51,11 +52,15 @@ def test_validation_set_grades_its_candidates():
 
 
 def test_groups_survive_the_file(tmp_path):
-    groups, _ = contrastive_groups(RUN, QRELS, QUERIES, PASSAGES, "run")
-    groups.write(tmp_path / "groups.safetensors", {"kept": 2})
-    again = Groups.read(tmp_path / "groups.safetensors")
-    assert again.kind == "contrastive"
-    assert all(np.array_equal(getattr(again, name), getattr(groups, name)) for name in ("queries", "passages", "ranks"))
+    for groups in (
+        contrastive_groups(RUN, QRELS, QUERIES, PASSAGES, "run")[0],
+        distillation_groups(RUN, QUERIES, PASSAGES, scored=True, source="run")[0],
+    ):
+        groups.write(tmp_path / "groups.safetensors", {"kept": 2})
+        again = Groups.read(tmp_path / "groups.safetensors")
+        assert again.kind == groups.kind
+        for name in MATRICES:
+            assert np.array_equal(getattr(again, name), getattr(groups, name), equal_nan=name == "teacher")
 
 
 def test_the_same_groups_are_the_same_bytes(tmp_path):
@@ -89,7 +94,7 @@ def test_a_step_is_the_same_whenever_it_is_drawn(groups, group_size, queries_per
     steps = [forward.step(step) for step in range(6)]
     for step in reversed(range(6)):
         again = GroupSampler(groups, group_size, queries_per_step, seed).step(step)
-        assert all(np.array_equal(a, b) for a, b in zip(steps[step], again, strict=True))
+        assert all(np.array_equal(a, b, equal_nan=b.dtype.kind == "f") for a, b in zip(steps[step], again, strict=True))
 
 
 @given(any_groups(), st.integers(2, 6), st.integers(1, 5), st.integers(0, 2**31))
@@ -114,6 +119,26 @@ def test_groups_are_what_they_should_be(groups, group_size, queries_per_step, se
     count = len(groups.queries)
     for start in range(0, len(seen) - count + 1, count):
         assert sorted(seen[start : start + count]) == list(range(count))  # an epoch sees every query once
+
+
+@given(any_groups(), st.integers(2, 6), st.integers(1, 5), st.integers(1, 4), st.integers(0, 2**31))
+def test_processes_share_out_a_step(groups, group_size, queries_per_step, processes, seed):
+    """Together they draw the groups that one process draws, each once."""
+
+    def drawn(sampler):
+        step = sampler.step(3)
+        for group in range(len(step.ranks)):
+            members = step.group == group
+            yield int(step.query_rows[members][0]), tuple(step.passage_rows[members]), tuple(step.ranks[group][: members.sum()])
+
+    alone = drawn(GroupSampler(groups, group_size, queries_per_step, seed))
+    processes = min(processes, queries_per_step)
+    shared = [
+        group
+        for process in range(processes)
+        for group in drawn(GroupSampler(groups, group_size, queries_per_step, seed, process, processes))
+    ]
+    assert sorted(alone) == sorted(shared)
 
 
 def test_another_seed_draws_other_groups():

@@ -1,6 +1,7 @@
 """A stage, from files to a model folder: loads elsewhere with the same scores, same bytes again, nothing left on error."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,80 +13,18 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from conftest import write_bert_checkpoint
 from crossencoder.backbone import BackboneSettings
-from crossencoder.checkpoint import FILES, distance, load_cross_encoder, load_tokenizer, new_cross_encoder
-from crossencoder.groups import Groups, GroupSampler
-from crossencoder.objectives import LOSSES
+from crossencoder.checkpoint import FILES, WEIGHTS, distance, load_cross_encoder, load_tokenizer, new_cross_encoder
 from crossencoder.reranking import RerankInputs, rerank
-from crossencoder.stage import StageInputs, initialise, pairs_for, train_stage
-from crossencoder.tokens import StoreFiles, TokenStore, build_store, load_tokenizer_file
-from crossencoder.training import StageRecord, group_loss
-from crossencoder.validation import ValidationSet
+from crossencoder.stage import initialise, pairs_for
+from crossencoder.tokens import TokenStore
 from jobs.errors import InputError
+from small_stage import BACKBONE, OBJECTIVE, PASSAGES, QUERIES, train
 from trec.runs import read_run, write_run
-
-QUERIES = ["the capital of france", "river in london"]
-PASSAGES = [
-    "paris and the city",
-    "thames the river in london of the capital",
-    "",
-    "france the the the",
-    "a e i o u",
-    "city of london",
-]
-BACKBONE = BackboneSettings(
-    max_length=24, max_query_length=10, tokens_per_batch=64, dropout=0.1, frozen=["position_embeddings"]
-)
-OBJECTIVE = {
-    "loss": "localized-contrastive",
-    "candidates": {"queryset": "train", "retriever": "bm25", "depth": 5},
-    "group_size": 3,
-    "queries_per_step": 2,
-    "steps": 6,
-    "learning_rate": 1e-2,
-    "schedule": "linear",
-    "warmup": 0.1,
-    "weight_decay": 0.01,
-    "max_gradient_norm": 10.0,
-    "validate_every": 3,
-}
-
-
-@pytest.fixture
-def inputs(tmp_path):
-    """Everything a stage reads, around a fresh untrained model."""
-    checkpoint = write_bert_checkpoint(tmp_path / "checkpoint")
-    initialise(checkpoint, BACKBONE.max_length, seed=1, output=tmp_path / "untrained")
-    stores = {}
-    for name, texts in (("queries", QUERIES), ("passages", PASSAGES)):
-        stores[name] = StoreFiles(*(str(tmp_path / f"{name}.{suffix}") for suffix in ("ids.npy", "offsets.npy", "json")))
-        build_store(texts, load_tokenizer_file(checkpoint / "tokenizer.json"), stores[name])
-        pd.DataFrame({"id": [f"{name[0]}{row}" for row in range(len(texts))], "text": texts}).to_parquet(
-            tmp_path / f"{name}.parquet"
-        )
-    ranked = [[(0, 1), (1, 2), (2, 2), (4, 2)], [(1, 1), (0, 2), (3, 2), (5, 2)]]
-    Groups.from_lists("contrastive", [0, 1], ranked).write(tmp_path / "groups.safetensors", {})
-    rows = np.array([[0, 1, 2], [3, 1, -1]], dtype=np.int32)
-    grades = np.array([[1, 0, 0], [0, 1, 0]], dtype=np.int16)
-    ValidationSet(np.array([0, 1], dtype=np.int32), rows, grades).write(tmp_path / "validation.safetensors")
-    return StageInputs(
-        parent=str(tmp_path / "untrained" / "model.safetensors"),
-        groups=str(tmp_path / "groups.safetensors"),
-        validation=str(tmp_path / "validation.safetensors"),
-        queries=stores["queries"],
-        validation_queries=stores["queries"],
-        passages=stores["passages"],
-    )
-
-
-def train(inputs, output, **changes):
-    objective = OBJECTIVE | changes
-    train_stage(inputs, "cl", objective, BACKBONE, device="cpu", seed=3, output=output)
-    return output
 
 
 def test_a_model_is_an_ordinary_checkpoint_with_its_record(inputs, tmp_path):
     model = train(inputs, tmp_path / "cl")
-    assert sorted(path.name for path in model.iterdir()) == sorted(FILES)
+    assert sorted(path.name for path in model.iterdir()) == sorted([*FILES, *WEIGHTS.values()])
     record = json.loads((model / "training.json").read_text())
     assert record["recipe"] == "cl" and record["seed"] == 3 and record["objective"] == OBJECTIVE
     assert record["pairs"] == 6 * 2 * 3 and record["tokens"] > record["pairs"]
@@ -93,7 +32,53 @@ def test_a_model_is_an_ordinary_checkpoint_with_its_record(inputs, tmp_path):
     assert [point["step"] for point in record["loss"]] == [3, 6]
     assert len(record["inputs"]["parent"]) == 64 and record["versions"]["torch"] == torch.__version__.partition("+")[0]
     assert record["moved_from_parent"]["relative"] > 0 and 0 < record["moved_from_parent"]["changed"] < 1
-    assert record["loss"][-1]["loss"] < 1.3
+    assert record["loss"][-1]["loss"] < 1.3 and -1 <= record["loss"][-1]["kendall_tau"] <= 1
+    assert not (tmp_path / "state" / "cl").exists()
+
+
+@pytest.mark.parametrize("export", ["best", "last"])
+def test_best_and_last_are_kept_and_one_is_exported(inputs, tmp_path, export):
+    """With steps this long, the second look is the best."""
+    changes = {"learning_rate": 0.1, "validate_every": 1, "schedule": "constant_with_warmup", "warmup": 0.0, "steps": 4}
+    model = train(inputs, tmp_path / "cl", export=export, **changes)
+    best, last, exported = (load_file(model / name) for name in ("best.safetensors", "last.safetensors", "model.safetensors"))
+    record = json.loads((model / "training.json").read_text())
+    looks = {point["step"]: point["ndcg@10"] for point in record["validation"][1:]}
+    best_step = max(looks, key=lambda step: (looks[step], step))
+    assert best_step < 4, "the case needs a model that gets worse"
+    assert record["exported"]["weights"] == export and record["exported"]["step"] == {"best": best_step, "last": 4}[export]
+    chosen, other = (best, last) if export == "best" else (last, best)
+    assert all(torch.equal(exported[name], chosen[name]) for name in exported)
+    assert not all(torch.equal(exported[name], other[name]) for name in exported)
+    # The best weights are what training for so many steps gives.
+    until_best = train(inputs, tmp_path / "until-best", export="last", **(changes | {"steps": best_step}))
+    assert (until_best / "last.safetensors").read_bytes() == (model / "best.safetensors").read_bytes()
+
+
+def test_looking_costs_at_most_its_share(inputs, tmp_path):
+    """24 steps of 2 x 3 pairs cost 432 forward passes, a look 5: 10% pays for 8 looks, the one before training included."""
+    record = json.loads((train(inputs, tmp_path / "cl", share=0.1, validate_every=1, steps=24) / "training.json").read_text())
+    assert [point["step"] for point in record["validation"]] == [0, 4, 8, 12, 16, 20, 24]
+
+
+def test_epochs_are_steps_over_all_queries(inputs, tmp_path):
+    record = json.loads((train(inputs, tmp_path / "cl", steps=None, epochs=2.5) / "training.json").read_text())
+    assert record["pairs"] == 3 * 2 * 3  # two queries, both in a step
+
+
+def test_tensorboard_on_request(inputs, tmp_path):
+    train(inputs, tmp_path / "cl", run={"tensorboard": str(tmp_path / "events")})
+    (events,) = (tmp_path / "events").iterdir()
+    assert events.name.startswith("events.out.tfevents") and b"training/loss" in events.read_bytes()
+
+
+def test_the_log_says_how_it_goes(inputs, tmp_path, caplog):
+    caplog.set_level("INFO", logger="jobs")
+    train(inputs, tmp_path / "cl")
+    (line,) = [record.message for record in caplog.records if "padding" in record.message]
+    assert re.fullmatch(
+        r"6 of 6 steps, [\d.]+/s, 0:00:00 left, loss [\d.]+, [\d,]+ pairs/s, [\d,]+ tokens/s, [\d.]+% padding", line
+    )
 
 
 def test_other_libraries_give_the_same_scores(inputs, tmp_path):
@@ -121,7 +106,7 @@ def test_other_libraries_give_the_same_scores(inputs, tmp_path):
 def test_same_seed_same_bytes_other_seed_other_bytes(inputs, tmp_path):
     first, second = train(inputs, tmp_path / "first"), train(inputs, tmp_path / "second")
     assert (first / "model.safetensors").read_bytes() == (second / "model.safetensors").read_bytes()
-    train_stage(inputs, "cl", OBJECTIVE, BACKBONE, device="cpu", seed=4, output=tmp_path / "other")
+    train(inputs, tmp_path / "other", seed=4)
     assert (first / "model.safetensors").read_bytes() != (tmp_path / "other" / "model.safetensors").read_bytes()
 
 
@@ -129,18 +114,6 @@ def test_frozen_parameters_stay(inputs, tmp_path):
     before, after = load_file(inputs.parent), load_file(train(inputs, tmp_path / "cl") / "model.safetensors")
     same = {name for name in before if torch.equal(before[name], after[name])}
     assert same == {"bert.embeddings.position_embeddings.weight"}
-
-
-def test_the_loss_does_not_depend_on_the_batches(inputs):
-    model = load_cross_encoder(inputs.parent.rpartition("/")[0]).eval()
-    pairs = pairs_for(load_tokenizer(model.name_or_path), TokenStore(inputs.queries), TokenStore(inputs.passages), BACKBONE)
-    step = GroupSampler(Groups.read(inputs.groups), 3, 2, seed=0).step(0)
-    gradients = []
-    for budget in (1, 50, 10_000):
-        model.zero_grad()
-        group_loss(model, pairs, step, LOSSES["localized-contrastive"], budget, StageRecord()).backward()
-        gradients.append(torch.cat([parameter.grad.flatten() for parameter in model.parameters()]))
-    assert torch.allclose(gradients[0], gradients[2], atol=1e-6) and torch.allclose(gradients[1], gradients[2], atol=1e-6)
 
 
 def test_a_new_head_depends_on_the_seed_alone(checkpoint, tmp_path):
@@ -206,7 +179,7 @@ def test_a_store_of_another_vocabulary_is_refused(inputs, tmp_path):
 def test_frozen_must_name_something(inputs, tmp_path):
     backbone = BackboneSettings(**(vars(BACKBONE) | {"frozen": ["no_such_part"]}))
     with pytest.raises(InputError, match="no parameter's name contains 'no_such_part'"):
-        train_stage(inputs, "cl", OBJECTIVE, backbone, device="cpu", seed=3, output=tmp_path / "cl")
+        train(inputs, tmp_path / "cl", backbone=backbone)
 
 
 class TestReranking:
@@ -234,7 +207,7 @@ class TestReranking:
         from sentence_transformers import CrossEncoder
 
         outputs = [str(tmp_path / f"{name}.reranked.run") for name in ("one", "two")]
-        rerank(job, depth=2, backbone=BACKBONE, device="cpu", tag="t", outputs=outputs)
+        rerank(job, depth=2, backbone=BACKBONE, tokens_per_batch=64, device="cpu", tag="t", outputs=outputs)
         one, two = read_run(outputs[0]), read_run(outputs[1])
         assert set(zip(one["query"], one["passage"], strict=True)) == {("q0", "p0"), ("q0", "p1"), ("q1", "p5")}
         assert set(zip(two["query"], two["passage"], strict=True)) == {("q1", "p5"), ("q1", "p1"), ("q0", "p1")}
@@ -249,5 +222,5 @@ class TestReranking:
             stream.write(f"q0 Q0 p0 8 0.5 t\n{line}\n")
         outputs = [str(tmp_path / "out" / f"{name}.run") for name in ("one", "two")]
         with pytest.raises(InputError, match=r"two\.run"):
-            rerank(job, depth=50, backbone=BACKBONE, device="cpu", tag="t", outputs=outputs)
+            rerank(job, depth=50, backbone=BACKBONE, tokens_per_batch=64, device="cpu", tag="t", outputs=outputs)
         assert not (tmp_path / "out").exists()

@@ -9,17 +9,18 @@ import pytest
 from jobs.errors import InputError
 from teacher.bi_encoder import rank_candidates
 from teacher.rankgpt import TaughtQuery, read_rankings, write_rankings
+from trec.runs import read_run
 
 TAUGHT = [
-    TaughtQuery("q1", "first query", [("d1", "one"), ("d2", "two"), ("d3", "three")], [3, 1, 2]),
-    TaughtQuery("q2", "second query", [("d2", "two"), ("d9", "nine")], [1, 2]),
+    TaughtQuery("q1", "first query", [("d1", "one"), ("d2", "two"), ("d3", "three")], [0.2, 0.1, 0.9], [3, 1, 2]),
+    TaughtQuery("q2", "second query", [("d2", "two"), ("d9", "nine")], [0.5, 0.25], [1, 2]),
 ]
 
 
 @pytest.fixture
 def files(tmp_path):
     paths = tmp_path / "candidates.jsonl", tmp_path / "permutations.json"
-    write_rankings(TAUGHT, *paths)
+    write_rankings(TAUGHT, *paths, tmp_path / "scores.run", tag="teacher")
     return paths
 
 
@@ -28,6 +29,12 @@ def test_files_are_rankgpts(files):
     assert line["query_id"] == "q1" and line["query"] == "first query"
     assert line["retrieved_passages"][2] == {"docid": "d3", "text": "three", "rank": 3}
     assert json.loads(files[1].read_text()) == ["[3] > [1] > [2]", "[1] > [2]"]
+
+
+def test_scores_are_a_run(files, tmp_path):
+    run = read_run(tmp_path / "scores.run")
+    assert run["passage"].tolist() == ["d3", "d1", "d2", "d2", "d9"]
+    assert run["score"].tolist() == pytest.approx([0.9, 0.2, 0.1, 0.5, 0.25])
 
 
 def test_rankings_come_back_as_a_run(files):

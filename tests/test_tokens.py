@@ -25,7 +25,8 @@ def tokenizer_folder(request, tmp_path_factory):
 
 def store(folder, name, texts):
     files = StoreFiles(*(str(folder / f"{name}.{suffix}") for suffix in ("ids.npy", "offsets.npy", "json")))
-    build_store(texts, load_tokenizer_file(folder / "tokenizer.json"), files)
+    batches = [texts[start : start + 2] for start in range(0, len(texts), 2)]
+    build_store(batches, len(texts), load_tokenizer_file(folder / "tokenizer.json"), files)
     return TokenStore(files)
 
 

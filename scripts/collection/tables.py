@@ -4,12 +4,18 @@ passages, queries: columns id, text (strings), one line a text; the line number 
 qrels: columns query, passage (ids), grade (int).
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
+import pyarrow.parquet as pq
 
 from jobs.errors import InputError
 from jobs.files import replacing
+
+ROWS_AT_ONCE = 2_000
+# Rows that a reader holds at once, at most: a few tens of megabytes of text.
+ROW_GROUP = 50_000
 
 
 def write_texts(path: str | Path, ids: list[str], texts: list[str], source: str) -> None:
@@ -23,7 +29,7 @@ def write_texts(path: str | Path, ids: list[str], texts: list[str], source: str)
             f"{source}: id {table['id'][unusable].iloc[0]!r} is empty, repeated or holds a blank; TREC files cannot carry it."
         )
     with replacing(path) as (partial,):
-        table.to_parquet(partial, index=False)
+        table.to_parquet(partial, index=False, row_group_size=ROW_GROUP)
 
 
 def write_queries(path: str | Path, ids: list[str], texts: list[str], source: str) -> None:
@@ -47,6 +53,17 @@ def write_qrels(path: str | Path, judgements: list[tuple[str, str, int]], source
         raise InputError(f"{source}: passage {passage!r} is judged twice for query {query!r}.")
     with replacing(path) as (partial,):
         table.astype({"grade": "int16"}).to_parquet(partial, index=False)
+
+
+def count_texts(path: str | Path) -> int:
+    """How many passages or queries there are."""
+    return int(pq.ParquetFile(path).metadata.num_rows)
+
+
+def stream_texts(path: str | Path) -> Iterator[list[str]]:
+    """The texts of passages or queries in order, a few thousand at a time."""
+    for batch in pq.ParquetFile(path).iter_batches(batch_size=ROWS_AT_ONCE, columns=["text"]):
+        yield batch.column("text").to_pylist()
 
 
 def read_texts(path: str | Path) -> pd.DataFrame:

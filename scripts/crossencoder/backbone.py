@@ -9,6 +9,5 @@ class BackboneSettings:
 
     max_length: int
     max_query_length: int
-    tokens_per_batch: int
     dropout: float
     frozen: list[str]

@@ -58,14 +58,19 @@ def contrastive_groups(
 
 
 def distillation_groups(
-    run: pd.DataFrame, queries: pd.Index, passages: pd.Index, source: str | Path
+    run: pd.DataFrame, queries: pd.Index, passages: pd.Index, scored: bool, source: str | Path
 ) -> tuple[Groups, GroupCounts]:
-    """Every query's passages in the teacher's order, with ranks from 1; a query with fewer than two is dropped."""
+    """Every query's passages in the teacher's order, with ranks from 1; a query with fewer than two is dropped.
+
+    scored: whether the run's scores are the teacher's own, and kept, or only express its order.
+    """
     counts = GroupCounts()
     taught = _rows_by_query(run, passages, source)
+    scores = {str(query): group.tolist() for query, group in run.groupby("query", sort=False)["score"]}
     rows_of(run["query"].drop_duplicates(), queries, source, "query")
     kept: list[int] = []
     ranked: list[list[tuple[int, int]]] = []
+    teacher: list[list[float]] = []
     for row, query in enumerate(queries):
         order = taught.get(query, [])
         if len(order) < 2:
@@ -73,9 +78,10 @@ def distillation_groups(
             continue
         kept.append(row)
         ranked.append([(passage, rank) for rank, passage in enumerate(order, start=1)])
+        teacher.append(scores[query])
     counts.kept = len(kept)
     logger.info("distillation groups: %s", asdict(counts))
-    return Groups.from_lists("distillation", kept, ranked), counts
+    return Groups.from_lists("distillation", kept, ranked, teacher if scored else None), counts
 
 
 def validation_set(

@@ -10,16 +10,20 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTok
 from jobs.errors import InputError
 
 from .linear import use_onednn
+from .precision import use_bfloat16_trunk
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "training.json", "model.safetensors")
+# Of a stage's two candidates for model.safetensors.
+WEIGHTS = {"best": "best.safetensors", "last": "last.safetensors"}
 
 
 def load_cross_encoder(folder: str | Path, device: str = "cpu") -> "PreTrainedModel":
-    """Load a re-ranker in float32 from a local folder onto a device.
+    """Load a re-ranker with float32 parameters from a local folder onto a device.
 
+    On a GPU that has bfloat16 the trunk computes in it, the head in float32; elsewhere everything is float32.
     Raises InputError unless it has one label and safetensors weights.
     """
     _require_weights(folder)
@@ -29,6 +33,8 @@ def load_cross_encoder(folder: str | Path, device: str = "cpu") -> "PreTrainedMo
     model = _sequence_classifier(folder)
     torch.nn.Module.to(model, device)
     use_onednn(model)
+    if model.device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
+        use_bfloat16_trunk(model)
     return model
 
 

@@ -16,6 +16,7 @@ from jobs.files import replacing
 from .tokens import Ints
 
 Kind = Literal["contrastive", "distillation"]
+MATRICES = ("queries", "passages", "ranks", "teacher")
 
 
 @dataclass(frozen=True)
@@ -24,38 +25,49 @@ class Groups:
 
     kind: "contrastive" (ranks are 1 for a relevant passage and 2 for a negative) or "distillation" (the teacher's ranks).
     queries: (queries,) int32 rows. passages: (queries, widest) int32 rows, -1 padded at the end.
-    ranks: (queries, widest) int16, 0 where padded.
+    ranks: (queries, widest) int16, 0 where padded. teacher: (queries, widest) float32 scores, nan where padded; without
+    columns where there are none.
     """
 
     kind: Kind
     queries: npt.NDArray[np.int32]
     passages: npt.NDArray[np.int32]
     ranks: npt.NDArray[np.int16]
+    teacher: npt.NDArray[np.float32]
 
     @classmethod
-    def from_lists(cls, kind: Kind, queries: list[int], ranked: list[list[tuple[int, int]]]) -> "Groups":
-        """Pad one list of (passage row, rank) per query into matrices."""
+    def from_lists(
+        cls,
+        kind: Kind,
+        queries: list[int],
+        ranked: list[list[tuple[int, int]]],
+        teacher: list[list[float]] | None = None,
+    ) -> "Groups":
+        """Pad one list of (passage row, rank) and, where there are any, one of teacher scores per query into matrices."""
         width = max((len(candidates) for candidates in ranked), default=0)
         passages = np.full((len(queries), width), -1, dtype=np.int32)
         ranks = np.zeros((len(queries), width), dtype=np.int16)
+        scores = np.full((len(queries), width if teacher else 0), np.nan, dtype=np.float32)
         for line, candidates in enumerate(ranked):
             passages[line, : len(candidates)] = [row for row, _ in candidates]
             ranks[line, : len(candidates)] = [rank for _, rank in candidates]
-        return cls(kind, np.asarray(queries, dtype=np.int32), passages, ranks)
+            if teacher:
+                scores[line, : len(candidates)] = teacher[line]
+        return cls(kind, np.asarray(queries, dtype=np.int32), passages, ranks, scores)
 
     def write(self, path: str | Path, counts: dict[str, int]) -> None:
         """Write the matrices as safetensors; `counts` says what was kept, dropped or repaired and becomes metadata."""
-        tensors: dict[str, npt.NDArray[Any]] = {"queries": self.queries, "passages": self.passages, "ranks": self.ranks}
+        tensors: dict[str, npt.NDArray[Any]] = {name: getattr(self, name) for name in MATRICES}
         with replacing(path) as (partial,):
             # One entry: safetensors writes several in no fixed order, and the same groups must be the same bytes.
             save_file(tensors, partial, metadata={"groups": json.dumps({"kind": self.kind, "counts": counts})})
 
     @classmethod
     def read(cls, path: str | Path) -> "Groups":
-        """Read what `write` wrote. Raises InputError when there is no group in it."""
-        with safe_open(path, framework="numpy") as file:
+        """Map what `write` wrote into memory. Raises InputError when there is no group in it."""
+        with safe_open(path, framework="pt") as file:  # maps tensors, where framework="numpy" reads them
             kind = json.loads(file.metadata()["groups"])["kind"]
-            groups = cls(kind, *(file.get_tensor(name) for name in ("queries", "passages", "ranks")))
+            groups = cls(kind, *(file.get_tensor(name).numpy() for name in MATRICES))
         if not len(groups.queries):
             raise InputError(f"{path}: no training group is left; the log of the rule that made it says what was dropped.")
         return groups
@@ -65,7 +77,7 @@ class StepBatch(NamedTuple):
     """The groups of one optimizer step, flattened.
 
     query_rows, passage_rows: (pairs,) store rows. group, column: (pairs,) each pair's place in the score matrix.
-    ranks: (groups, widest) int64, 0 where a group is shorter.
+    ranks: (groups, widest) int64, 0 where a group is shorter. teacher: (groups, widest) float32, nan where there is none.
     """
 
     query_rows: Ints
@@ -73,6 +85,7 @@ class StepBatch(NamedTuple):
     group: Ints
     column: Ints
     ranks: npt.NDArray[np.int64]
+    teacher: npt.NDArray[np.float32]
 
 
 class GroupSampler:
@@ -81,29 +94,34 @@ class GroupSampler:
     An epoch is a seeded permutation of the queries; steps run over epochs without a gap. A contrastive group is one
     relevant passage and `group_size` - 1 negatives; a distillation group is `group_size` of the ranked passages, which
     keep the teacher's order. Drawn without replacement; fewer where a query has fewer.
+
+    A step's groups are dealt in turn to the processes that train together; each draws its own.
     """
 
-    def __init__(self, groups: Groups, group_size: int, queries_per_step: int, seed: int) -> None:
+    def __init__(
+        self, groups: Groups, group_size: int, queries_per_step: int, seed: int, process: int = 0, processes: int = 1
+    ) -> None:
         self.groups, self.group_size, self.queries_per_step, self.seed = groups, group_size, queries_per_step, seed
+        self.places = range(process, queries_per_step, processes)
         self._epoch = -1
         self._order: Ints = np.empty(0, dtype=np.int64)
 
     def step(self, step: int) -> StepBatch:
-        """The groups of the step with this number, counted from 0."""
+        """This process's groups of the step with this number, counted from 0."""
         first = step * self.queries_per_step
-        drawn = [self._group(*divmod(first + offset, len(self.groups.queries))) for offset in range(self.queries_per_step)]
-        widest = max(len(columns) for _, columns in drawn)
-        ranks = np.zeros((len(drawn), widest), dtype=np.int64)
-        for group, (line, columns) in enumerate(drawn):
-            ranks[group, : len(columns)] = self.groups.ranks[line, columns]
-        sizes = [len(columns) for _, columns in drawn]
-        return StepBatch(
-            query_rows=np.repeat(self.groups.queries[[line for line, _ in drawn]], sizes),
-            passage_rows=np.concatenate([self.groups.passages[line, columns] for line, columns in drawn]),
-            group=np.repeat(np.arange(len(drawn)), sizes),
-            column=np.concatenate([np.arange(size) for size in sizes]),
-            ranks=ranks,
-        )
+        drawn = [self._group(*divmod(first + place, len(self.groups.queries))) for place in self.places]
+        sizes = np.array([len(columns) for _, columns in drawn])
+        lines = np.repeat([line for line, _ in drawn], sizes)
+        columns = np.concatenate([columns for _, columns in drawn])
+        group = np.repeat(np.arange(len(drawn)), sizes)
+        column = np.arange(len(columns)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        ranks = np.zeros((len(drawn), sizes.max()), dtype=np.int64)
+        ranks[group, column] = self.groups.ranks[lines, columns]
+        teacher = np.full(ranks.shape, np.nan, dtype=np.float32)
+        if self.groups.teacher.shape[1]:
+            teacher[group, column] = self.groups.teacher[lines, columns]
+        passages = self.groups.passages[lines, columns]
+        return StepBatch(self.groups.queries[lines], passages, group, column, ranks, teacher)
 
     def _group(self, epoch: int, position: int) -> tuple[int, Ints]:
         """Line and sampled columns of the query at `position` in `epoch`."""

@@ -32,9 +32,18 @@ class RerankInputs:
     passages: StoreFiles
 
 
-def rerank(inputs: RerankInputs, depth: int, backbone: BackboneSettings, device: str, tag: str, outputs: list[str]) -> None:
+def rerank(
+    inputs: RerankInputs,
+    depth: int,
+    backbone: BackboneSettings,
+    tokens_per_batch: int,
+    device: str,
+    tag: str,
+    outputs: list[str],
+) -> None:
     """Re-rank the first `depth` passages of every query of each run; one output run per input run, in their order.
 
+    tokens_per_batch: padded tokens in one forward pass.
     Raises InputError for a bad run, an unknown id, a checkpoint with several labels, before any output is written.
     """
     query_ids, passage_ids = read_ids(inputs.query_ids), read_ids(inputs.passage_ids)
@@ -49,7 +58,7 @@ def rerank(inputs: RerankInputs, depth: int, backbone: BackboneSettings, device:
     model = load_cross_encoder(folder, device)
     pairs = pairs_for(load_tokenizer(folder), TokenStore(inputs.queries), TokenStore(inputs.passages), backbone)
     rate = Rate(len(union), "pairs")
-    scores = score_pairs(model, pairs, *np.divmod(union, len(passage_ids)), backbone.tokens_per_batch, rate)
+    scores = score_pairs(model, pairs, *np.divmod(union, len(passage_ids)), tokens_per_batch, rate)
     with replacing(*outputs) as files:
         for run, key, file in zip(runs, keys, files, strict=True):
             write_run(file, run.assign(score=scores[np.searchsorted(union, key)]), tag)

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,11 +15,13 @@ from jobs.files import replacing, scratch
 from jobs.provenance import digests, versions
 
 from .backbone import BackboneSettings
-from .checkpoint import FILES, distance, load_cross_encoder, load_tokenizer, new_cross_encoder, save_cross_encoder
+from .checkpoint import FILES, WEIGHTS, distance, load_cross_encoder, load_tokenizer, new_cross_encoder, save_cross_encoder
 from .groups import Groups, GroupSampler
+from .parallel import launch, process_count, process_number
+from .state import StageState, Tensors, sole_writer, stage_key
 from .tokens import Pairs, PairTemplate, StoreFiles, TokenStore, vocabulary_fingerprint
-from .training import StageSettings, run_stage
-from .validation import ValidationSet
+from .training import RunSettings, Stage, StageSettings, ValidationPlan
+from .validation import ValidationSet, ValidationSettings
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -57,45 +60,28 @@ def train_stage(
     recipe: str,
     objective: dict[str, Any],
     backbone: BackboneSettings,
-    device: str,
+    validation: ValidationSettings,
+    run: RunSettings,
     seed: int,
+    state: str | Path,
     output: str | Path,
 ) -> None:
     """Fine-tune the parent model for one stage and write the model folder `output`.
 
-    objective: the objective's config, of which `StageSettings` is a part. Raises InputError for a checkpoint with
-    several labels, a store made with another vocabulary, an empty training set, a diverging loss; nothing is written
-    then.
+    objective: the objective's config, of which `StageSettings` is a part. state: a folder for checkpoints, from which an
+    interrupted stage goes on; gone when the model is written. Raises InputError for a checkpoint with several labels, a
+    store made with another vocabulary, an empty training set, a diverging loss, a stage that another process is training;
+    RunAgain when it was asked to stop. The model folder is not touched then.
     """
-    settings = StageSettings(**{field.name: objective[field.name] for field in fields(StageSettings)})
-    parent = Path(inputs.parent).parent
-    model = load_cross_encoder(parent, device)
-    set_dropout(model, backbone.dropout)
-    tokenizer = load_tokenizer(parent)
-    before = {name: weight.detach().cpu().clone() for name, weight in model.state_dict().items()}
-    groups = Groups.read(inputs.groups)
-    logger.info("%s: %s groups of up to %d passages", recipe, f"{len(groups.queries):,}", groups.passages.shape[1])
-    passages = TokenStore(inputs.passages)
-    record = run_stage(
-        model,
-        GroupSampler(groups, settings.group_size, settings.queries_per_step, seed),
-        pairs_for(tokenizer, TokenStore(inputs.queries), passages, backbone),
-        ValidationSet.read(inputs.validation),
-        pairs_for(tokenizer, TokenStore(inputs.validation_queries), passages, backbone),
-        settings,
-        backbone.tokens_per_batch,
-        backbone.frozen,
-        seed,
-    )
-    moved = distance(model, before)
-    if moved["changed"] == 0:
-        logger.warning("WARNING: no weight changed in this stage: the learning rate %g is too small.", settings.learning_rate)
-    training = {
+    known = {field.name for field in fields(StageSettings)}
+    settings = StageSettings(**{key: value for key, value in objective.items() if key in known})
+    record = {
         "recipe": recipe,
-        "parent": str(parent),
+        "parent": str(Path(inputs.parent).parent),
         "seed": seed,
         "objective": objective,
         "backbone": asdict(backbone),
+        "processes": run.processes,
         "inputs": digests(
             parent=inputs.parent,
             groups=inputs.groups,
@@ -104,18 +90,65 @@ def train_stage(
             passages=inputs.passages.ids,
         ),
         "versions": versions(),
-        **record.summary(),
-        "moved_from_parent": moved,
     }
-    _write_model(model, tokenizer, backbone.max_length, training, output)
+    key = stage_key(**record, memory=asdict(run.memory), device=run.device, validation=asdict(validation))
+    work = (inputs, settings, backbone, validation, run, seed, StageState(state, key), record, str(output))
+    with sole_writer(state):
+        launch(_train, work, run.processes, run.device)
+
+
+def _train(
+    device: str,
+    inputs: StageInputs,
+    settings: StageSettings,
+    backbone: BackboneSettings,
+    validation: ValidationSettings,
+    run: RunSettings,
+    seed: int,
+    state: StageState,
+    record: dict[str, Any],
+    output: str,
+) -> None:
+    """A process's part of a stage; the first writes the model."""
+    if process_number():
+        logger.setLevel(logging.ERROR)
+    parent = Path(record["parent"])
+    model = load_cross_encoder(parent, device)
+    set_dropout(model, backbone.dropout)
+    tokenizer = load_tokenizer(parent)
+    before = {name: weight.detach().cpu().clone() for name, weight in model.state_dict().items()}
+    groups = Groups.read(inputs.groups)
+    logger.info("%s: %s groups of up to %d passages", record["recipe"], f"{len(groups.queries):,}", groups.passages.shape[1])
+    passages = TokenStore(inputs.passages)
+    stage = Stage(
+        model,
+        GroupSampler(groups, settings.group_size, settings.queries_per_step, seed, process_number(), process_count()),
+        pairs_for(tokenizer, TokenStore(inputs.queries), passages, backbone),
+        ValidationPlan(
+            ValidationSet.read(inputs.validation),
+            pairs_for(tokenizer, TokenStore(inputs.validation_queries), passages, backbone),
+            validation.share,
+        ),
+        settings,
+        run,
+        backbone.frozen,
+        state,
+    )
+    stage.run()
+    if process_number():
+        return
+    moved = _write_stage(model, tokenizer, backbone.max_length, stage, before, validation.export, record, output)
+    state.remove()
     logger.info(
         "%s pairs, %s tokens in %.0f s, %.0f pairs/s, moved %.4f of the parent's norm",
-        f"{record.pairs:,}",
-        f"{record.tokens:,}",
-        record.seconds,
-        record.pairs / record.seconds,
+        f"{stage.record.work.pairs:,}",
+        f"{stage.record.work.tokens:,}",
+        stage.record.seconds,
+        stage.record.work.pairs / stage.record.seconds,
         moved["relative"],
     )
+    if moved["changed"] == 0:
+        logger.warning("WARNING: no weight changed in this stage: the learning rate %g is too small.", settings.learning_rate)
 
 
 def pairs_for(
@@ -140,6 +173,40 @@ def set_dropout(model: "PreTrainedModel", probability: float) -> None:
             module.p = probability
 
 
+def _write_stage(
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
+    max_length: int,
+    stage: Stage,
+    before: Tensors,
+    export: str,
+    record: dict[str, Any],
+    output: str | Path,
+) -> dict[str, float]:
+    """Write the last and the best weights, and the one that is exported as the model; returns how far that one moved."""
+    choices = {"last": {"step": stage.steps, "why": "validation.export is last"}}
+    best = stage.record.best
+    looks = len(stage.record.validation) - 1
+    choices["best"] = {"step": best.step, "why": f"nDCG@10 {best.ndcg:.4f} on the validation set, the best of {looks} looks"}
+    moved = {}
+    names = (*WEIGHTS.values(), *FILES)
+    with replacing(*(Path(output) / name for name in names)) as files, scratch(output) as staging:
+        for choice, weights in (("last", None), ("best", stage.best_weights())):
+            if choice == "best" and weights is None:
+                os.link(staging / WEIGHTS["last"], staging / WEIGHTS["best"])
+            else:
+                model.load_state_dict(weights or {}, strict=False)
+                save_cross_encoder(model, tokenizer, max_length, staging)
+                (staging / "model.safetensors").rename(staging / WEIGHTS[choice])
+            moved[choice] = distance(model, before)
+        os.link(staging / WEIGHTS[export], staging / "model.safetensors")
+        summary = {**record, **stage.record.summary(), "exported": {"weights": export, **choices[export]}}
+        _write_record(staging, {**summary, "moved_from_parent": moved[export]})
+        for name, file in zip(names, files, strict=True):
+            (staging / name).rename(file)
+    return moved[export]
+
+
 def _write_model(
     model: "PreTrainedModel",
     tokenizer: "PreTrainedTokenizerBase",
@@ -151,6 +218,10 @@ def _write_model(
     targets = [Path(output) / name for name in FILES]
     with replacing(*targets) as files, scratch(output) as staging:
         save_cross_encoder(model, tokenizer, max_length, staging)
-        (staging / "training.json").write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+        _write_record(staging, record)
         for name, file in zip(FILES, files, strict=True):
             (staging / name).rename(file)
+
+
+def _write_record(folder: Path, record: dict[str, Any]) -> None:
+    (folder / "training.json").write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")

@@ -2,12 +2,15 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from npy_append_array import NpyAppendArray
 from tokenizers import Tokenizer
 
 from jobs.errors import InputError
@@ -15,7 +18,6 @@ from jobs.files import replacing
 from jobs.log import Rate
 
 Ints = npt.NDArray[np.integer]
-TEXTS_AT_ONCE = 2_000
 
 
 class StoreFiles(NamedTuple):
@@ -35,8 +37,9 @@ class TokenStore:
 
     def __init__(self, files: StoreFiles) -> None:
         self.name = files.ids
-        self.ids: Ints = np.load(files.ids, mmap_mode="r")
-        self.offsets: Ints = np.load(files.offsets)
+        # Plain arrays over the maps: slicing a numpy.memmap costs several times as much.
+        self.ids: Ints = np.asarray(np.load(files.ids, mmap_mode="r"))
+        self.offsets: Ints = np.asarray(np.load(files.offsets, mmap_mode="r"))
         self.fingerprint: str = json.loads(Path(files.description).read_text())["vocabulary_sha256"]
 
     def __len__(self) -> int:
@@ -68,26 +71,25 @@ def vocabulary_fingerprint(tokenizer: Tokenizer) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def build_store(texts: list[str], tokenizer: Tokenizer, output: StoreFiles) -> None:
-    """Tokenise `texts` in order, whole and without special tokens, into the three files of a store."""
+def build_store(batches: Iterable[list[str]], texts: int, tokenizer: Tokenizer, output: StoreFiles) -> None:
+    """Tokenise batches of texts in order, whole and without special tokens, into the three files of a store.
+
+    texts: how many there are in all. Only one batch is in memory at a time.
+    """
     width = np.uint16 if tokenizer.get_vocab_size() <= 1 << 16 else np.uint32
-    chunks: list[npt.NDArray[np.unsignedinteger]] = []
-    lengths: list[int] = []
-    rate = Rate(len(texts), "texts")
-    for start in range(0, len(texts), TEXTS_AT_ONCE):
-        encoded = tokenizer.encode_batch_fast(texts[start : start + TEXTS_AT_ONCE], add_special_tokens=False)
-        lengths.extend(len(encoding) for encoding in encoded)
-        chunks.extend(np.asarray(encoding.ids, dtype=width) for encoding in encoded)
-        rate.advance(len(encoded))
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    description = {
-        "vocabulary_sha256": vocabulary_fingerprint(tokenizer),
-        "texts": len(texts),
-        "tokens": int(offsets[-1]),
-    }
+    rate = Rate(texts, "texts")
+    end = 0
     with replacing(*output) as (ids_file, offsets_file, description_file):
-        np.save(ids_file, np.concatenate(chunks))
-        np.save(offsets_file, offsets)
+        with NpyAppendArray(ids_file) as ids, NpyAppendArray(offsets_file) as offsets:
+            offsets.append(np.zeros(1, dtype=np.int64))
+            for batch in batches:
+                encoded = [encoding.ids for encoding in tokenizer.encode_batch_fast(batch, add_special_tokens=False)]
+                ends = end + np.cumsum([len(tokens) for tokens in encoded], dtype=np.int64)
+                offsets.append(ends)
+                ids.append(np.fromiter(chain.from_iterable(encoded), dtype=width, count=int(ends[-1]) - end))
+                end = int(ends[-1])
+                rate.advance(len(batch), f"{end:,} tokens")
+        description = {"vocabulary_sha256": vocabulary_fingerprint(tokenizer), "texts": texts, "tokens": end}
         description_file.write_text(json.dumps(description, indent=1) + "\n")
 
 
@@ -172,14 +174,12 @@ class Pairs:
         mask = position < total[:, None]
         inputs = {"input_ids": ids, "attention_mask": mask.astype(np.int64)}
         if self.template.types is not None:
-            types = np.zeros(shape, dtype=np.int64)
             before, query, between, passage, after = self.template.types
-            types[:, : len(before)] = before
             within_query = (position >= query_start[:, None]) & (position < between_start[:, None])
-            types[within_query] = query[0]
-            _place(types, between_start, between)
             within_passage = (position >= passage_start[:, None]) & (position < after_start[:, None])
-            types[within_passage] = passage[0]
+            types = within_query * np.int64(query[0]) + within_passage * np.int64(passage[0])
+            types[:, : len(before)] = before
+            _place(types, between_start, between)
             _place(types, after_start, after)
             inputs["token_type_ids"] = types
         return inputs
@@ -187,9 +187,12 @@ class Pairs:
 
 def _copy(out: npt.NDArray[np.int64], store: TokenStore, rows: Ints, starts: Ints, lengths: Ints) -> None:
     """Copy the first `lengths` ids of the texts `rows` into the lines of `out`, each from its column in `starts`."""
-    within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    lines = np.repeat(np.arange(len(rows)), lengths)
-    out[lines, np.repeat(starts, lengths) + within] = store.ids[np.repeat(store.offsets[rows], lengths) + within]
+    before = np.cumsum(lengths) - lengths  # tokens copied before each text's
+    places = np.arange(len(rows)) * out.shape[1] + starts
+    count = np.arange(lengths.sum())
+    out.ravel()[np.repeat(places - before, lengths) + count] = store.ids[
+        np.repeat(store.offsets[rows] - before, lengths) + count
+    ]
 
 
 def _place(out: npt.NDArray[np.int64], starts: Ints, values: list[int]) -> None:

@@ -1,24 +1,25 @@
-"""One fine-tuning stage: from a parent model and the groups of an objective to a model."""
+"""The steps of one fine-tuning stage: from a parent model and the groups of an objective to a model."""
 
 import logging
 import math
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor
 from transformers import get_scheduler
 
-from jobs.errors import InputError
-from jobs.log import Rate
+from jobs.errors import InputError, RunAgain
+from jobs.signals import StopRequest, stop_request
 
-from .batches import by_token_budget
-from .groups import GroupSampler, StepBatch
-from .objectives import LOSSES, Loss
-from .scoring import logits
+from .gradients import Chunk, Memory, Work, accumulate_in_memory, prepare, work_of
+from .groups import GroupSampler
+from .objectives import LOSSES
+from .parallel import process_number, sum_gradients, summed
+from .record import Best, Progress, StageRecord
+from .state import StageState, Tensors
 from .tokens import Pairs
 from .validation import ValidationSet
 
@@ -26,123 +27,226 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 logger = logging.getLogger("jobs")
+# What a training step costs of a pair, in forward passes: the backward pass takes two.
+PASSES_PER_STEP = 3
+# What AdamW keeps of each parameter, beside the number of steps.
+MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 @dataclass(frozen=True)
 class StageSettings:
-    """The part of an objective's config that fine-tuning uses; the keys are explained in config.yaml."""
+    """The part of an objective's config that fine-tuning uses; the keys are explained in config.yaml.
+
+    Either `steps` or `epochs` is a number, the other None.
+    """
 
     loss: str
     group_size: int
     queries_per_step: int
-    steps: int
     learning_rate: float
     schedule: str
     warmup: float
     weight_decay: float
     max_gradient_norm: float
     validate_every: int
+    steps: int | None = None
+    epochs: float | None = None
+
+    def total_steps(self, queries: int) -> int:
+        """Optimizer steps of the stage, for a training set of so many queries."""
+        if self.steps is not None:
+            return self.steps
+        assert self.epochs is not None, "the config check lets neither pass"
+        return math.ceil(self.epochs * queries / self.queries_per_step)
 
 
-@dataclass
-class StageRecord:
-    """What a stage did: curves and totals for `training.json`."""
+@dataclass(frozen=True)
+class RunSettings:
+    """How a stage runs, which does not change what it computes.
 
-    loss: list[dict[str, float]] = field(default_factory=list)
-    validation: list[dict[str, float]] = field(default_factory=list)
-    pairs: int = 0
-    tokens: int = 0
-    padded_tokens: int = 0
-    seconds: float = 0.0
-
-    def summary(self) -> dict[str, Any]:
-        """Totals and curves as plain numbers."""
-        return {
-            "pairs": self.pairs,
-            "tokens": self.tokens,
-            "padding_share": 1 - self.tokens / max(1, self.padded_tokens),
-            "seconds": round(self.seconds, 1),
-            "pairs_per_second": round(self.pairs / max(self.seconds, 1e-9), 1),
-            "loss": self.loss,
-            "validation": self.validation,
-        }
-
-
-def run_stage(
-    model: "PreTrainedModel",
-    sampler: GroupSampler,
-    pairs: Pairs,
-    validation: ValidationSet,
-    validation_pairs: Pairs,
-    settings: StageSettings,
-    tokens_per_batch: int,
-    frozen: list[str],
-    seed: int,
-) -> StageRecord:
-    """Fine-tune `model` in place for `settings.steps` optimizer steps.
-
-    frozen: parameters whose name contains one of these are not trained; each must occur. tokens_per_batch: padded
-    tokens a forward pass may hold. The result depends on the arguments alone: dropout is seeded by (seed, step).
-    Raises InputError when the loss is not a finite number.
+    device: cpu or cuda. processes: that train together. memory: what fits into that of each.
+    checkpoint_seconds: between two checkpoints. tensorboard: a folder for event files, or None.
     """
-    trained = list(_trained_parameters(model, frozen))
-    optimizer = torch.optim.AdamW(trained, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
-    warmup_steps = round(settings.warmup * settings.steps)
-    schedule = get_scheduler(settings.schedule, optimizer, num_warmup_steps=warmup_steps, num_training_steps=settings.steps)
-    loss_of = LOSSES[settings.loss]
-    record = StageRecord()
-    rate = Rate(settings.steps, "steps")
-    start = time.perf_counter()
-    recent: list[float] = []
-    record.validation.append({"step": 0, "ndcg@10": validation.ndcg(model, validation_pairs, tokens_per_batch)})
-    for step in range(settings.steps):
-        model.train()
-        torch.manual_seed((seed << 32) + step)
-        loss = group_loss(model, pairs, sampler.step(step), loss_of, tokens_per_batch, record)
-        value = loss.item()
-        if not math.isfinite(value):
-            raise InputError(f"step {step + 1}: the loss is {value}; a lower learning rate or a longer warm-up may help.")
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(trained, settings.max_gradient_norm)
-        optimizer.step()
-        schedule.step()
-        optimizer.zero_grad(set_to_none=True)
-        recent.append(value)
-        done = step + 1
-        if done % settings.validate_every == 0 or done == settings.steps:
-            ndcg = validation.ndcg(model, validation_pairs, tokens_per_batch)
-            record.loss.append({"step": done, "loss": float(np.mean(recent))})
-            record.validation.append({"step": done, "ndcg@10": ndcg})
-            logger.info("step %d: loss %.4f, validation nDCG@10 %.4f", done, np.mean(recent), ndcg)
-            recent = []
-        rate.advance(1, f"loss {value:.4f}, {record.pairs / (time.perf_counter() - start):.0f} pairs/s")
-    record.seconds = time.perf_counter() - start
-    return record
+
+    device: str
+    processes: int
+    memory: Memory
+    checkpoint_seconds: float
+    tensorboard: str | None
 
 
-def group_loss(
-    model: "PreTrainedModel", pairs: Pairs, batch: StepBatch, loss_of: Loss, tokens_per_batch: int, record: StageRecord
-) -> Tensor:
-    """The loss of one step: pairs scored in batches by token budget, put back into their groups, compared there."""
-    lengths = pairs.total_lengths(batch.query_rows, batch.passage_rows)
-    order, parts = [], []
-    for part in by_token_budget(lengths, tokens_per_batch):
-        inputs = pairs.batch(batch.query_rows[part], batch.passage_rows[part])
-        parts.append(logits(model, inputs))
-        order.append(part)
-        record.padded_tokens += inputs["input_ids"].size
-    record.pairs += len(lengths)
-    record.tokens += int(lengths.sum())
-    index = np.concatenate(order)
-    scored = torch.cat(parts)
-    scores = torch.full(batch.ranks.shape, torch.nan, dtype=scored.dtype, device=scored.device)
-    place = tuple(torch.from_numpy(axis[index]).to(scored.device) for axis in (batch.group, batch.column))
-    scores = scores.index_put(place, scored)
-    return loss_of(scores, torch.from_numpy(batch.ranks).to(scores.device))
+@dataclass(frozen=True)
+class ValidationPlan:
+    """What training is watched on, and for at most which share of the stage's compute."""
+
+    candidates: ValidationSet
+    pairs: Pairs
+    share: float
+
+    def interval(self, settings: StageSettings, steps: int) -> int:
+        """Steps between two looks: `validate_every`, or more where that would cost more than the share.
+
+        A look costs a forward pass over the validation pairs; the first is before training, the last after it.
+        """
+        affordable = self.share * steps * PASSES_PER_STEP * settings.queries_per_step * settings.group_size
+        looks = max(1, int(affordable // self.candidates.pairs) - 1)
+        return max(settings.validate_every, math.ceil(steps / looks))
 
 
-def _trained_parameters(model: "PreTrainedModel", frozen: list[str]) -> Iterator[torch.nn.Parameter]:
-    """The parameters to optimise; switches gradients off for the frozen ones."""
+class Stage:
+    """A stage in progress. After `run`, the model has the last step's parameters and `record` says what was done."""
+
+    def __init__(
+        self,
+        model: "PreTrainedModel",
+        sampler: GroupSampler,
+        pairs: Pairs,
+        validation: ValidationPlan,
+        settings: StageSettings,
+        run: RunSettings,
+        frozen: list[str],
+        state: StageState,
+    ) -> None:
+        """frozen: parameters whose name contains one of these are not trained; each must occur, or InputError is raised."""
+        self.model, self.sampler, self.pairs, self.validation = model, sampler, pairs, validation
+        self.settings, self.state = settings, state
+        self.memory, self.checkpoint_seconds, self.tensorboard = run.memory, run.checkpoint_seconds, run.tensorboard
+        self.steps = settings.total_steps(len(sampler.groups.queries))
+        self.interval = validation.interval(settings, self.steps)
+        self.trained = dict(_trained_parameters(model, frozen))
+        self.optimizer = torch.optim.AdamW(
+            self.trained.values(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+        )
+        self.share_of_rate = _schedule(settings, self.optimizer, self.steps)
+        self.record = StageRecord()
+        self.step = 0
+        self.leads = process_number() == 0
+
+    def run(self) -> None:
+        """Train from the newest whole checkpoint, or from the start, to the end.
+
+        The result depends on the model, data, settings and seed alone, and not on how often it was interrupted. Raises
+        RunAgain, with everything saved, when a signal asks to stop; InputError when the loss is not a finite number.
+        """
+        self._resume()
+        progress = Progress(self.record, self.steps, self.step, self.tensorboard if self.leads else None)
+        start = saved = time.perf_counter()
+        before = self.record.seconds
+        with stop_request() as stop:
+            if self.step == 0:
+                self._look(progress)
+            chunks = self._prepare()
+            while self.step < self.steps:
+                totals, work = self._train_step(chunks, stop)
+                self.step += 1
+                chunks = self._prepare() if self.step < self.steps else []  # while the device works
+                loss, tau, ordered, asked = totals.tolist()
+                if not math.isfinite(loss):
+                    hint = "a lower learning rate or a longer warm-up may help"
+                    raise InputError(f"step {self.step}: the loss is {loss}; {hint}.")
+                self.record.add(work, loss, tau / max(ordered, 1))
+                self.record.seconds = before + time.perf_counter() - start
+                progress.advance(loss, self.optimizer.param_groups[0]["lr"])
+                if self.step % self.interval == 0 or self.step == self.steps:
+                    self._look(progress)
+                if asked or self.step == self.steps or time.perf_counter() - saved > self.checkpoint_seconds:
+                    self._save()
+                    saved = time.perf_counter()
+                if asked and self.step < self.steps:
+                    progress.close()
+                    raise RunAgain(f"{stop.name or 'A signal'} came at step {self.step} of {self.steps}.")
+        progress.close()
+
+    def best_weights(self) -> Tensors | None:
+        """The parameters that validated best, when they are not the last step's."""
+        weights = self.record.best.weights
+        return None if weights is None else self.state.load_best(weights)
+
+    def _prepare(self) -> list[Chunk]:
+        """The next step's groups, on the device."""
+        self.batch = self.sampler.step(self.step)
+        return prepare(self.pairs, self.batch, self.memory, self._seed(), self.model.device)
+
+    def _seed(self) -> tuple[int, ...]:
+        return self.sampler.seed, self.step, process_number()
+
+    def _train_step(self, chunks: list[Chunk], stop: StopRequest) -> tuple[Tensor, Work]:
+        """One optimizer step. Returns, over all processes and on the device: (loss, sum of tau over groups with ordered
+        pairs, number of those groups, whether anyone was asked to stop); and this process's work."""
+        self.model.train()
+        loss, taus, chunks, self.memory = accumulate_in_memory(
+            self.model,
+            self.pairs,
+            self.batch,
+            chunks,
+            LOSSES[self.settings.loss],
+            self.settings.queries_per_step,
+            self.memory,
+            self._seed(),
+        )
+        sum_gradients(self.trained.values())
+        torch.nn.utils.clip_grad_norm_(self.trained.values(), self.settings.max_gradient_norm)
+        self.optimizer.param_groups[0]["lr"] = self.settings.learning_rate * self.share_of_rate(self.step)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        asked = torch.full_like(loss, float(bool(stop)))
+        return summed(torch.stack([loss, taus.nansum(), (~taus.isnan()).sum(), asked])), work_of(chunks)
+
+    def _look(self, progress: Progress) -> None:
+        """Measure on the validation set, and keep the parameters when they are the best so far; ties go to the later ones."""
+        if not self.leads:
+            return
+        start = time.perf_counter()
+        ndcg = self.validation.candidates.ndcg(self.model, self.validation.pairs, self.memory.tokens_per_batch)
+        self.record.validation_seconds += time.perf_counter() - start
+        values = self.record.look(self.step, ndcg)
+        progress.write(values)
+        logger.info("step %d: %s", self.step, ", ".join(f"{name} {value:.4f}" for name, value in values.items()))
+        if self.step and ndcg >= self.record.best.ndcg:
+            last = self.step == self.steps
+            self.record.best = Best(self.step, ndcg, None if last else self.state.save_best(self.step, self._parameters()))
+            self._save()
+
+    def _parameters(self) -> Tensors:
+        return {name: parameter.detach() for name, parameter in self.model.named_parameters()}
+
+    def _save(self) -> None:
+        if not self.leads:
+            return
+        tensors = {f"model.{name}": tensor for name, tensor in self._parameters().items()}
+        for name, parameter in self.trained.items():
+            for moment in MOMENTS:
+                if parameter in self.optimizer.state:  # a parameter that the loss does not reach has none
+                    tensors[f"{moment}.{name}"] = self.optimizer.state[parameter][moment]
+        self.state.save(self.step, tensors, asdict(self.record))
+
+    def _resume(self) -> None:
+        saved = self.state.load()
+        if saved is None:
+            return
+        self.step, tensors, record = saved
+        self.record = StageRecord.from_saved(record)
+        self.record.interruptions += 1
+        self.model.load_state_dict({name: tensors[f"model.{name}"] for name in self._parameters()}, strict=False)
+        for name, parameter in self.trained.items():
+            if f"{MOMENTS[0]}.{name}" in tensors:
+                moments = {moment: tensors[f"{moment}.{name}"].to(parameter.device) for moment in MOMENTS}
+                count = torch.tensor(float(self.step), device=parameter.device)
+                self.optimizer.state[parameter] = {"step": count, **moments}
+        logger.info("going on from the checkpoint of step %d of %d", self.step, self.steps)
+
+
+def _schedule(settings: StageSettings, optimizer: torch.optim.Optimizer, steps: int) -> Callable[[int], float]:
+    """The share of the peak learning rate in each step, counted from 0, by transformers' schedule of that name."""
+    schedule = get_scheduler(
+        settings.schedule, optimizer, num_warmup_steps=round(settings.warmup * steps), num_training_steps=steps
+    )
+    share: Callable[[int], float] = schedule.lr_lambdas[0]
+    return share
+
+
+def _trained_parameters(model: "PreTrainedModel", frozen: list[str]) -> Iterator[tuple[str, torch.nn.Parameter]]:
+    """Names and parameters to optimise; switches gradients off for the frozen ones."""
     names = [name for name, _ in model.named_parameters()]
     for fragment in frozen:
         if not any(fragment in name for name in names):
@@ -151,4 +255,4 @@ def _trained_parameters(model: "PreTrainedModel", frozen: list[str]) -> Iterator
         if any(fragment in name for fragment in frozen):
             parameter.requires_grad_(False)
         else:
-            yield parameter
+            yield name, parameter

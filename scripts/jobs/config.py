@@ -31,6 +31,9 @@ REFERENCES = {
     "validation.retriever": "retrievers",
 }
 
+# Losses that compare with the teacher's scores; the others read its order alone.
+SCORED_LOSSES = ("listnet", "margin-mse")
+
 
 def check_config(config: Config, schema: str | Path) -> None:
     """Check a merged config. Raises InputError naming the key, what was found there and what was expected.
@@ -49,6 +52,23 @@ def check_config(config: Config, schema: str | Path) -> None:
         for objective in recipe.split("-"):
             _require(f"grid.recipes[{place}] ({recipe})", objective, config["objectives"], "entry of objectives")
     _check_depths(config)
+    _check_objectives(config)
+
+
+def stage_objective(config: Config, recipe: str) -> Config:
+    """The objective of a recipe's last stage, with what its `positions` say of that stage's position, counted from 1."""
+    *before, name = recipe.split("-")
+    objective = {key: value for key, value in config["objectives"][name].items() if key != "positions"}
+    changes = config["objectives"][name]["positions"].get(str(len(before) + 1), {})
+    for key, other in (("steps", "epochs"), ("epochs", "steps")):
+        if key in changes and other not in changes:
+            objective[other] = None
+    return objective | changes
+
+
+def needs_scores(config: Config, objective: str) -> bool:
+    """Whether an objective's loss reads the teacher's scores, and not only its order."""
+    return config["objectives"][objective]["loss"] in SCORED_LOSSES
 
 
 def sort_keys(config: Config) -> None:
@@ -72,6 +92,22 @@ def _check_depths(config: Config) -> None:
             raise InputError(
                 f"config: {key}.depth is {entry['depth']}, but retrievers.{entry['retriever']}.depth keeps {kept} passages."
             )
+
+
+def _check_objectives(config: Config) -> None:
+    processes = config["training"]["processes"]
+    for name, entry in config["objectives"].items():
+        key = f"config: objectives.{name}"
+        if needs_scores(config, name) and "teacher" not in entry["candidates"]:
+            raise InputError(f"{key}: the loss {entry['loss']} reads a teacher's scores; its candidates name no teacher.")
+        if entry["queries_per_step"] < processes:
+            raise InputError(
+                f"{key}.queries_per_step is {entry['queries_per_step']}, too few for training.processes, which is {processes}."
+            )
+        for position in ("1", *entry["positions"]):
+            stage = stage_objective(config, "-".join([name] * int(position)))
+            if (stage["steps"] is None) == (stage["epochs"] is None):
+                raise InputError(f"{key}: at position {position}, give steps or epochs, one of them, and null for the other.")
 
 
 def _require(key: str, name: str, known: Config, what: str) -> None:

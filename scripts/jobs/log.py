@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
-from .errors import InputError
+from .errors import InputError, RunAgain
 
 SECONDS_BETWEEN_LINES = 5.0
 logger = logging.getLogger("jobs")
@@ -35,22 +35,25 @@ def job_log(path: str) -> Iterator[None]:
     except InputError as error:
         print(f"ERROR: {error}", file=sys.stderr, flush=True)
         sys.exit(1)
+    except RunAgain as request:
+        logger.info("stopped on request, with everything saved: run again to go on. %s", request)
+        sys.exit(os.EX_TEMPFAIL)
     logger.info("done in %.1f s, peak memory %.0f MB", time.perf_counter() - start, peak_memory_mb())
 
 
 def peak_memory_mb() -> float:
-    """The largest resident size this process has had, in megabytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """The largest resident size that this process or one of its children has had, in megabytes."""
+    return max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) / 1024
 
 
 class Rate:
     """Counts work done and says, at most every few seconds, how far it is, how fast, and how long it will take.
 
-    total: units of work in all. unit: what is counted, in the plural.
+    total: units of work in all. unit: what is counted, in the plural. done: units that were done before, in another process.
     """
 
-    def __init__(self, total: int, unit: str) -> None:
-        self.total, self.unit, self.done = total, unit, 0
+    def __init__(self, total: int, unit: str, done: int = 0) -> None:
+        self.total, self.unit, self.done, self.before = total, unit, done, done
         self.start = self.last_line = time.perf_counter()
 
     def advance(self, count: int, note: str = "") -> None:
@@ -60,7 +63,7 @@ class Rate:
         if now - self.last_line < SECONDS_BETWEEN_LINES and self.done < self.total:
             return
         self.last_line = now
-        rate = self.done / max(now - self.start, 1e-9)
+        rate = (self.done - self.before) / max(now - self.start, 1e-9)
         left = timedelta(seconds=round((self.total - self.done) / max(rate, 1e-9)))
         logger.info(
             "%s of %s %s, %.1f/s, %s left%s", f"{self.done:,}", f"{self.total:,}", self.unit, rate, left, note and f", {note}"

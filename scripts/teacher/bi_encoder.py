@@ -79,6 +79,7 @@ def rank_candidates(
             query=str(query),
             text=str(queries["text"].iloc[query_row]),
             candidates=list(zip(ids[rows], texts[rows], strict=True)),
+            scores=mixed.tolist(),
             order=[int(place) + 1 for place in np.argsort(-mixed, kind="stable")],
         )
 

@@ -17,6 +17,7 @@ import pandas as pd
 from jobs.errors import InputError
 from jobs.files import replacing
 from trec.permutations import format_permutation, parse_permutation
+from trec.runs import write_run
 
 logger = logging.getLogger("jobs")
 
@@ -33,25 +34,31 @@ class PermutationCounts:
 
 @dataclass(frozen=True)
 class TaughtQuery:
-    """A query, its candidates as (passage id, text) in retrieval order, and the teacher's order of them, from 1."""
+    """A query, its candidates as (passage id, text) in retrieval order, the teacher's score of each, and its order, from 1."""
 
     query: str
     text: str
     candidates: list[tuple[str, str]]
+    scores: list[float]
     order: list[int]
 
 
-def write_rankings(taught: Iterable[TaughtQuery], candidates: str | Path, permutations: str | Path) -> None:
-    """Write a teacher's rankings as RankGPT's two files."""
+def write_rankings(
+    taught: Iterable[TaughtQuery], candidates: str | Path, permutations: str | Path, scores: str | Path, tag: str
+) -> None:
+    """Write a teacher's rankings as RankGPT's two files, and its scores as a run."""
     written: list[str] = []
-    with replacing(candidates, permutations) as (lines_file, list_file):
+    scored: list[tuple[str, str, float]] = []
+    with replacing(candidates, permutations, scores) as (lines_file, list_file, run_file):
         with open(lines_file, "w", encoding="utf-8") as stream:
             for item in taught:
                 retrieved = [{"docid": p, "text": t, "rank": rank} for rank, (p, t) in enumerate(item.candidates, start=1)]
                 line = {"query_id": item.query, "query": item.text, "positive_passages": [], "retrieved_passages": retrieved}
                 stream.write(json.dumps(line, ensure_ascii=False) + "\n")
                 written.append(format_permutation(item.order))
+                scored.extend((item.query, p, score) for (p, _), score in zip(item.candidates, item.scores, strict=True))
         list_file.write_text(json.dumps(written, indent=0))
+        write_run(run_file, pd.DataFrame(scored, columns=["query", "passage", "score"]), tag)
 
 
 def read_rankings(

@@ -1,0 +1,92 @@
+"""Re-ranking 20 queries x 100 passages with a MiniLM-size cross-encoder on this CPU.  python benchmarks/rerank.py
+
+Peers, on the same weights and texts, in the same run: sentence-transformers' `CrossEncoder.predict` at its best batch size
+(tried first), and batches of whole queries padded to their longest pair. Both tokenise while they score; the workflow does
+that once a collection, so its time is given with and without. The rankings must be the same.
+"""
+
+import argparse
+import tempfile
+import time
+
+import numpy as np
+import torch
+from engine import BACKBONE, prepare_bench
+from timing import interleaved, report
+
+from crossencoder.checkpoint import load_cross_encoder
+from crossencoder.scoring import score_pairs
+from crossencoder.stage import initialise
+
+OURS = "ours, from the token store"
+
+
+def main() -> None:
+    """Print pairs a second and ratios."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--checkpoint", default="results/checkpoints/minilm", help="a backbone's folder")
+    parser.add_argument("--queries", type=int, default=20)
+    parser.add_argument("--depth", type=int, default=100)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--tokens-per-batch", type=int, default=4096)
+    options = parser.parse_args()
+    from sentence_transformers import CrossEncoder
+
+    with tempfile.TemporaryDirectory() as folder:
+        initialise(options.checkpoint, BACKBONE.max_length, seed=42, output=f"{folder}/model")
+        bench = prepare_bench(f"{folder}/model", options.queries, options.depth, folder)
+        pairs, texts = bench.pairs, bench.text_pairs
+        lengths = pairs.total_lengths(*bench.rows)
+        print(f"{len(texts)} pairs, {bench.texts.source}; {lengths.mean():.0f} tokens, at most {lengths.max()}")
+        print(f"{torch.get_num_threads()} threads, float32")
+        model = load_cross_encoder(bench.model)
+        peer = CrossEncoder(bench.model, device="cpu", max_length=BACKBONE.max_length)
+        scores: dict[str, np.ndarray] = {}
+
+        def ours() -> None:
+            scores[OURS] = score_pairs(model, pairs, *bench.rows, options.tokens_per_batch)
+
+        def with_tokens() -> None:
+            prepare_bench(bench.model, options.queries, options.depth, folder)
+            score_pairs(model, pairs, *bench.rows, options.tokens_per_batch)
+
+        def predict(size: int) -> None:
+            scores["predict"] = peer.predict(texts, batch_size=size, show_progress_bar=False)
+
+        @torch.inference_mode()
+        def whole_queries() -> None:
+            """Four queries a batch, padded to the longest pair of the four, as re-ranking code often does."""
+            parts = []
+            for start in range(0, len(texts), 4 * options.depth):
+                queries, passages = zip(*texts[start : start + 4 * options.depth], strict=True)
+                inputs = peer.tokenizer(
+                    list(queries), list(passages), padding=True, truncation="only_second", max_length=256, return_tensors="pt"
+                )
+                parts.append(peer.model(**inputs).logits[:, 0])
+            scores["whole"] = torch.cat(parts).numpy()
+
+        tried = {}
+        for size in (8, 16, 32, 64, 128):
+            start = time.perf_counter()
+            predict(size)
+            tried[size] = time.perf_counter() - start
+        best = min(tried, key=lambda size: tried[size])
+        print("predict by batch size:", ", ".join(f"{size}: {len(texts) / s:.1f} pairs/s" for size, s in tried.items()))
+        works = {
+            OURS: ours,
+            "ours, tokenising included": with_tokens,
+            f"CrossEncoder.predict, batches of {best}": lambda: predict(best),
+            "whole queries, padded, 4 at a time": whole_queries,
+        }
+        report(len(texts), interleaved(works, options.runs), OURS)
+        for name in ("predict", "whole"):
+            apart = float(np.abs(scores[OURS] - scores[name]).max())
+            same = sum(
+                (np.argsort(-scores[OURS][bench.rows[0] == q]) == np.argsort(-scores[name][bench.rows[0] == q])).all()
+                for q in range(options.queries)
+            )
+            print(f"same ranking as {name}: {same} of {options.queries} queries; scores differ by at most {apart:.1e}")
+
+
+if __name__ == "__main__":
+    main()

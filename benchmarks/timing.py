@@ -1,0 +1,27 @@
+"""Timing that a noisy machine cannot fool much: interleaved runs, medians, ratios."""
+
+import statistics
+import time
+from collections.abc import Callable
+
+
+def interleaved(works: dict[str, Callable[[], float | None]], runs: int) -> dict[str, float]:
+    """The median seconds of each work over `runs` rounds, every round running each once, after one round to warm up.
+
+    A work that returns a number has timed itself.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in works}
+    for number in range(runs + 1):
+        for name, work in works.items():
+            start = time.perf_counter()
+            own = work()
+            if number:
+                seconds[name].append(time.perf_counter() - start if own is None else own)
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def report(pairs: int, seconds: dict[str, float], ours: str) -> None:
+    """Print the pairs a second of each, and how many times faster `ours` is."""
+    for name, value in seconds.items():
+        ratio = "" if name == ours else f"   ours is {value / seconds[ours]:.2f} times as fast"
+        print(f"{name:<46}{pairs / value:9.1f} pairs/s{ratio}")

@@ -1,0 +1,120 @@
+"""A training step of 4 queries x 100 passages with a MiniLM-size cross-encoder on this CPU.  python benchmarks/train_step.py
+
+The peer, on the same weights, groups and loss (RankNet), in the same run: sentence-transformers' `CrossEncoderTrainer`, whose
+optimizer step has the same 4 groups, at its best mini-batch size (tried first). AdamW, clipping, float32, no dropout.
+"""
+
+import argparse
+import tempfile
+import time
+from typing import Any
+
+import torch
+from engine import BACKBONE, Bench, prepare_bench
+from timing import interleaved, report
+from transformers import TrainerCallback
+
+from crossencoder.checkpoint import load_cross_encoder
+from crossencoder.gradients import Memory, accumulate, prepare, work_of
+from crossencoder.groups import GroupSampler
+from crossencoder.objectives import LOSSES
+from crossencoder.stage import initialise, set_dropout
+
+OURS = "ours"
+
+
+class StepTimer(TrainerCallback):
+    """The seconds of each optimizer step of a trainer."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    def on_step_begin(self, *_: Any, **__: Any) -> None:
+        self.start = time.perf_counter()
+
+    def on_step_end(self, *_: Any, **__: Any) -> None:
+        self.seconds.append(time.perf_counter() - self.start)
+
+
+def main() -> None:
+    """Print pairs a second and the ratio."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--checkpoint", default="results/checkpoints/minilm", help="a backbone's folder")
+    parser.add_argument("--queries", type=int, default=4)
+    parser.add_argument("--depth", type=int, default=100)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--tokens-per-batch", type=int, default=4096)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        initialise(options.checkpoint, BACKBONE.max_length, seed=42, output=f"{folder}/model")
+        bench = prepare_bench(f"{folder}/model", options.queries, options.depth, folder)
+        lengths = bench.pairs.total_lengths(*bench.rows)
+        print(f"{len(lengths)} pairs, {bench.texts.source}; {lengths.mean():.0f} tokens, at most {lengths.max()}")
+        print(f"{torch.get_num_threads()} threads, float32")
+
+        model = load_cross_encoder(bench.model)
+        set_dropout(model.train(), 0.0)
+        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, fused=True)
+        sampler = GroupSampler(bench.groups, options.depth, options.queries, seed=42)
+        memory = Memory(options.tokens_per_batch, 10**9)
+        work = []
+
+        def ours() -> None:
+            chunks = prepare(bench.pairs, sampler.step(0), memory, (42, 0), model.device)
+            accumulate(model, chunks, LOSSES["ranknet"], options.queries, memory.tokens_kept)
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 10.0)
+            optimizer.step()
+            optimizer.zero_grad()
+            work.append(work_of(chunks))
+
+        def peer(size: int) -> float:
+            return trainer_step(bench, size, f"{folder}/trainer")
+
+        tried = {size: peer(size) for size in (8, 16, 32, 64)}
+        best = min(tried, key=lambda size: tried[size])
+        print("trainer by mini-batch:", ", ".join(f"{size}: {len(lengths) / s:.1f} pairs/s" for size, s in tried.items()))
+        works = {OURS: ours, f"CrossEncoderTrainer, mini-batches of {best}": lambda: peer(best)}
+        report(len(lengths), interleaved(works, options.runs), OURS)
+        print(f"our padding: {1 - work[-1].tokens / work[-1].padded_tokens:.1%} of the tokens")
+
+
+def trainer_step(bench: Bench, mini_batch: int, folder: str, device: str = "cpu", queries: int | None = None) -> float:
+    """Seconds of one optimizer step of sentence-transformers' trainer over all groups, from batch to weights.
+
+    queries: groups in a batch, where gradients are to be accumulated over several; None: all.
+    """
+    from datasets import Dataset
+    from sentence_transformers import CrossEncoder, CrossEncoderTrainer, CrossEncoderTrainingArguments
+    from sentence_transformers.cross_encoder.losses import RankNetLoss
+
+    queries = queries or len(bench.texts.queries)
+    peer = CrossEncoder(bench.model, device=device, max_length=BACKBONE.max_length)
+    set_dropout(peer.model, 0.0)
+    labels = [[-float(place) for place in range(len(passages))] for passages in bench.texts.passages]
+    data = Dataset.from_dict({"query": bench.texts.queries, "docs": bench.texts.passages, "labels": labels})
+    timer = StepTimer()
+    CrossEncoderTrainer(
+        model=peer,
+        args=CrossEncoderTrainingArguments(
+            folder,
+            per_device_train_batch_size=queries,
+            gradient_accumulation_steps=len(bench.texts.queries) // queries,
+            max_steps=2 if device == "cuda" else 1,  # the second when the first has warmed the device up
+            bf16=device == "cuda",
+            learning_rate=1e-5,
+            max_grad_norm=10.0,
+            use_cpu=device == "cpu",
+            report_to=[],
+            save_strategy="no",
+            disable_tqdm=True,
+            logging_strategy="no",
+        ),
+        train_dataset=data,
+        loss=RankNetLoss(peer, mini_batch_size=mini_batch),
+        callbacks=[timer],
+    ).train()
+    return timer.seconds[-1]
+
+
+if __name__ == "__main__":
+    main()
