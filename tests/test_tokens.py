@@ -69,6 +69,16 @@ def test_long_texts_lose_only_passage_tokens(tokenizer_folder):
     assert batch["attention_mask"].sum(axis=1).tolist() == [40, 40, 20 + template.special]
 
 
+def test_padding_switched_on_in_the_checkpoint_is_no_part_of_a_pair(tokenizer_folder):
+    """As all-MiniLM-L6-v2 has it."""
+    tokenizer = load_tokenizer_file(tokenizer_folder / "tokenizer.json")
+    plain = PairTemplate.of(tokenizer, 0)
+    tokenizer.enable_padding(length=30)
+    tokenizer.enable_truncation(20)
+    assert PairTemplate.of(tokenizer, 0) == plain and plain.special in (3, 4)
+    assert tokenizer.padding["length"] == 30, "the caller's tokenizer changed"
+
+
 def test_a_query_that_fills_the_pair_is_refused(tokenizer_folder):
     texts = store(tokenizer_folder, "texts", ["the river"])
     template = PairTemplate.of(load_tokenizer_file(tokenizer_folder / "tokenizer.json"), 0)
