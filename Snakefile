@@ -21,10 +21,12 @@ from jobs.config import check_config, needs_scores, sort_keys, stage_objective
 
 check_config(config, Path(workflow.basedir) / "schemas" / "config.schema.yaml")
 sort_keys(config)
+# For what is no input or output; those write <experiment>.
+EXPERIMENT = f"results/{config['experiment']}"
 
 
 pathvars:
-    experiment=f"results/{config['experiment']}",
+    experiment=EXPERIMENT,
 
 
 include: "rules/common.smk"

@@ -5,17 +5,18 @@ import time
 from collections.abc import Callable
 
 
-def interleaved(works: dict[str, Callable[[], float | None]], runs: int) -> dict[str, float]:
-    """The median seconds of each work over `runs` rounds, every round running each once, after one round to warm up.
+def interleaved(works: dict[str, Callable[[], float | None]], runs: int, warm_up: int = 1) -> dict[str, float]:
+    """The median seconds of each work over `runs` rounds, every round running each once, after `warm_up` rounds that do not
+    count.
 
     A work that returns a number has timed itself.
     """
     seconds: dict[str, list[float]] = {name: [] for name in works}
-    for number in range(runs + 1):
+    for number in range(runs + warm_up):
         for name, work in works.items():
             start = time.perf_counter()
             own = work()
-            if number:
+            if number >= warm_up:
                 seconds[name].append(time.perf_counter() - start if own is None else own)
     return {name: statistics.median(values) for name, values in seconds.items()}
 

@@ -158,8 +158,8 @@ rule finetune:
         objective=lambda wc: stage_objective(config, wc.recipe),
         backbone=lambda wc: backbone_settings(wc.backbone),
         validation={key: config["validation"][key] for key in ("share", "export")},
-        state="<experiment>/state",
-        tensorboard="<experiment>/tensorboard",
+        state=f"{EXPERIMENT}/state",
+        tensorboard=f"{EXPERIMENT}/tensorboard",
     message:
         "Fine-tuning {wildcards.backbone}, recipe {wildcards.recipe}, seed {wildcards.seed}"
     script:

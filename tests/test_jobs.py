@@ -11,7 +11,7 @@ SCRIPT = """
 import os, sys
 sys.path.insert(0, {scripts!r})
 from jobs import log
-from jobs.errors import InputError
+from jobs.errors import InputError, RunAgain
 log.SECONDS_BETWEEN_LINES = 0.0
 with log.job_log({path!r}):
     print("from Python", flush=True)
@@ -29,6 +29,12 @@ with log.job_log({path!r}):
         ("pass", 0, "done in", False),
         ("raise InputError('some.run, line 3: 5 columns')", 1, "ERROR: some.run, line 3: 5 columns", False),
         ("raise RuntimeError('a bug')", 1, "RuntimeError: a bug", True),
+        (
+            "raise RunAgain('SIGTERM came')",
+            75,
+            "stopped on request, with everything saved: run again to go on. SIGTERM came",
+            False,
+        ),
     ],
 )
 def test_the_log_holds_everything(tmp_path, ending, code, last, traceback):

@@ -1,6 +1,8 @@
 """Token stores: pairs equal the tokenizer's own, for segments and without, whatever the text."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -8,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
-from conftest import write_bert_tokenizer, write_roberta_tokenizer
+from collection.tables import write_texts
+from conftest import REPOSITORY, write_bert_tokenizer, write_roberta_tokenizer
 from crossencoder.tokens import Pairs, PairTemplate, StoreFiles, TokenStore, build_store, load_tokenizer_file
 from jobs.errors import InputError
 
@@ -100,6 +103,36 @@ def test_store_says_what_it_holds(tokenizer_folder):
     description = json.loads((tokenizer_folder / "texts.json").read_text())
     assert description["texts"] == 3
     assert description["tokens"] == len(np.load(tokenizer_folder / "texts.ids.npy"))
+
+
+MEASURED = """
+import sys
+sys.path.insert(0, "scripts")
+from pathlib import Path
+from collection.tables import count_texts, stream_texts
+from crossencoder.tokens import StoreFiles, build_store, load_tokenizer_file
+folder = Path(sys.argv[1])
+texts = folder / "texts.parquet"
+files = StoreFiles(*(str(folder / f"texts.{suffix}") for suffix in ("ids.npy", "offsets.npy", "json")))
+build_store(stream_texts(texts), count_texts(texts), load_tokenizer_file(folder / "tokenizer.json"), files)
+print(*(int(line.split()[1]) / 1024 for line in open("/proc/self/status") if line.startswith("VmHWM")))
+"""
+
+
+def test_memory_stays_flat_as_the_collection_grows(tmp_path):
+    """From a file of texts to a store eight times as large: 80 MB of text and 20 MB of tokens more, no memory more."""
+    write_bert_tokenizer(tmp_path)
+    peaks = []
+    for texts in (50_000, 400_000):
+        write_texts(tmp_path / "texts.parquet", [str(row) for row in range(texts)], ["the river in paris of " * 10] * texts, "")
+        command = [sys.executable, "-c", MEASURED, str(tmp_path)]
+        peaks.append(float(subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True, text=True).stdout))
+        assert json.loads((tmp_path / "texts.json").read_text()) == {
+            "vocabulary_sha256": json.loads((tmp_path / "texts.json").read_text())["vocabulary_sha256"],
+            "texts": texts,
+            "tokens": 50 * texts,
+        }
+    assert peaks[1] < peaks[0] + 15, peaks
 
 
 def test_a_damaged_tokenizer_is_an_error(tmp_path):

@@ -4,12 +4,16 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from safetensors.numpy import load_file
 
 from conftest import REPOSITORY
 from loopback import package_index
@@ -18,15 +22,17 @@ RECIPES = ["untrained", "cl", "kd", "cl-kd", "kd-cl"]
 RUN = "results/{experiment}/reranked/tiny/{recipe}/seed42/{retriever}/wikipedia-test.run"
 
 
-def snakemake(folder, *arguments, config=REPOSITORY / "tests" / "slice.yaml", environment=None):
-    """Run Snakemake on the repository's workflow with `folder` as working directory."""
+def snakemake_command(folder, *arguments):
+    """Snakemake on the repository's workflow with `folder` as working directory."""
     command = [sys.executable, "-m", "snakemake", "--snakefile", REPOSITORY / "Snakefile", "--directory", folder]
     command += ["--cores", "2", "--workflow-profile", REPOSITORY / "profiles" / "default", *arguments]
-    if config:
-        command += ["--configfile", config]
-    return subprocess.run(
-        [str(part) for part in command], env=os.environ | (environment or {}), capture_output=True, text=True, timeout=1200
-    )
+    return [str(part) for part in command]
+
+
+def snakemake(folder, *arguments, config=REPOSITORY / "tests" / "slice.yaml", environment=None):
+    """Run it to its end."""
+    command = snakemake_command(folder, *arguments) + (["--configfile", str(config)] if config else [])
+    return subprocess.run(command, env=os.environ | (environment or {}), capture_output=True, text=True, timeout=1200)
 
 
 def jobs(ended):
@@ -163,14 +169,67 @@ def overlay(tmp_path, change):
             id="another depth re-ranks only",
         ),
         pytest.param(
-            lambda config, _: config.update(device="cuda"),
+            lambda config, _: config["objectives"]["kd"].update(positions={"2": {"learning_rate": 1e-4}}),
+            {"finetune": 1, "rerank": 1, "evaluate": 1, "tabulate": 1, "plot_effectiveness": 1},
+            id="another learning rate in second place retrains the second stage",
+        ),
+        pytest.param(
+            lambda config, _: config.update(
+                device="cuda",
+                training={"processes": 2, "checkpoint_minutes": 1, "tensorboard": True},
+                backbones={"tiny": {"tokens_per_batch": 1024, "tokens_kept": 2048}},
+            ),
             {},
-            id="another device reruns nothing",
+            id="another device, memory or number of processes reruns nothing",
         ),
     ],
 )
 def test_a_change_reruns_what_it_affects(finished, tmp_path, change, expected):
     assert jobs(snakemake(finished, "--dry-run", config=overlay(tmp_path, change))) == expected
+
+
+def test_a_stage_that_was_killed_goes_on(finished, tmp_path):
+    """Also after Snakemake itself was killed, and has deleted the stage's declared outputs."""
+
+    def long_stage(config, _):
+        config["objectives"]["cl"].update(steps=80)
+        config["training"] = {"checkpoint_minutes": 0, "tensorboard": True}
+
+    folder, config = tmp_path / "copy", overlay(tmp_path, long_stage)
+    shutil.copytree(finished, folder, symlinks=True)
+    model = "results/slice/models/tiny/cl/seed42/model.safetensors"
+    command = [*snakemake_command(folder, model), "--configfile", str(config)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    state = folder / "results" / "slice" / "state" / "tiny" / "cl" / "seed42"
+    deadline = time.monotonic() + 120
+    while not any(int(path.stem.partition("-")[2]) >= 8 for path in state.rglob("step-*.json")):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert snakemake(folder, "--unlock", config=config).returncode == 0
+    ended = snakemake(folder, model, config=config)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    record = json.loads((folder / model).with_name("training.json").read_text())
+    assert record["interruptions"] == 1 and record["loss"][-1]["step"] == 80
+    assert "going on from the checkpoint of step" in (folder / "results/slice/logs/finetune/tiny/cl/seed42.log").read_text()
+    assert not state.exists()
+    assert len(list((folder / "results/slice/tensorboard/tiny/cl/seed42").iterdir())) == 2
+
+
+def test_losses_on_scores_get_the_teachers_scores(finished, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(finished, folder, symlinks=True)
+
+    def add(config, default):
+        return config["objectives"].update(kl=default["objectives"]["kd"] | {"loss": "listnet"})
+
+    ended = snakemake(folder, "results/slice/training/kl.groups.safetensors", config=overlay(tmp_path, add))
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    groups = load_file(folder / "results/slice/training/kl.groups.safetensors")
+    scores = pd.read_csv(folder / "results/teachers/minilm/wikipedia-train.scores.run", sep=" ", header=None)[4]
+    assert sorted(groups["teacher"][groups["ranks"] > 0]) == pytest.approx(sorted(scores), abs=1e-6)
+    assert (np.diff(groups["teacher"], axis=1)[groups["ranks"][:, 1:] > 0] <= 0).all()
 
 
 def test_one_file_builds_only_what_it_needs(tmp_path):
