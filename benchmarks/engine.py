@@ -1,11 +1,16 @@
 """What the engine's benchmarks share: a MiniLM-size re-ranker in a folder, and its stores of some candidates."""
 
+import argparse
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
+import torch
 from tokenizers import Tokenizer
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
@@ -15,7 +20,7 @@ from msmarco import Candidates, candidates
 from crossencoder.backbone import BackboneSettings
 from crossencoder.checkpoint import load_tokenizer
 from crossencoder.groups import Groups
-from crossencoder.stage import pairs_for
+from crossencoder.stage import initialise, pairs_for
 from crossencoder.tokens import Pairs, StoreFiles, TokenStore, build_store, load_tokenizer_file
 
 BACKBONE = BackboneSettings(max_length=256, max_query_length=64, dropout=0.0, frozen=[])
@@ -40,6 +45,25 @@ class Bench:
     def text_pairs(self) -> list[tuple[str, str]]:
         """The same pairs as texts."""
         return [(q, p) for q, passages in zip(self.texts.queries, self.texts.passages, strict=True) for p in passages]
+
+
+@contextmanager
+def cpu_bench(title: str, queries: int) -> Iterator[tuple[argparse.Namespace, Bench, str]]:
+    """A bench around a checkpoint with a new head, as the command line says: (options, bench, a folder for the duration)."""
+    parser = argparse.ArgumentParser(description=title)
+    parser.add_argument("--checkpoint", default="results/checkpoints/minilm", help="a backbone's folder")
+    parser.add_argument("--queries", type=int, default=queries)
+    parser.add_argument("--depth", type=int, default=100)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--tokens-per-batch", type=int, default=4096)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        initialise(options.checkpoint, BACKBONE.max_length, seed=42, output=f"{folder}/model")
+        bench = prepare_bench(f"{folder}/model", options.queries, options.depth, folder)
+        lengths = bench.pairs.total_lengths(*bench.rows)
+        print(f"{len(lengths)} pairs, {bench.texts.source}; {lengths.mean():.0f} tokens, at most {lengths.max()}")
+        print(f"{torch.get_num_threads()} threads, float32")
+        yield options, bench, folder
 
 
 def prepare_bench(model: str, queries: int, depth: int, folder: str) -> Bench:

@@ -5,41 +5,26 @@ Peers, on the same weights and texts, in the same run: sentence-transformers' `C
 that once a collection, and what it takes is printed. The rankings must be the same.
 """
 
-import argparse
-import tempfile
 import time
 from functools import partial
 
 import numpy as np
 import torch
-from engine import BACKBONE, prepare_bench
+from engine import BACKBONE, cpu_bench, prepare_bench
 from timing import interleaved, report
 
 from crossencoder.checkpoint import load_cross_encoder
 from crossencoder.scoring import score_pairs
-from crossencoder.stage import initialise
 
 OURS = "ours, from the token store"
 
 
 def main() -> None:
     """Print pairs a second and ratios."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--checkpoint", default="results/checkpoints/minilm", help="a backbone's folder")
-    parser.add_argument("--queries", type=int, default=20)
-    parser.add_argument("--depth", type=int, default=100)
-    parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--tokens-per-batch", type=int, default=4096)
-    options = parser.parse_args()
     from sentence_transformers import CrossEncoder
 
-    with tempfile.TemporaryDirectory() as folder:
-        initialise(options.checkpoint, BACKBONE.max_length, seed=42, output=f"{folder}/model")
-        bench = prepare_bench(f"{folder}/model", options.queries, options.depth, folder)
+    with cpu_bench(__doc__.splitlines()[0], queries=20) as (options, bench, folder):
         pairs, texts = bench.pairs, bench.text_pairs
-        lengths = pairs.total_lengths(*bench.rows)
-        print(f"{len(texts)} pairs, {bench.texts.source}; {lengths.mean():.0f} tokens, at most {lengths.max()}")
-        print(f"{torch.get_num_threads()} threads, float32")
         model = load_cross_encoder(bench.model)
         peer = CrossEncoder(bench.model, device="cpu", max_length=BACKBONE.max_length)
         scores: dict[str, np.ndarray] = {}

@@ -4,13 +4,11 @@ The peer, on the same weights, groups and loss (RankNet), in the same run: sente
 optimizer step has the same 4 groups, at its best mini-batch size (tried first). AdamW, clipping, float32, no dropout.
 """
 
-import argparse
-import tempfile
 import time
 from typing import Any
 
 import torch
-from engine import BACKBONE, Bench, prepare_bench
+from engine import BACKBONE, Bench, cpu_bench
 from timing import interleaved, report
 from transformers import TrainerCallback
 
@@ -18,7 +16,7 @@ from crossencoder.checkpoint import load_cross_encoder
 from crossencoder.gradients import Memory, accumulate, prepare, work_of
 from crossencoder.groups import GroupSampler
 from crossencoder.objectives import LOSSES
-from crossencoder.stage import initialise, set_dropout
+from crossencoder.stage import set_dropout
 
 OURS = "ours"
 
@@ -38,20 +36,7 @@ class StepTimer(TrainerCallback):
 
 def main() -> None:
     """Print pairs a second and the ratio."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--checkpoint", default="results/checkpoints/minilm", help="a backbone's folder")
-    parser.add_argument("--queries", type=int, default=4)
-    parser.add_argument("--depth", type=int, default=100)
-    parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--tokens-per-batch", type=int, default=4096)
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        initialise(options.checkpoint, BACKBONE.max_length, seed=42, output=f"{folder}/model")
-        bench = prepare_bench(f"{folder}/model", options.queries, options.depth, folder)
-        lengths = bench.pairs.total_lengths(*bench.rows)
-        print(f"{len(lengths)} pairs, {bench.texts.source}; {lengths.mean():.0f} tokens, at most {lengths.max()}")
-        print(f"{torch.get_num_threads()} threads, float32")
-
+    with cpu_bench(__doc__.splitlines()[0], queries=4) as (options, bench, folder):
         model = load_cross_encoder(bench.model)
         set_dropout(model.train(), 0.0)
         optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, fused=True)
@@ -72,9 +57,10 @@ def main() -> None:
 
         tried = {size: peer(size) for size in (4, 8, 16, 32)}
         best = min(tried, key=lambda size: tried[size])
-        print("trainer by mini-batch:", ", ".join(f"{size}: {len(lengths) / s:.1f} pairs/s" for size, s in tried.items()))
+        count = len(bench.text_pairs)
+        print("trainer by mini-batch:", ", ".join(f"{size}: {count / s:.1f} pairs/s" for size, s in tried.items()))
         works = {OURS: ours, f"CrossEncoderTrainer, mini-batches of {best}": lambda: peer(best)}
-        report(len(lengths), interleaved(works, options.runs, warm_up=0), OURS)
+        report(count, interleaved(works, options.runs, warm_up=0), OURS)
         print(f"our padding: {1 - work[-1].tokens / work[-1].padded_tokens:.1%} of the tokens")
 
 

@@ -186,7 +186,7 @@ def test_two_processes_train_what_one_does_with_twice_the_batch(tmp_path):
     apart = max(float((weights[name] - shared[name]).abs().max()) for name in names)
     assert moved > 2e-3 and apart < 5e-5
     records = [json.loads((folder / "training.json").read_text()) for folder in (one, two)]
-    assert records[0]["processes"] == 1 and records[1]["processes"] == 2
+    assert [record["run"]["processes"] for record in records] == [1, 2]
     for name in ("loss", "kendall_tau"):
         assert [p[name] for p in records[0]["loss"]] == pytest.approx([p[name] for p in records[1]["loss"]], abs=1e-5)
     assert records[0]["pairs"] == 2 * records[1]["pairs"]

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from conftest import REPOSITORY
+from crossencoder.gradients import Memory
 from crossencoder.state import StageState, sole_writer
 from jobs.errors import InputError, RunAgain
 from small_stage import train
@@ -188,6 +189,15 @@ def test_another_definition_does_not_go_on_from_this_one(inputs, tmp_path):
     assert weights(tmp_path / "model") == weights(expected)
     assert json.loads((tmp_path / "model" / "training.json").read_text())["interruptions"] == 0
     assert not (tmp_path / "state" / "model").exists()
+
+
+def test_a_stage_goes_on_in_other_memory(inputs, tmp_path, caplog):
+    interrupted(inputs, tmp_path / "model", at=8)
+    caplog.set_level("INFO", logger="jobs")
+    train(inputs, tmp_path / "model", run={"memory": Memory(40, 40)}, **CHANGES)
+    assert "going on from the checkpoint of step 8" in caplog.text
+    record = json.loads((tmp_path / "model" / "training.json").read_text())
+    assert record["run"]["memory"] == {"tokens_per_batch": 40, "tokens_kept": 40} and record["interruptions"] == 1
 
 
 def test_only_two_checkpoints_and_their_best_weights_stay(inputs, tmp_path):

@@ -81,7 +81,6 @@ def train_stage(
         "seed": seed,
         "objective": objective,
         "backbone": asdict(backbone),
-        "processes": run.processes,
         "inputs": digests(
             parent=inputs.parent,
             groups=inputs.groups,
@@ -91,7 +90,9 @@ def train_stage(
         ),
         "versions": versions(),
     }
-    key = stage_key(**record, memory=asdict(run.memory), device=run.device, validation=asdict(validation))
+    # Not of how it runs: a stage may go on with other memory or on more GPUs, with the same result up to rounding.
+    key = stage_key(**record, validation=asdict(validation))
+    record["run"] = {"device": run.device, "processes": run.processes, "memory": asdict(run.memory)}
     work = (inputs, settings, backbone, validation, run, seed, StageState(state, key), record, str(output))
     with sole_writer(state):
         launch(_train, work, run.processes, run.device)
