@@ -48,14 +48,14 @@ class Bench:
 
 
 @contextmanager
-def cpu_bench(title: str, queries: int) -> Iterator[tuple[argparse.Namespace, Bench, str]]:
+def cpu_bench(title: str, queries: int, tokens_per_batch: int) -> Iterator[tuple[argparse.Namespace, Bench, str]]:
     """A bench around a checkpoint with a new head, as the command line says: (options, bench, a folder for the duration)."""
     parser = argparse.ArgumentParser(description=title)
     parser.add_argument("--checkpoint", default="results/checkpoints/minilm", help="a backbone's folder")
     parser.add_argument("--queries", type=int, default=queries)
     parser.add_argument("--depth", type=int, default=100)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--tokens-per-batch", type=int, default=4096)
+    parser.add_argument("--tokens-per-batch", type=int, default=tokens_per_batch)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         initialise(options.checkpoint, BACKBONE.max_length, seed=42, output=f"{folder}/model")

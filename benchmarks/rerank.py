@@ -23,7 +23,7 @@ def main() -> None:
     """Print pairs a second and ratios."""
     from sentence_transformers import CrossEncoder
 
-    with cpu_bench(__doc__.splitlines()[0], queries=20) as (options, bench, folder):
+    with cpu_bench(__doc__.splitlines()[0], queries=20, tokens_per_batch=4096) as (options, bench, folder):
         pairs, texts = bench.pairs, bench.text_pairs
         model = load_cross_encoder(bench.model)
         peer = CrossEncoder(bench.model, device="cpu", max_length=BACKBONE.max_length)

@@ -9,7 +9,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTok
 
 from jobs.errors import InputError
 
-from .linear import use_onednn
+from .cpu import speed_up_on_cpu
 from .precision import use_bfloat16_trunk
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def load_cross_encoder(folder: str | Path, device: str = "cpu") -> "PreTrainedMo
         raise InputError(f"{folder}/config.json: the checkpoint has {config.num_labels} labels; a re-ranker has one.")
     model = _sequence_classifier(folder)
     torch.nn.Module.to(model, device)
-    use_onednn(model)
+    speed_up_on_cpu(model)
     if model.device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
         use_bfloat16_trunk(model)
     return model

@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 from safetensors.torch import load_file, save_file
 
-from crossencoder.linear import use_onednn
+from crossencoder.cpu import speed_up_on_cpu
 from jobs.files import replacing
 from jobs.log import Rate
 
@@ -37,7 +37,7 @@ def load_encoder(checkpoint: str | Path, max_length: int, device: str) -> "Multi
     if trained:
         encoder = MultiVectorEncoder(str(checkpoint), device=device, local_files_only=True)
         encoder.max_seq_length = max_length
-        use_onednn(encoder)
+        speed_up_on_cpu(encoder)
         return encoder
     options = {"local_files_only": True}
     transformer = Transformer(
@@ -46,7 +46,7 @@ def load_encoder(checkpoint: str | Path, max_length: int, device: str) -> "Multi
     # As in ColBERT, punctuation of a passage matches nothing.
     modules = [transformer, MultiVectorMask(skiplist_words=list(string.punctuation)), Normalize("token_embeddings")]
     encoder = MultiVectorEncoder(modules=modules, device=device)
-    use_onednn(encoder)
+    speed_up_on_cpu(encoder)
     return encoder
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from crossencoder.linear import use_onednn
+from crossencoder.cpu import speed_up_on_cpu
 from jobs.files import replacing
 from jobs.log import Rate
 from trec.runs import rows_of
@@ -28,7 +28,7 @@ def load_bi_encoder(checkpoint: str | Path, max_length: int, device: str) -> "Se
 
     encoder = SentenceTransformer(str(checkpoint), device=device, local_files_only=True)
     encoder.max_seq_length = max_length
-    use_onednn(encoder)
+    speed_up_on_cpu(encoder)
     return encoder
 
 
