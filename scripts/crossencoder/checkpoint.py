@@ -10,6 +10,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTok
 from jobs.errors import InputError
 
 from .cpu import speed_up_on_cpu
+from .first_token import read_first_token_only
 from .precision import use_bfloat16_trunk
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def load_cross_encoder(folder: str | Path, device: str = "cpu") -> "PreTrainedMo
         raise InputError(f"{folder}/config.json: the checkpoint has {config.num_labels} labels; a re-ranker has one.")
     model = _sequence_classifier(folder)
     torch.nn.Module.to(model, device)
+    read_first_token_only(model)
     speed_up_on_cpu(model)
     if model.device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
         use_bfloat16_trunk(model)
