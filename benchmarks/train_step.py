@@ -61,7 +61,7 @@ def main() -> None:
         def peer(size: int) -> float:
             return pool.submit(trainer_step, bench, size, f"{folder}/trainer").result()
 
-        tried = {size: peer(size) for size in (4, 8, 16, 32)}
+        tried = {size: peer(size) for size in (8, 16, 32)}
         best = min(tried, key=lambda size: tried[size])
         count = len(bench.text_pairs)
         print("trainer by mini-batch:", ", ".join(f"{size}: {count / s:.1f} pairs/s" for size, s in tried.items()))

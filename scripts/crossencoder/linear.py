@@ -1,8 +1,8 @@
 """Linear layers through oneDNN on CPUs.
 
 PyTorch multiplies float32 matrices with MKL, which does not use the wide vector units of every processor; oneDNN does.
-On an AMD EPYC with AVX-512 it is about 2.4 times as fast in the same precision, on one thread
-(`benchmarks/linear_layers.py`).
+In the same precision, on one thread, it was 1.1 to 2.4 times as fast on two AMD EPYCs, by the width of their units
+(`benchmarks/linear_layers.py` measures whole models).
 """
 
 from typing import Any
