@@ -56,7 +56,7 @@ def test_best_and_last_are_kept_and_one_is_exported(inputs, tmp_path, export):
 
 
 def test_looking_costs_at_most_its_share(inputs, tmp_path):
-    """24 steps of 2 x 3 pairs cost 432 forward passes, a look 5: 10% pays for 8 looks, the one before training included."""
+    """24 steps of 2 x 3 pairs cost 360 forward passes, a look 5: 10% pays for 7 looks, the one before training included."""
     record = json.loads((train(inputs, tmp_path / "cl", share=0.1, validate_every=1, steps=24) / "training.json").read_text())
     assert [point["step"] for point in record["validation"]] == [0, 4, 8, 12, 16, 20, 24]
 
