@@ -147,9 +147,8 @@ class Stage:
                 self.record.add(work, loss, tau / max(ordered, 1))
                 self.record.seconds = before + time.perf_counter() - start
                 progress.advance(loss, self.optimizer.param_groups[0]["lr"])
-                if self.step % self.interval == 0 or self.step == self.steps:
-                    self._look(progress)
-                if asked or self.step == self.steps or time.perf_counter() - saved > self.checkpoint_seconds:
+                best = (self.step % self.interval == 0 or self.step == self.steps) and self._look(progress)
+                if best or asked or self.step == self.steps or time.perf_counter() - saved > self.checkpoint_seconds:
                     self._save()
                     saved = time.perf_counter()
                 if asked and self.step < self.steps:
@@ -192,20 +191,24 @@ class Stage:
         asked = torch.full_like(loss, float(bool(stop)))
         return summed(torch.stack([loss, taus.nansum(), (~taus.isnan()).sum(), asked])), work_of(chunks)
 
-    def _look(self, progress: Progress) -> None:
-        """Measure on the validation set, and keep the parameters when they are the best so far; ties go to the later ones."""
+    def _look(self, progress: Progress) -> bool:
+        """Measure on the validation set; whether training has made no better model so far, whose parameters are then kept.
+
+        Ties go to the later one. The next checkpoint names the kept parameters.
+        """
         if not self.leads:
-            return
+            return False
         start = time.perf_counter()
         ndcg = self.validation.candidates.ndcg(self.model, self.validation.pairs, self.memory.tokens_per_batch)
         self.record.validation_seconds += time.perf_counter() - start
         values = self.record.look(self.step, ndcg)
         progress.write(values)
         logger.info("step %d: %s", self.step, ", ".join(f"{name} {value:.4f}" for name, value in values.items()))
-        if self.step and ndcg >= self.record.best.ndcg:
-            last = self.step == self.steps
-            self.record.best = Best(self.step, ndcg, None if last else self.state.save_best(self.step, self._parameters()))
-            self._save()
+        if not self.step or ndcg < self.record.best.ndcg:
+            return False
+        last = self.step == self.steps
+        self.record.best = Best(self.step, ndcg, None if last else self.state.save_best(self.step, self._parameters()))
+        return True
 
     def _parameters(self) -> Tensors:
         return {name: parameter.detach() for name, parameter in self.model.named_parameters()}
