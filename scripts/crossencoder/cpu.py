@@ -1,9 +1,12 @@
-"""What makes a model faster on a CPU: oneDNN's linear layers, and memory that is not given back between steps."""
+"""What makes a model faster on a CPU: the faster library's linear layers, gradients of embeddings by row, and memory that is
+not given back between steps."""
 
 import ctypes
+from pathlib import Path
 
 from torch import nn
 
+from .embedding import add_gradients_by_row
 from .linear import use_onednn
 
 # Parameters of glibc's mallopt (malloc.h), the largest threshold that it accepts, and "never".
@@ -15,8 +18,16 @@ NEVER = -1
 def speed_up_on_cpu(model: nn.Module) -> None:
     """Prepare a model that lies on a CPU, and the process; on other devices nothing happens. Results stay the same."""
     if all(parameter.device.type == "cpu" for parameter in model.parameters()):
-        use_onednn(model)
+        if not _is_intel():
+            use_onednn(model)
+        add_gradients_by_row(model)
         _reuse_freed_memory()
+
+
+def _is_intel() -> bool:
+    """Whether this is a processor whose wide vector units MKL, PyTorch's own choice, does use; asked of Linux."""
+    description = Path("/proc/cpuinfo")
+    return description.is_file() and "GenuineIntel" in description.read_text(encoding="utf-8")
 
 
 def _reuse_freed_memory() -> None:
