@@ -87,11 +87,11 @@ def synchronize(device: str) -> None:
 def forward_flops(bench: Bench, layers: int, width: int) -> float:
     """FLOPs that scoring every pair once needs, without padding.
 
-    24 w^2 + 4 n w a token and layer, for n tokens of width w; in the last layer, of which the first token alone is read, 4 w^2
-    for its keys and values.
+    24 w^2 + 4 n w a token and layer, for n tokens of width w; the last layer, of which the first token alone is read, has next
+    to none (`crossencoder.first_token`).
     """
     lengths = bench.pairs.total_lengths(*bench.rows).astype(float)
-    return float((lengths * ((layers - 1) * (24 * width**2 + 4 * lengths * width) + 4 * width**2)).sum())
+    return float((lengths * (layers - 1) * (24 * width**2 + 4 * lengths * width)).sum())
 
 
 class Training:

@@ -1,7 +1,7 @@
 """Embeddings whose gradient is added row by row.
 
-PyTorch makes a gradient of the whole table for every backward pass, 47 MB of zeros for BERT's vocabulary, and adds it to the one
-before; a micro-batch touches a few thousand of its 30,522 rows. With some twenty micro-batches in a step that was a
+PyTorch makes a gradient of the whole table for every backward pass, 47 MB of zeros for BERT's vocabulary, and adds it to the
+one before; a micro-batch touches a few thousand of its 30,522 rows. With some twenty micro-batches in a step that was a
 twentieth of its time on a CPU.
 """
 

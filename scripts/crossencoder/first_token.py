@@ -1,14 +1,17 @@
 """The last layer, for the one token that is read.
 
-The heads of these models read the first token alone. In the last layer the other tokens are needed as keys and values, but
-their own queries, attention outputs and feed-forward blocks are not: five sixths of its matrix products, with exactly the same
-scores and gradients. That is 7% of a model of 12 layers, 14% of 6, 42% of 2.
+The heads of these models read the first token alone. In the last layer, then, only its query, attention output and feed-forward
+block are needed; and as a single query meets each key once, it is cheaper to carry the query back through the keys'
+projection, q (W x) = (W' q) x, and to project the mean of the tokens it attends to instead of every token's value. No product
+of a weight with all tokens is left in the layer, with the same scores and gradients up to rounding. That is 8% of the products
+of a model of 12 layers, 17% of 6, half of 2.
 """
 
 from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
-from torch.nn.functional import scaled_dot_product_attention
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import dropout
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -23,23 +26,36 @@ def read_first_token_only(model: "PreTrainedModel") -> None:
         return
     trunk: Any = model.base_model
     layer = trunk.encoder.layer[-1]
-    attention = layer.attention.self
-
-    def split(values: Tensor) -> Tensor:
-        """(pairs, tokens, width) to (pairs, heads, tokens, width of a head)."""
-        return values.unflatten(-1, (-1, attention.attention_head_size)).transpose(1, 2)
 
     def forward(hidden: Tensor, attention_mask: Tensor | None = None, *_: Any, **__: Any) -> Tensor:
-        """hidden: (pairs, tokens, width). Returns (pairs, 1, width)."""
-        first = hidden[:, :1]
-        context = scaled_dot_product_attention(
-            split(attention.query(first)),
-            split(attention.key(hidden)),
-            split(attention.value(hidden)),
-            attn_mask=None if attention_mask is None else attention_mask[:, :, :1],
-            dropout_p=attention.dropout.p if attention.training else 0.0,
-        )
-        attended = layer.attention.output(context.transpose(1, 2).flatten(2), first)
+        """hidden: (pairs, tokens, width). attention_mask: (pairs, 1, tokens, tokens) or None. Returns (pairs, 1, width)."""
+        mask = None if attention_mask is None else attention_mask[:, 0, :1]
+        context = attend(layer.attention.self, hidden, mask)
+        attended = layer.attention.output(context, hidden[:, :1])
         return layer.output(layer.intermediate(attended), attended)
 
     layer.forward = forward
+
+
+def attend(attention: Any, hidden: Tensor, mask: Tensor | None) -> Tensor:
+    """Multi-head attention (Vaswani et al. 2017) of the first token to all, without a projection of all.
+
+    attention: BERT's, with linear layers query, key and value. hidden: (pairs, tokens, width). mask: (pairs, 1, tokens) bool,
+    where it may look, or None. Returns (pairs, 1, width).
+    """
+    size = attention.attention_head_size
+    query = attention.query(hidden[:, 0]).unflatten(-1, (-1, size))  # (pairs, heads, size)
+    key, value = (_by_head(layer, size) for layer in (attention.key, attention.value))
+    carried = torch.einsum("phs,hsw->phw", query, key[0])
+    scores = carried @ hidden.transpose(1, 2) + (query * key[1]).sum(-1, keepdim=True)  # (pairs, heads, tokens)
+    scores = scores / size**0.5
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -torch.inf)
+    weights = dropout(scores.softmax(-1), attention.dropout.p, attention.training)
+    context = torch.einsum("phw,hsw->phs", weights @ hidden, value[0]) + weights.sum(-1, keepdim=True) * value[1]
+    return context.flatten(1).unsqueeze(1)
+
+
+def _by_head(layer: nn.Linear, size: int) -> tuple[Tensor, Tensor]:
+    """Weight (heads, size, width) and bias (heads, size) of a projection."""
+    return layer.weight.unflatten(0, (-1, size)), layer.bias.unflatten(0, (-1, size))

@@ -1,8 +1,8 @@
 """Linear layers through oneDNN on CPUs.
 
 PyTorch multiplies float32 matrices with MKL, which does not use the wide vector units of every maker's processors; oneDNN does.
-In the same precision, on one thread, it was 1.1 to 2.4 times as fast on two AMD EPYCs, by the width of their units, and 0.85 to 1.0
-times on an Intel Xeon, where it is therefore not used (`benchmarks/linear_layers.py` measures whole models).
+In the same precision, on one thread, it was 1.1 to 2.4 times as fast on two AMD EPYCs, by the width of their units, and 0.85 to
+1.0 times on an Intel Xeon, where it is therefore not used (`benchmarks/linear_layers.py` measures whole models).
 """
 
 from typing import Any
