@@ -1,29 +1,31 @@
 """Collections: passages, and query sets with their relevance judgements.
 
-Takes  results/sources/{source}.whl.
+Takes  the sources that the config names for a collection or a query set.
 Gives  results/collections/{collection}/passages.parquet,
        results/collections/{collection}/{queryset}.queries.parquet and .qrels.parquet,
        results/tokens/{checkpoint}/{collection}/: both as token ids in a checkpoint's vocabulary.
 """
 
+# Megabytes for a collection of each kind; of ir_datasets and of the user's own there are large ones.
+PREPARING_MB = {"vital-articles": 1000, "ir_datasets": 4000, "local": 4000}
+
 
 rule prepare_passages:
     input:
-        wheel=wheel_of_collection,
+        sources=sources_of("collections"),
     output:
         passages="results/collections/{collection}/passages.parquet",
     log:
         "results/logs/prepare_passages/{collection}.log",
-    localrule: True
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=lambda wc, attempt: PREPARING_MB[kind_of(wc)] * attempt,
+        runtime=lambda wc, attempt: 120 * attempt,
         gpu=0,
     params:
-        member=lambda wc: config["collections"][wc.collection]["member"],
-        articles=lambda wc: config["collections"][wc.collection]["articles"],
+        kind=kind_of,
+        settings=reading("collections"),
     message:
         "Preparing the passages of {wildcards.collection}"
     script:
@@ -32,24 +34,23 @@ rule prepare_passages:
 
 rule prepare_queries:
     input:
-        wheel=wheel_of_collection,
+        sources=files_of_queryset,
+        passages=lambda wc: passages_of(wc.queryset) if kind_of(wc) == "local" else [],
     output:
         queries="results/collections/{collection}/{queryset}.queries.parquet",
         qrels="results/collections/{collection}/{queryset}.qrels.parquet",
     log:
         "results/logs/prepare_queries/{collection}/{queryset}.log",
-    localrule: True
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=lambda wc, attempt: PREPARING_MB[kind_of(wc)] * attempt,
+        runtime=lambda wc, attempt: 60 * attempt,
         gpu=0,
     params:
-        member=lambda wc: config["collections"][wc.collection]["member"],
-        articles=lambda wc: config["collections"][wc.collection]["articles"],
-        sizes=lambda wc: config["collections"][wc.collection]["split"],
-        split=lambda wc: config["querysets"][wc.queryset]["split"],
+        kind=kind_of,
+        settings=reading("querysets"),
+        draw=lambda wc: config["querysets"][wc.queryset].get("draw"),
     message:
         "Preparing the queries and judgements of {wildcards.queryset}"
     script:

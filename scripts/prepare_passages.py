@@ -2,11 +2,11 @@
 
 from typing import TYPE_CHECKING
 
-from collection.vital_articles import write_passages
+from collection.preparing import prepare_passages
 from jobs.log import job_log
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with job_log(snakemake.log[0]):
-    write_passages(snakemake.input.wheel, snakemake.params.member, snakemake.params.articles, snakemake.output.passages)
+    prepare_passages(snakemake.params.kind, snakemake.input.sources, snakemake.params.settings, snakemake.output.passages)

@@ -1,20 +1,22 @@
-"""Rule prepare_queries: queries and relevance judgements of one split of a collection."""
+"""Rule prepare_queries: queries and relevance judgements of a query set."""
 
 from typing import TYPE_CHECKING
 
-from collection.vital_articles import SplitSettings, write_query_set
+from collection.preparing import prepare_queries
+from collection.query_sets import Draw
 from jobs.log import job_log
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
+draw = snakemake.params.draw
 with job_log(snakemake.log[0]):
-    write_query_set(
-        wheel=snakemake.input.wheel,
-        member=snakemake.params.member,
-        articles=snakemake.params.articles,
-        split=snakemake.params.split,
-        settings=SplitSettings(**snakemake.params.sizes),
+    prepare_queries(
+        kind=snakemake.params.kind,
+        sources=snakemake.input.sources,
+        settings=snakemake.params.settings,
+        draw=Draw(draw["seed"], draw["from"], draw["to"]) if draw else None,
         queries=snakemake.output.queries,
         qrels=snakemake.output.qrels,
+        passages=snakemake.input.passages or None,
     )

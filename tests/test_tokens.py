@@ -124,7 +124,7 @@ def test_memory_stays_flat_as_the_collection_grows(tmp_path):
     write_bert_tokenizer(tmp_path)
     peaks = []
     for texts in (50_000, 400_000):
-        write_texts(tmp_path / "texts.parquet", [str(row) for row in range(texts)], ["the river in paris of " * 10] * texts, "")
+        write_texts(tmp_path / "texts.parquet", ((str(row), "the river in paris of " * 10) for row in range(texts)), "")
         command = [sys.executable, "-c", MEASURED, str(tmp_path)]
         peaks.append(float(subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True, text=True).stdout))
         assert json.loads((tmp_path / "texts.json").read_text()) == {
