@@ -5,6 +5,7 @@ ColBERT: how much of PLAID's top ten is the top ten of exact MaxSim over the sam
 """
 
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,9 @@ import yaml
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY / "scripts"))
 
-from collection.tables import read_ids, read_qrels, read_texts  # noqa: E402
+from collection.tables import count_texts, read_ids, read_qrels, read_texts, stream_texts  # noqa: E402
 from evaluation.measures import measure_run  # noqa: E402
-from retrieval.late_interaction import encode_queries, load_encoder, read_vectors  # noqa: E402
+from retrieval.late_interaction import encode_passages, encode_queries, load_encoder, read_token_vectors  # noqa: E402
 from trec.runs import cut, read_run, rows_of  # noqa: E402
 
 RESULTS = REPOSITORY / "results"
@@ -44,7 +45,11 @@ def plaid() -> None:
     settings = yaml.safe_load((REPOSITORY / "config.yaml").read_text())["retrievers"]["colbert"]
     encoder = load_encoder(RESULTS / "checkpoints" / settings["checkpoint"], settings["max_length"], "cpu")
     queries = read_texts(COLLECTION / f"{SPLITS[-1]}.queries.parquet")
-    passages = read_vectors(RESULTS / "indexes" / "colbert" / "wikipedia.vectors.safetensors")
+    # The workflow's own token vectors are temporary.
+    with tempfile.TemporaryDirectory() as folder:
+        texts, vectors_file = COLLECTION / "passages.parquet", Path(folder) / "vectors.safetensors"
+        encode_passages(encoder, stream_texts(texts), count_texts(texts), vectors_file)
+        passages = [vectors.float() for vectors in read_token_vectors(vectors_file)]
     tokens = torch.cat(passages)
     owner = torch.repeat_interleave(torch.arange(len(passages)), torch.tensor([len(vectors) for vectors in passages]))
     run = cut(read_run(RESULTS / "runs" / "colbert" / f"{SPLITS[-1]}.run"), 10)

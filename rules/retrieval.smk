@@ -1,8 +1,13 @@
-"""First stages: BM25 with Lucene, ColBERT with a PLAID index.
+"""First stages: BM25 with Lucene, ColBERT with PLAID, dense vectors with exact search, or runs that are there already.
 
-Takes  passages and queries of a collection; for ColBERT a checkpoint.
-Gives  results/indexes/{retriever}/{collection}/: Lucene or PLAID,
+Takes  passages and queries of a collection; for ColBERT and dense retrieval a checkpoint; for ready-made runs a source.
+Gives  results/indexes/{retriever}/{collection}/: Lucene's index,
+       results/indexes/{retriever}/{collection}/shard{shard}/: PLAID's index of one part of a collection,
+       results/indexes/{retriever}/{collection}/shard{shard}.vectors.safetensors: the vectors of one part; ColBERT's are temporary,
        results/runs/{retriever}/{queryset}.run: the best passages of each query, a TREC run.
+
+ColBERT and dense retrievers divide a collection into parts, contiguous rows of its table. Each part is encoded, indexed and
+searched by jobs of its own; a query's run is the best of what they found.
 """
 
 
@@ -16,12 +21,13 @@ rule bm25_index:
     benchmark:
         "results/benchmarks/bm25_index/{retriever}/{collection}.tsv"
     wildcard_constraints:
-        retriever=retrievers_of_kind("bm25"),
+        retriever=of_kind("retrievers", "bm25"),
     conda:
         "../envs/lucene.yaml"
+    threads: lambda wc: config["retrievers"][wc.retriever]["threads"]
     resources:
         mem_mb=lambda wc, attempt: 4000 * attempt,
-        runtime=lambda wc, attempt: 240 * attempt,
+        runtime=lambda wc, attempt: 120 * attempt,
         gpu=0,
     message:
         "Indexing {wildcards.collection} with Lucene"
@@ -40,9 +46,10 @@ rule bm25_search:
     benchmark:
         "results/benchmarks/bm25_search/{retriever}/{queryset}.tsv"
     wildcard_constraints:
-        retriever=retrievers_of_kind("bm25"),
+        retriever=of_kind("retrievers", "bm25"),
     conda:
         "../envs/lucene.yaml"
+    threads: lambda wc: config["retrievers"][wc.retriever]["threads"]
     resources:
         mem_mb=lambda wc, attempt: 4000 * attempt,
         runtime=lambda wc, attempt: 240 * attempt,
@@ -62,13 +69,15 @@ rule colbert_encode:
         passages="results/collections/{collection}/passages.parquet",
         checkpoint=checkpoint_of("retrievers"),
     output:
-        vectors="results/indexes/{retriever}/{collection}.vectors.safetensors",
+        vectors=temp(
+            "results/indexes/{retriever}/{collection}/shard{shard}.vectors.safetensors"
+        ),
     log:
-        "results/logs/colbert_encode/{retriever}/{collection}.log",
+        "results/logs/colbert_encode/{retriever}/{collection}.shard{shard}.log",
     benchmark:
-        "results/benchmarks/colbert_encode/{retriever}/{collection}.tsv"
+        "results/benchmarks/colbert_encode/{retriever}/{collection}.shard{shard}.tsv"
     wildcard_constraints:
-        retriever=retrievers_of_kind("colbert"),
+        retriever=of_kind("retrievers", "colbert"),
     conda:
         "../envs/models.yaml"
     resources:
@@ -77,52 +86,86 @@ rule colbert_encode:
         gpu=GPU,
     params:
         max_length=lambda wc: config["retrievers"][wc.retriever]["max_length"],
+        shards=lambda wc: config["retrievers"][wc.retriever]["shards"],
     message:
-        "Encoding the passages of {wildcards.collection} for ColBERT"
+        "Encoding part {wildcards.shard} of {wildcards.collection} for {wildcards.retriever}"
     script:
         "../scripts/colbert_encode.py"
 
 
 rule plaid_index:
     input:
-        vectors="results/indexes/{retriever}/{collection}.vectors.safetensors",
+        vectors="results/indexes/{retriever}/{collection}/shard{shard}.vectors.safetensors",
     output:
-        index=directory("results/indexes/{retriever}/{collection}"),
+        index=directory("results/indexes/{retriever}/{collection}/shard{shard}"),
     log:
-        "results/logs/plaid_index/{retriever}/{collection}.log",
+        "results/logs/plaid_index/{retriever}/{collection}.shard{shard}.log",
     benchmark:
-        "results/benchmarks/plaid_index/{retriever}/{collection}.tsv"
+        "results/benchmarks/plaid_index/{retriever}/{collection}.shard{shard}.tsv"
     wildcard_constraints:
-        retriever=retrievers_of_kind("colbert"),
+        retriever=of_kind("retrievers", "colbert"),
     conda:
         "../envs/models.yaml"
     resources:
-        mem_mb=lambda wc, attempt: 8000 * attempt,
+        # PLAID's own choice of what to cluster is a third of the vectors of a million passages.
+        mem_mb=lambda wc, input, attempt: int(8000 + 0.7 * input.size_mb) * attempt,
         runtime=lambda wc, attempt: 240 * attempt,
         gpu=GPU,
     params:
         nbits=lambda wc: config["retrievers"][wc.retriever]["nbits"],
         kmeans_passages=lambda wc: config["retrievers"][wc.retriever]["kmeans_passages"],
     message:
-        "Building the PLAID index of {wildcards.collection}"
+        "Building the PLAID index of part {wildcards.shard} of {wildcards.collection}"
     script:
         "../scripts/plaid_index.py"
 
 
 rule plaid_search:
     input:
-        index=lambda wc: f"results/indexes/{wc.retriever}/{collection_of(wc.queryset)}",
+        index=lambda wc: f"results/indexes/{wc.retriever}/{collection_of(wc.queryset)}/shard{wc.shard}",
         passages=lambda wc: passages_of(wc.queryset),
         queries=lambda wc: queries_of(wc.queryset),
         checkpoint=checkpoint_of("retrievers"),
     output:
-        run="results/runs/{retriever}/{queryset}.run",
+        run=temp("results/runs/{retriever}/{queryset}.shard{shard}.run"),
     log:
-        "results/logs/plaid_search/{retriever}/{queryset}.log",
+        "results/logs/plaid_search/{retriever}/{queryset}.shard{shard}.log",
     benchmark:
-        "results/benchmarks/plaid_search/{retriever}/{queryset}.tsv"
+        "results/benchmarks/plaid_search/{retriever}/{queryset}.shard{shard}.tsv"
     wildcard_constraints:
-        retriever=retrievers_of_kind("colbert"),
+        retriever=of_kind("retrievers", "colbert"),
+    conda:
+        "../envs/models.yaml"
+    resources:
+        # An index with 4 bits is 25 times the table of its passages.
+        mem_mb=lambda wc, input, attempt: (
+            int(8000 + 30 * input.size_mb / len(shards_of(wc.retriever))) * attempt
+        ),
+        runtime=lambda wc, attempt: 240 * attempt,
+        gpu=GPU,
+    params:
+        max_length=lambda wc: config["retrievers"][wc.retriever]["max_length"],
+        shards=lambda wc: config["retrievers"][wc.retriever]["shards"],
+        full_scores=lambda wc: config["retrievers"][wc.retriever]["full_scores"],
+        depth=lambda wc: config["retrievers"][wc.retriever]["depth"],
+    message:
+        "Searching {wildcards.queryset} with {wildcards.retriever} in part {wildcards.shard}"
+    script:
+        "../scripts/plaid_search.py"
+
+
+rule dense_encode:
+    input:
+        passages="results/collections/{collection}/passages.parquet",
+        checkpoint=checkpoint_of("retrievers"),
+    output:
+        vectors="results/indexes/{retriever}/{collection}/shard{shard}.vectors.safetensors",
+    log:
+        "results/logs/dense_encode/{retriever}/{collection}.shard{shard}.log",
+    benchmark:
+        "results/benchmarks/dense_encode/{retriever}/{collection}.shard{shard}.tsv"
+    wildcard_constraints:
+        retriever=of_kind("retrievers", "dense"),
     conda:
         "../envs/models.yaml"
     resources:
@@ -130,10 +173,95 @@ rule plaid_search:
         runtime=lambda wc, attempt: 240 * attempt,
         gpu=GPU,
     params:
+        pooling=lambda wc: config["retrievers"][wc.retriever]["pooling"],
         max_length=lambda wc: config["retrievers"][wc.retriever]["max_length"],
-        full_scores=lambda wc: config["retrievers"][wc.retriever]["full_scores"],
+        shards=lambda wc: config["retrievers"][wc.retriever]["shards"],
+    message:
+        "Encoding part {wildcards.shard} of {wildcards.collection} with {wildcards.retriever}"
+    script:
+        "../scripts/dense_encode.py"
+
+
+rule dense_search:
+    input:
+        vectors=lambda wc: f"results/indexes/{wc.retriever}/{collection_of(wc.queryset)}/shard{wc.shard}.vectors.safetensors",
+        passages=lambda wc: passages_of(wc.queryset),
+        queries=lambda wc: queries_of(wc.queryset),
+        checkpoint=checkpoint_of("retrievers"),
+    output:
+        run=temp("results/runs/{retriever}/{queryset}.shard{shard}.run"),
+    log:
+        "results/logs/dense_search/{retriever}/{queryset}.shard{shard}.log",
+    benchmark:
+        "results/benchmarks/dense_search/{retriever}/{queryset}.shard{shard}.tsv"
+    wildcard_constraints:
+        retriever=of_kind("retrievers", "dense"),
+    conda:
+        "../envs/models.yaml"
+    resources:
+        mem_mb=lambda wc, input, attempt: int(8000 + input.size_mb) * attempt,
+        runtime=lambda wc, attempt: 240 * attempt,
+        gpu=GPU,
+    params:
+        pooling=lambda wc: config["retrievers"][wc.retriever]["pooling"],
+        max_length=lambda wc: config["retrievers"][wc.retriever]["max_length"],
+        shards=lambda wc: config["retrievers"][wc.retriever]["shards"],
         depth=lambda wc: config["retrievers"][wc.retriever]["depth"],
     message:
-        "Searching {wildcards.queryset} with ColBERT"
+        "Searching {wildcards.queryset} with {wildcards.retriever} in part {wildcards.shard}"
     script:
-        "../scripts/plaid_search.py"
+        "../scripts/dense_search.py"
+
+
+rule merge_shards:
+    input:
+        runs=lambda wc: [
+            f"results/runs/{wc.retriever}/{wc.queryset}.shard{shard}.run"
+            for shard in shards_of(wc.retriever)
+        ],
+    output:
+        run="results/runs/{retriever}/{queryset}.run",
+    log:
+        "results/logs/merge_shards/{retriever}/{queryset}.log",
+    wildcard_constraints:
+        retriever=of_kind("retrievers", "colbert", "dense"),
+    conda:
+        "../envs/data.yaml"
+    resources:
+        # Text becomes some ten times as many bytes while it is read.
+        mem_mb=lambda wc, input, attempt: (
+            int(1000 + 20 * input.size_mb / len(input.runs)) * attempt
+        ),
+        runtime=lambda wc, attempt: 60 * attempt,
+        gpu=0,
+    params:
+        depth=lambda wc: config["retrievers"][wc.retriever]["depth"],
+    message:
+        "Merging what {wildcards.retriever} found for {wildcards.queryset}"
+    script:
+        "../scripts/merge_shards.py"
+
+
+rule adopt_run:
+    input:
+        run=lambda wc: ready_run_of(wc.retriever, wc.queryset),
+        queries=lambda wc: queries_of(wc.queryset),
+        passages=lambda wc: passages_of(wc.queryset),
+    output:
+        run="results/runs/{retriever}/{queryset}.run",
+    log:
+        "results/logs/adopt_run/{retriever}/{queryset}.log",
+    wildcard_constraints:
+        retriever=of_kind("retrievers", "run"),
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=lambda wc, attempt: 4000 * attempt,
+        runtime=lambda wc, attempt: 60 * attempt,
+        gpu=0,
+    params:
+        depth=lambda wc: config["retrievers"][wc.retriever]["depth"],
+    message:
+        "Taking the run of {wildcards.retriever} for {wildcards.queryset} from its source"
+    script:
+        "../scripts/adopt_run.py"

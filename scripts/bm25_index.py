@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-from collection.tables import read_texts
 from jobs.log import job_log
 from retrieval.lucene import index_passages
 
@@ -10,4 +9,4 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with job_log(snakemake.log[0]):
-    index_passages(read_texts(snakemake.input.passages), snakemake.output.index, snakemake.threads)
+    index_passages(snakemake.input.passages, snakemake.output.index, snakemake.threads)

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING
 from collection.tables import read_texts
 from jobs.log import job_log
 from retrieval.lucene import search
-from trec.runs import write_run
+from trec.runs import write_runs
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with job_log(snakemake.log[0]):
-    run = search(
+    runs = search(
         snakemake.input.index,
         read_texts(snakemake.input.queries),
         k1=snakemake.params.k1,
@@ -19,4 +19,4 @@ with job_log(snakemake.log[0]):
         depth=snakemake.params.depth,
         threads=snakemake.threads,
     )
-    write_run(snakemake.output.run, run, tag=snakemake.wildcards.retriever)
+    write_runs(snakemake.output.run, runs, tag=snakemake.wildcards.retriever)

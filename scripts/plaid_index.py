@@ -1,16 +1,16 @@
-"""Rule plaid_index: a PLAID index of a collection's token vectors."""
+"""Rule plaid_index: a PLAID index of the token vectors of one part of a collection."""
 
 from typing import TYPE_CHECKING
 
 from jobs.log import job_log
-from retrieval.late_interaction import build_plaid, read_vectors
+from retrieval.late_interaction import build_plaid, read_token_vectors
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with job_log(snakemake.log[0]):
     build_plaid(
-        read_vectors(snakemake.input.vectors),
+        read_token_vectors(snakemake.input.vectors),
         nbits=snakemake.params.nbits,
         kmeans_passages=snakemake.params.kmeans_passages,
         seed=0,

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 from collection.tables import read_texts
 from jobs.log import job_log
-from teacher.bi_encoder import encode, load_bi_encoder, write_vectors
+from retrieval.dense import load_bi_encoder
+from teacher.bi_encoder import encode, write_vectors
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -6,7 +6,8 @@ import numpy as np
 
 from collection.tables import read_texts
 from jobs.log import job_log
-from teacher.bi_encoder import encode, load_bi_encoder, rank_candidates
+from retrieval.dense import load_bi_encoder
+from teacher.bi_encoder import encode, rank_candidates
 from teacher.rankgpt import write_rankings
 from trec.runs import read_run
 

@@ -5,6 +5,7 @@ passage token (MaxSim). Santhanam et al., "PLAID" (CIKM 2022): the index that fi
 """
 
 import string
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,11 +13,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
-from safetensors.torch import load_file, save_file
 
 from crossencoder.cpu import speed_up_on_cpu
 from jobs.files import replacing
 from jobs.log import Rate
+
+from .shards import in_batches
+from .vectors import read_vectors, write_vectors
 
 if TYPE_CHECKING:
     from sentence_transformers import MultiVectorEncoder
@@ -50,24 +53,26 @@ def load_encoder(checkpoint: str | Path, max_length: int, device: str) -> "Multi
     return encoder
 
 
-def encode_passages(encoder: "MultiVectorEncoder", texts: list[str], output: str | Path) -> None:
-    """Write the token vectors of all passages: `vectors` (tokens, width) float16 and `lengths` (passages,) int32."""
-    vectors: list[torch.Tensor] = []
-    rate = Rate(len(texts), "passages")
-    for start in range(0, len(texts), AT_ONCE):
-        batch = texts[start : start + AT_ONCE]
-        encoded = encoder.encode_document(batch, batch_size=64, show_progress_bar=False)
-        vectors.extend(torch.as_tensor(matrix).cpu().half() for matrix in encoded)
-        rate.advance(len(batch))
-    lengths = torch.tensor([len(matrix) for matrix in vectors], dtype=torch.int32)
-    with replacing(output) as (partial,):
-        save_file({"vectors": torch.cat(vectors), "lengths": lengths}, partial)
+def encode_passages(encoder: "MultiVectorEncoder", texts: Iterable[list[str]], total: int, output: str | Path) -> None:
+    """Write the token vectors of all passages (see `vectors.write_vectors`). Memory: the model and a batch.
+
+    texts: the passages in order, in lists of any size. total: how many there are.
+    """
+    rate = Rate(total, "passages")
+
+    def encoded() -> Iterator[tuple[torch.Tensor, list[int]]]:
+        for batch in in_batches(texts, AT_ONCE):
+            matrices = encoder.encode_document(batch, batch_size=64, show_progress_bar=False)
+            yield torch.cat([torch.as_tensor(matrix) for matrix in matrices]), [len(matrix) for matrix in matrices]
+            rate.advance(len(batch))
+
+    write_vectors(output, encoded())
 
 
-def read_vectors(path: str | Path) -> list[torch.Tensor]:
-    """The token vectors of each passage, (tokens, width) float32."""
-    stored = load_file(path)
-    return list(stored["vectors"].float().split(stored["lengths"].tolist()))
+def read_token_vectors(path: str | Path) -> list[torch.Tensor]:
+    """The token vectors of each passage, (tokens, width) float16, which stay in the file until they are used."""
+    vectors, lengths = read_vectors(path)
+    return list(vectors.split(lengths))
 
 
 def build_plaid(
@@ -77,13 +82,21 @@ def build_plaid(
 
     vectors: each passage's token vectors, (tokens, width). nbits: bits of each dimension's residual. kmeans_passages:
     how many passages' tokens are clustered; there are at most as many clusters as such tokens. None: PLAID's own choice.
+    Memory: the vectors that are clustered, of PLAID's own choice those of 16 sqrt(120 n) passages (3 GB in half precision for a
+    million of them), and of 25,000 passages at a time in single precision (0.8 GB measured at 60 tokens, width 128). The others
+    stay in their file. The index is byte for byte that of the same vectors in single precision.
     """
     from fast_plaid.search import FastPlaid
 
     torch.manual_seed(seed)
     with replacing(output) as (partial,):
         FastPlaid(index=str(partial), device=device).create(
-            documents_embeddings=vectors, nbits=nbits, n_samples_kmeans=kmeans_passages, seed=seed
+            documents_embeddings=vectors,
+            nbits=nbits,
+            n_samples_kmeans=kmeans_passages,
+            seed=seed,
+            # Of a small collection PLAID would keep the vectors too, pickled, to build the index anew when passages are added.
+            start_from_scratch=0,
         )
 
 
@@ -95,8 +108,8 @@ def search_plaid(
     depth: int,
     full_scores: int,
     device: str,
-) -> pd.DataFrame:
-    """The `depth` best passages of every query (id, text): a run with columns query, passage, score.
+) -> Iterator[pd.DataFrame]:
+    """The `depth` best passages of every query (id, text): runs of some queries each (query, passage, score).
 
     passage_ids: id of each passage, by its row in the index. full_scores: passages of a query that are scored in full.
     """
@@ -105,17 +118,14 @@ def search_plaid(
     plaid = FastPlaid(index=str(index), device=device)
     depth = min(depth, len(passage_ids))
     rate = Rate(len(queries), "queries")
-    found: list[pd.DataFrame] = []
     for start in range(0, len(queries), AT_ONCE):
         batch = queries.iloc[start : start + AT_ONCE]
         encoded = [torch.as_tensor(matrix).cpu().float() for matrix in encode_queries(encoder, batch["text"].tolist())]
-        for query, hits in zip(
-            batch["id"], plaid.search(encoded, top_k=depth, n_full_scores=full_scores, show_progress=False), strict=True
-        ):
-            rows, scores = zip(*hits, strict=True)
-            found.append(pd.DataFrame({"query": query, "passage": passage_ids[list(rows)], "score": scores}))
+        hits = plaid.search(encoded, top_k=depth, n_full_scores=full_scores, show_progress=False)
+        found = [(query, row, score) for query, best in zip(batch["id"], hits, strict=True) for row, score in best]
+        run = pd.DataFrame(found, columns=["query", "passage", "score"])
+        yield run.assign(passage=passage_ids[run["passage"].to_numpy(dtype=np.int64)])
         rate.advance(len(batch))
-    return pd.concat(found, ignore_index=True)
 
 
 def encode_queries(encoder: "MultiVectorEncoder", texts: list[str]) -> list[torch.Tensor]:

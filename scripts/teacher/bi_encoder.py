@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from crossencoder.cpu import speed_up_on_cpu
 from jobs.files import replacing
 from jobs.log import Rate
 from trec.runs import rows_of
@@ -20,16 +19,6 @@ if TYPE_CHECKING:
 
 AT_ONCE = 1_000
 Floats = npt.NDArray[np.float32]
-
-
-def load_bi_encoder(checkpoint: str | Path, max_length: int, device: str) -> "SentenceTransformer":
-    """A sentence-transformers bi-encoder from a local folder, reading `max_length` tokens of a text."""
-    from sentence_transformers import SentenceTransformer
-
-    encoder = SentenceTransformer(str(checkpoint), device=device, local_files_only=True)
-    encoder.max_seq_length = max_length
-    speed_up_on_cpu(encoder)
-    return encoder
 
 
 def encode(encoder: "SentenceTransformer", texts: list[str]) -> Floats:
