@@ -2,7 +2,8 @@
 
 Takes  every run of a benchmark (first stages, teachers, re-ranked) and its relevance judgements.
 Gives  <experiment>/evaluation/{benchmark}.parquet: a value per system, query and measure,
-       <experiment>/tables/effectiveness.csv and .md, <experiment>/plots/effectiveness.svg and .png.
+       <experiment>/tables/effectiveness.csv and .md, <experiment>/plots/effectiveness.svg and .png,
+       <experiment>/tables/published.csv and .md: ours beside published results, where the config names any.
 """
 
 
@@ -64,6 +65,32 @@ rule tabulate:
         "The table of results"
     script:
         "../scripts/tabulate_effectiveness.py"
+
+
+rule tabulate_published:
+    input:
+        table="<experiment>/tables/effectiveness.csv",
+        published=published_results,
+    output:
+        csv=report(
+            "<experiment>/tables/published.csv",
+            caption="../report/published_table.rst",
+            category="Effectiveness",
+        ),
+        markdown="<experiment>/tables/published.md",
+    log:
+        "<experiment>/logs/tabulate_published.log",
+    localrule: True
+    conda:
+        "../envs/evaluation.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+        gpu=0,
+    message:
+        "Our results beside the published ones"
+    script:
+        "../scripts/tabulate_published.py"
 
 
 rule plot_effectiveness:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -17,32 +16,10 @@ from safetensors.numpy import load_file
 
 from conftest import REPOSITORY
 from loopback import package_index
+from workflow import jobs, snakemake, snakemake_command, succeed
 
 RECIPES = ["untrained", "cl", "kd", "cl-kd", "kd-cl"]
 RUN = "results/{experiment}/reranked/tiny/{recipe}/seed42/{retriever}/wikipedia-test.run"
-
-
-def snakemake_command(folder, *arguments):
-    """Snakemake on the repository's workflow with `folder` as working directory."""
-    command = [sys.executable, "-m", "snakemake", "--snakefile", REPOSITORY / "Snakefile", "--directory", folder]
-    command += ["--cores", "2", "--workflow-profile", REPOSITORY / "profiles" / "default", *arguments]
-    return [str(part) for part in command]
-
-
-def snakemake(folder, *arguments, config=REPOSITORY / "tests" / "slice.yaml", environment=None):
-    """Run it to its end."""
-    command = snakemake_command(folder, *arguments) + (["--configfile", str(config)] if config else [])
-    return subprocess.run(command, env=os.environ | (environment or {}), capture_output=True, text=True, timeout=1200)
-
-
-def jobs(ended):
-    """How many jobs of each rule a dry-run plans."""
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    stats = re.search(r"Job stats:\njob +count\n[- ]+\n(.*?)\n\n", ended.stdout + ended.stderr, re.S)
-    if stats is None:
-        return {}
-    counts = {name: int(count) for name, count in (line.split() for line in stats[1].splitlines())}
-    return {name: count for name, count in counts.items() if name not in ("all", "total")}
 
 
 @pytest.fixture(scope="session")
@@ -66,7 +43,7 @@ def finished(tmp_path_factory, index):
     """A folder in which the slice has run to its end."""
     folder = tmp_path_factory.mktemp("slice")
     ended = snakemake(folder, environment=index)
-    assert ended.returncode == 0, ended.stdout + ended.stderr
+    succeed(ended)
     return folder
 
 
@@ -104,7 +81,7 @@ def test_from_scratch_again_on_one_core_every_run_has_the_same_bytes(finished, t
         for retriever in ("bm25", "colbert")
     ]
     ended = snakemake(tmp_path, *targets, "--cores", "1", environment=index)
-    assert ended.returncode == 0, ended.stdout + ended.stderr
+    succeed(ended)
     runs = sorted(path.relative_to(tmp_path) for path in tmp_path.glob("results/**/*.run"))
     assert len(runs) >= len(targets) + 4
     assert [path for path in runs if (tmp_path / path).read_bytes() != (finished / path).read_bytes()] == []
@@ -125,9 +102,9 @@ def overlay(tmp_path, change):
     ("change", "expected"),
     [
         pytest.param(
-            lambda config, _: (
+            lambda config, default: (
                 config.update(
-                    querysets={"second": {"collection": "wikipedia", "split": "validation", "relevance": 1}},
+                    querysets={"second": default["querysets"]["wikipedia-validation"]},
                 )
                 or config["grid"].update(benchmarks=["wikipedia-test", "second"])
             ),
@@ -185,7 +162,7 @@ def overlay(tmp_path, change):
     ],
 )
 def test_a_change_reruns_what_it_affects(finished, tmp_path, change, expected):
-    assert jobs(snakemake(finished, "--dry-run", config=overlay(tmp_path, change))) == expected
+    assert jobs(snakemake(finished, "--dry-run", configs=[overlay(tmp_path, change)])) == expected
 
 
 def test_a_stage_that_was_killed_goes_on(finished, tmp_path):
@@ -207,9 +184,9 @@ def test_a_stage_that_was_killed_goes_on(finished, tmp_path):
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    assert snakemake(folder, "--unlock", config=config).returncode == 0
-    ended = snakemake(folder, model, config=config)
-    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert snakemake(folder, "--unlock", configs=[config]).returncode == 0
+    ended = snakemake(folder, model, configs=[config])
+    succeed(ended)
     record = json.loads((folder / model).with_name("training.json").read_text())
     assert record["interruptions"] == 1 and record["loss"][-1]["step"] == 80
     assert "going on from the checkpoint of step" in (folder / "results/slice/logs/finetune/tiny/cl/seed42.log").read_text()
@@ -224,8 +201,8 @@ def test_losses_on_scores_get_the_teachers_scores(finished, tmp_path):
     def add(config, default):
         return config["objectives"].update(kl=default["objectives"]["kd"] | {"loss": "listnet"})
 
-    ended = snakemake(folder, "results/slice/training/kl.groups.safetensors", config=overlay(tmp_path, add))
-    assert ended.returncode == 0, ended.stdout + ended.stderr
+    ended = snakemake(folder, "results/slice/training/kl.groups.safetensors", configs=[overlay(tmp_path, add)])
+    succeed(ended)
     groups = load_file(folder / "results/slice/training/kl.groups.safetensors")
     scores = pd.read_csv(folder / "results/teachers/minilm/wikipedia-train.scores.run", sep=" ", header=None)[4]
     assert sorted(groups["teacher"][groups["ranks"] > 0]) == pytest.approx(sorted(scores), abs=1e-6)
@@ -234,17 +211,17 @@ def test_losses_on_scores_get_the_teachers_scores(finished, tmp_path):
 
 def test_one_file_builds_only_what_it_needs(tmp_path):
     target = RUN.format(experiment="wikipedia", recipe="cl-kd", retriever="colbert")
-    planned = jobs(snakemake(tmp_path, "--dry-run", target, config=None))
+    planned = jobs(snakemake(tmp_path, "--dry-run", target, configs=()))
     assert planned["finetune"] == 2 and planned["rerank"] == 1
     assert not {"evaluate", "tabulate", "plot_effectiveness"} & planned.keys()
-    planned = jobs(snakemake(tmp_path, "--dry-run", "results/runs/bm25/wikipedia-test.run", config=None))
+    planned = jobs(snakemake(tmp_path, "--dry-run", "results/runs/bm25/wikipedia-test.run", configs=()))
     assert planned == {"fetch_package": 1, "prepare_passages": 1, "prepare_queries": 1, "bm25_index": 1, "bm25_search": 1}
 
 
 def test_the_slurm_profile_plans_the_same_jobs(tmp_path):
     command = [sys.executable, "-m", "snakemake", "--profile", "slurm", "--directory", str(tmp_path), "--dry-run"]
     ended = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
-    assert jobs(ended) == jobs(snakemake(tmp_path, "--dry-run", config=None))
+    assert jobs(ended) == jobs(snakemake(tmp_path, "--dry-run", configs=()))
 
 
 @pytest.mark.parametrize(
@@ -255,14 +232,14 @@ def test_the_slurm_profile_plans_the_same_jobs(tmp_path):
     ],
 )
 def test_a_wrong_config_stops_before_anything_runs(tmp_path, change, message):
-    ended = snakemake(tmp_path, config=overlay(tmp_path, change))
+    ended = snakemake(tmp_path, configs=[overlay(tmp_path, change)])
     assert ended.returncode != 0 and message in ended.stdout + ended.stderr
     assert not (tmp_path / "results").exists()
 
 
 def test_a_wrong_checksum_stops_the_workflow(tmp_path, index):
     config = overlay(tmp_path, lambda config, _: config.update(sources={"wiki-offline": {"sha256": "0" * 64}}))
-    ended = snakemake(tmp_path, "results/collections/wikipedia/passages.parquet", config=config, environment=index)
+    ended = snakemake(tmp_path, "results/collections/wikipedia/passages.parquet", configs=[config], environment=index)
     said = ended.stdout + ended.stderr
     assert ended.returncode != 0 and f"expected {'0' * 64}" in said and "Traceback" not in said
     assert not list((tmp_path / "results").rglob("*.whl"))

@@ -1,0 +1,15 @@
+"""Rule tabulate_published: our results beside published ones."""
+
+from typing import TYPE_CHECKING
+
+from evaluation.published import beside_published, read_published, write_beside
+from evaluation.tables import read_table
+from jobs.log import job_log
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with job_log(snakemake.log[0]):
+    published = read_published(snakemake.input.published)
+    both = beside_published(read_table(snakemake.input.table), published, snakemake.input.published)
+    write_beside(both, snakemake.output.csv, snakemake.output.markdown)
