@@ -1,10 +1,28 @@
-"""Teachers: a bi-encoder's rankings of first-stage candidates, kept as RankGPT permutations, read back as runs.
+"""Teachers: rankings of a query's candidates by a stronger model, as runs.
 
-Takes  a first-stage run with its queries and passages, and a checkpoint.
-Gives  results/teachers/{teacher}/{queryset}.candidates.jsonl and .permutations.json: RankGPT's two files,
-       results/teachers/{teacher}/{queryset}.scores.run: the teacher's own scores, a TREC run,
-       results/teachers/{teacher}/{queryset}.run: the order that the permutations say, a TREC run.
+Three kinds: a bi-encoder ranks first-stage candidates here, and its rankings are kept as RankGPT permutations; RankGPT's
+rankings come in its two files; those of a run come in a TREC run with the teacher's scores.
+
+Takes  of a bi-encoder: a first-stage run with its queries and passages, and a checkpoint; else: the teacher's sources.
+Gives  results/teachers/{teacher}/{queryset}.run: the teacher's order, a TREC run,
+       results/teachers/{teacher}/{queryset}.scores.run: its own scores, a TREC run; of all but RankGPT,
+       results/teachers/{teacher}/{queryset}.candidates.jsonl and .permutations.json: of a bi-encoder, RankGPT's two files.
 """
+
+
+def rankings_of(part):
+    """An input function: the candidates or the permutations that a teacher's order is read from."""
+    suffix = {"candidates": "jsonl", "permutations": "json"}[part]
+
+    def file(wildcards):
+        entry = config["teachers"][wildcards.teacher]
+        if entry["kind"] == "rankgpt":
+            return source_of(entry[part])
+        return (
+            f"results/teachers/{wildcards.teacher}/{wildcards.queryset}.{part}.{suffix}"
+        )
+
+    return file
 
 
 rule teacher_encode:
@@ -17,6 +35,8 @@ rule teacher_encode:
         "results/logs/teacher_encode/{teacher}/{collection}.log",
     benchmark:
         "results/benchmarks/teacher_encode/{teacher}/{collection}.tsv"
+    wildcard_constraints:
+        teacher=of_kind("teachers", "bi-encoder"),
     conda:
         "../envs/models.yaml"
     resources:
@@ -46,6 +66,8 @@ rule teacher_rank:
         "results/logs/teacher_rank/{teacher}/{queryset}.log",
     benchmark:
         "results/benchmarks/teacher_rank/{teacher}/{queryset}.tsv"
+    wildcard_constraints:
+        teacher=of_kind("teachers", "bi-encoder"),
     conda:
         "../envs/models.yaml"
     resources:
@@ -64,18 +86,20 @@ rule teacher_rank:
 
 rule read_permutations:
     input:
-        candidates="results/teachers/{teacher}/{queryset}.candidates.jsonl",
-        permutations="results/teachers/{teacher}/{queryset}.permutations.json",
+        candidates=rankings_of("candidates"),
+        permutations=rankings_of("permutations"),
+        queries=lambda wc: queries_of(wc.queryset),
     output:
         run="results/teachers/{teacher}/{queryset}.run",
     log:
         "results/logs/read_permutations/{teacher}/{queryset}.log",
-    localrule: True
+    wildcard_constraints:
+        teacher=of_kind("teachers", "bi-encoder", "rankgpt"),
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=lambda wc, attempt: 4000 * attempt,
+        runtime=lambda wc, attempt: 60 * attempt,
         gpu=0,
     params:
         malformed=lambda wc: config["teachers"][wc.teacher]["malformed"],
@@ -83,3 +107,29 @@ rule read_permutations:
         "Reading the permutations of {wildcards.teacher} for {wildcards.queryset}"
     script:
         "../scripts/read_permutations.py"
+
+
+rule teacher_run:
+    input:
+        run=lambda wc: source_of(config["teachers"][wc.teacher]["run"]),
+        queries=lambda wc: queries_of(wc.queryset),
+        passages=lambda wc: passages_of(wc.queryset),
+    output:
+        run="results/teachers/{teacher}/{queryset}.run",
+        scores="results/teachers/{teacher}/{queryset}.scores.run",
+    log:
+        "results/logs/teacher_run/{teacher}/{queryset}.log",
+    wildcard_constraints:
+        teacher=of_kind("teachers", "run"),
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=lambda wc, attempt: 4000 * attempt,
+        runtime=lambda wc, attempt: 60 * attempt,
+        gpu=0,
+    params:
+        depth=lambda wc: config["teachers"][wc.teacher]["depth"],
+    message:
+        "Reading the run of {wildcards.teacher} for {wildcards.queryset}"
+    script:
+        "../scripts/teacher_run.py"

@@ -1,8 +1,10 @@
 """Fine-tuning: one rule for every stage of every recipe.
 
-Takes  the groups of the recipe's last objective, and the model of the recipe without it
-       (the untrained re-ranker where none is left).
-Gives  <experiment>/training/{objective}.groups.safetensors: what the objective trains on,
+Takes  first-stage runs, relevance judgements and teachers' rankings of training queries, which become groups;
+       of a stage: the groups of the recipe's last objective, and the model of the recipe without it (the untrained re-ranker
+       where none is left).
+Gives  results/candidates/{retriever}/{queryset}.safetensors: the passages that a first stage gives each query, as rows,
+       <experiment>/training/{objective}.groups.safetensors: what the objective trains on,
        <experiment>/training/validation.safetensors: what training is watched on,
        <experiment>/models/{backbone}/{recipe}/seed{seed}/: a Hugging Face checkpoint and training.json; of a stage also
        best.safetensors and last.safetensors, one of which is the model's,
@@ -10,11 +12,36 @@ Gives  <experiment>/training/{objective}.groups.safetensors: what the objective 
 """
 
 
+rule candidate_matrix:
+    input:
+        run=lambda wc: candidates_from(wc.retriever, wc.queryset),
+        queries=lambda wc: queries_of(wc.queryset),
+        passages=lambda wc: passages_of(wc.queryset),
+    output:
+        candidates="results/candidates/{retriever}/{queryset}.safetensors",
+    log:
+        "results/logs/candidate_matrix/{retriever}/{queryset}.log",
+    benchmark:
+        "results/benchmarks/candidate_matrix/{retriever}/{queryset}.tsv"
+    conda:
+        "../envs/data.yaml"
+    threads: 4
+    resources:
+        mem_mb=lambda wc, attempt: 4000 * attempt,
+        runtime=lambda wc, attempt: 60 * attempt,
+        gpu=0,
+    params:
+        depth=lambda wc: config["retrievers"][wc.retriever]["depth"],
+    message:
+        "The candidates that {wildcards.retriever} gives {wildcards.queryset}"
+    script:
+        "../scripts/candidate_matrix.py"
+
+
 rule contrastive_groups:
     input:
-        run=lambda wc: run_of(
-            candidates_of(wc.objective)["retriever"],
-            candidates_of(wc.objective)["queryset"],
+        candidates=lambda wc: "results/candidates/{retriever}/{queryset}.safetensors".format(
+            **candidates_of(wc.objective)
         ),
         qrels=lambda wc: qrels_of(candidates_of(wc.objective)["queryset"]),
         queries=lambda wc: queries_of(candidates_of(wc.objective)["queryset"]),
@@ -25,12 +52,11 @@ rule contrastive_groups:
         "<experiment>/logs/contrastive_groups/{objective}.log",
     wildcard_constraints:
         objective=any_of(CONTRASTIVE),
-    localrule: True
     conda:
         "../envs/models.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=lambda wc, attempt: 4000 * attempt,
+        runtime=lambda wc, attempt: 60 * attempt,
         gpu=0,
     params:
         depth=lambda wc: candidates_of(wc.objective)["depth"],
@@ -51,12 +77,11 @@ rule distillation_groups:
         "<experiment>/logs/distillation_groups/{objective}.log",
     wildcard_constraints:
         objective=any_of(DISTILLATION),
-    localrule: True
     conda:
         "../envs/models.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=lambda wc, attempt: 4000 * attempt,
+        runtime=lambda wc, attempt: 60 * attempt,
         gpu=0,
     params:
         scored=lambda wc: needs_scores(config, wc.objective),
@@ -124,7 +149,7 @@ rule initialise:
 rule finetune:
     input:
         parent=parent_model,
-        groups=lambda wc: f"<experiment>/training/{last_objective(wc.recipe)}.groups.safetensors",
+        groups=lambda wc: groups_of(last_objective(wc.recipe)),
         validation="<experiment>/training/validation.safetensors",
         queries=lambda wc: query_store_of(wc.backbone, training_queryset(wc)),
         validation_queries=lambda wc: query_store_of(

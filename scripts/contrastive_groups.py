@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING
 from collection.tables import read_ids, read_qrels
 from crossencoder.candidates import contrastive_groups
 from jobs.log import job_log
-from trec.runs import read_run
+from trec.matrix import read_matrix
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with job_log(snakemake.log[0]):
     groups, counts = contrastive_groups(
-        read_run(snakemake.input.run, snakemake.params.depth),
+        read_matrix(snakemake.input.candidates)[:, : snakemake.params.depth],
         read_qrels(snakemake.input.qrels),
         read_ids(snakemake.input.queries),
         read_ids(snakemake.input.passages),
-        source=snakemake.input.run,
+        source=snakemake.input.qrels,
     )
     groups.write(snakemake.output.groups, asdict(counts))

@@ -12,10 +12,9 @@ if TYPE_CHECKING:
 
 with job_log(snakemake.log[0]):
     validation_set(
-        read_run(snakemake.input.run, snakemake.params.depth),
+        read_run(snakemake.input.run, snakemake.params.depth, queries=snakemake.params.limit),
         read_qrels(snakemake.input.qrels),
         read_ids(snakemake.input.queries),
         read_ids(snakemake.input.passages),
-        limit=snakemake.params.limit,
         source=snakemake.input.run,
     ).write(snakemake.output.validation)

@@ -1,5 +1,6 @@
 """Shared fixtures: the repository, and tiny random-weight checkpoints made on the spot."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,9 @@ WORDS = (
 ).split()
 
 
-def write_bert_tokenizer(folder: Path) -> None:
+def write_bert_tokenizer(folder: Path, words: Sequence[str] = WORDS) -> None:
     """A WordPiece tokenizer laid out as BERT's: [CLS] query [SEP] passage [SEP], with segments."""
-    vocabulary = {token: row for row, token in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS])}
+    vocabulary = {token: row for row, token in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words])}
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer()
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()

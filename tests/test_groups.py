@@ -3,13 +3,16 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from crossencoder import candidates as candidates_module
 from crossencoder.batches import by_token_budget
 from crossencoder.candidates import contrastive_groups, distillation_groups, validation_set
 from crossencoder.groups import MATRICES, Groups, GroupSampler
 from jobs.errors import InputError
+from trec.matrix import candidate_matrix, read_matrix, write_matrix
+from trec.streaming import Block
 
 QUERIES = pd.Index(["q0", "q1", "q2", "q3"])
 PASSAGES = pd.Index([f"p{n}" for n in range(10)])
@@ -22,8 +25,75 @@ QRELS = pd.DataFrame(
 )
 
 
+CANDIDATES = np.array([[1, 2, 3, -1], [4, 5, -1, -1], [-1] * 4, [7, -1, -1, -1]], dtype=np.int32)
+
+
+def plain_groups(run, qrels, queries, passages):
+    """Contrastive groups query by query, as lists of (passage row, rank)."""
+    ranked = {}
+    for row, query in enumerate(queries):
+        positives = [passages.get_loc(p) for q, p, grade in qrels.itertuples(index=False) if q == query and grade > 0]
+        retrieved = [passages.get_loc(p) for q, p, _ in run.itertuples(index=False) if q == query]
+        negatives = [passage for passage in retrieved if passage not in positives]
+        if positives and negatives:
+            ranked[row] = [(passage, 1) for passage in positives] + [(passage, 2) for passage in negatives]
+    return Groups.from_lists("contrastive", list(ranked), list(ranked.values()))
+
+
+@st.composite
+def collections(draw):
+    """A run in run order and judgements of a small collection, some queries of which are in neither."""
+    queries, passages = pd.Index([f"q{n}" for n in range(9)]), pd.Index([f"p{n}" for n in range(8)])
+    pairs = st.lists(st.tuples(st.sampled_from(list(queries)), st.sampled_from(list(passages))), unique=True, max_size=40)
+    run = sorted(draw(pairs), key=lambda pair: pair[0])
+    judged = draw(pairs)
+    grades = draw(st.lists(st.integers(0, 3), min_size=len(judged), max_size=len(judged)))
+    qrels = [(query, passage, grade) for (query, passage), grade in zip(judged, grades, strict=True)]
+    return (
+        pd.DataFrame([(*pair, 0.0) for pair in run], columns=["query", "passage", "score"]),
+        pd.DataFrame(qrels, columns=["query", "passage", "grade"]).astype({"query": str, "passage": str, "grade": int}),
+        queries,
+        passages,
+    )
+
+
+def matrix_of(run, queries, passages, depth):
+    """The candidate matrix of a run, every query a block of its own."""
+    blocks = [
+        Block(*(np.array(column) for column in (queries.get_indexer(part["query"]), passages.get_indexer(part["passage"]), [])))
+        for _, part in run.groupby("query", sort=False)
+    ]
+    return candidate_matrix(blocks, len(queries), depth)
+
+
+@settings(deadline=None)
+@given(collections(), st.integers(1, 9), st.integers(1, 12))
+def test_contrastive_groups_are_those_made_query_by_query(collection, depth, at_once):
+    run, qrels, queries, passages = collection
+    run = run[run.groupby("query").cumcount() < depth]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(candidates_module, "QUERIES_AT_ONCE", at_once)
+        groups, counts = contrastive_groups(matrix_of(run, queries, passages, depth), qrels, queries, passages, "qrels")
+    expected = plain_groups(run, qrels, queries, passages)
+    for name in MATRICES:
+        found, wanted = getattr(groups, name), getattr(expected, name)
+        assert np.array_equal(found, wanted) and found.dtype == wanted.dtype and found.shape == wanted.shape
+    assert counts.kept + counts.no_relevant + counts.no_candidates == len(queries)
+
+
+def test_a_candidate_matrix_is_filled_from_blocks_and_survives_the_file(tmp_path):
+    blocks = [
+        Block(np.array([2, 2, 2, 0], dtype=np.int32), np.array([5, 3, 4, 1], dtype=np.int32), np.zeros(4, dtype=np.float32)),
+        Block(np.array([1, 1], dtype=np.int32), np.array([3, 0], dtype=np.int32), np.zeros(2, dtype=np.float32)),
+    ]
+    matrix = candidate_matrix(blocks, 4, 3)
+    assert matrix.tolist() == [[1, -1, -1], [3, 0, -1], [5, 3, 4], [-1, -1, -1]] and matrix.dtype == np.int32
+    write_matrix(tmp_path / "candidates.safetensors", matrix)
+    assert np.array_equal(read_matrix(tmp_path / "candidates.safetensors"), matrix)
+
+
 def test_contrastive_groups_hold_every_relevant_passage_and_no_false_negative():
-    groups, counts = contrastive_groups(RUN, QRELS, QUERIES, PASSAGES, "run")
+    groups, counts = contrastive_groups(CANDIDATES, QRELS, QUERIES, PASSAGES, "qrels")
     assert groups.queries.tolist() == [0, 1]
     assert groups.passages.tolist() == [[2, 1, 3, -1], [9, 8, 4, 5]]
     assert groups.ranks.tolist() == [[1, 2, 2, 0], [1, 1, 2, 2]]
@@ -40,12 +110,14 @@ def test_distillation_groups_keep_the_teachers_order():
 
 
 def test_a_passage_that_is_not_in_the_collection_is_an_error():
-    with pytest.raises(InputError, match="passage 'p7' is not in the collection"):
-        contrastive_groups(RUN, QRELS[:2], QUERIES, PASSAGES[[1, 2, 3, 4, 5, 9]], "run")
+    with pytest.raises(InputError, match="qrels: passage 'p8' is not in the collection"):
+        contrastive_groups(CANDIDATES, QRELS, QUERIES, PASSAGES[[0, 1, 2, 3, 4, 5, 7, 9]], "qrels")
+    with pytest.raises(InputError, match="run: passage 'p7' is not in the collection"):
+        distillation_groups(RUN, QUERIES, PASSAGES[:7], scored=False, source="run")
 
 
 def test_validation_set_grades_its_candidates():
-    chosen = validation_set(RUN, QRELS, QUERIES, PASSAGES, limit=2, source="run")
+    chosen = validation_set(RUN[:5], QRELS, QUERIES, PASSAGES, source="run")
     assert chosen.queries.tolist() == [0, 1]
     assert chosen.passages.tolist() == [[1, 2, 3], [4, 5, -1]]
     assert chosen.grades.tolist() == [[0, 1, 0], [0, 0, 0]]
@@ -53,7 +125,7 @@ def test_validation_set_grades_its_candidates():
 
 def test_groups_survive_the_file(tmp_path):
     for groups in (
-        contrastive_groups(RUN, QRELS, QUERIES, PASSAGES, "run")[0],
+        contrastive_groups(CANDIDATES, QRELS, QUERIES, PASSAGES, "qrels")[0],
         distillation_groups(RUN, QUERIES, PASSAGES, scored=True, source="run")[0],
     ):
         groups.write(tmp_path / "groups.safetensors", {"kept": 2})
@@ -64,7 +136,7 @@ def test_groups_survive_the_file(tmp_path):
 
 
 def test_the_same_groups_are_the_same_bytes(tmp_path):
-    groups, counts = contrastive_groups(RUN, QRELS, QUERIES, PASSAGES, "run")
+    groups, counts = contrastive_groups(CANDIDATES, QRELS, QUERIES, PASSAGES, "qrels")
     for number in range(12):
         groups.write(tmp_path / f"{number}.safetensors", vars(counts))
     assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1

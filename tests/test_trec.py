@@ -51,6 +51,15 @@ def test_ties_stand_in_falling_order_of_the_passage_id(tmp_path):
     assert read_run(path, depth=2)["passage"].tolist() == ["d", "c", "z"]
 
 
+def test_a_run_may_be_read_up_to_a_query(tmp_path):
+    path = tmp_path / "a.run"
+    path.write_text(GOOD + "q2 Q0 d1 1 1 t\nq3 Q0 d1 1 no t\n")
+    assert read_run(path, queries=2)["query"].tolist() == ["q1", "q1", "q2"]
+    assert read_run(path, depth=1, queries=2)["passage"].tolist() == ["d1", "d1"]
+    with pytest.raises(InputError, match="line 4: score 'no'"):
+        read_run(path, queries=3)
+
+
 @given(
     st.lists(
         st.tuples(
@@ -67,6 +76,15 @@ def test_writing_and_reading_gives_the_same_run(tmp_path_factory, lines):
     assert {(q, p, np.float32(s)) for q, p, s in lines} == set(run.itertuples(index=False, name=None))
     ranks = [int(line.split()[3]) for line in path.read_text().splitlines()]
     assert ranks == (run.groupby("query", sort=False).cumcount() + 1).tolist()
+
+
+@pytest.mark.parametrize(
+    "known", [pd.Index(["d0", "d1"]), pd.Index(["d0", "d1"], dtype=object), pd.Index(["x", "d0", "d1"])[1:]]
+)
+def test_ids_become_rows_however_they_are_kept(known):
+    rows = rows_of(pd.Series(["d1", "d0", "d1"]), known, "some.run", "passage")
+    assert rows.tolist() == [1, 0, 1] and rows.dtype == np.int32
+    assert rows_of(pd.Series([], dtype=str), known, "some.run", "passage").tolist() == []
 
 
 def test_an_unknown_id_is_named():

@@ -103,9 +103,7 @@ def overlay(tmp_path, change):
     [
         pytest.param(
             lambda config, default: (
-                config.update(
-                    querysets={"second": default["querysets"]["wikipedia-validation"]},
-                )
+                config["querysets"].update(second=default["querysets"]["wikipedia-validation"])
                 or config["grid"].update(benchmarks=["wikipedia-test", "second"])
             ),
             {
@@ -113,6 +111,7 @@ def overlay(tmp_path, change):
                 "tokenize": 1,
                 "bm25_search": 1,
                 "plaid_search": 1,
+                "merge_shards": 1,
                 "teacher_rank": 1,
                 "read_permutations": 1,
                 "rerank": 5,

@@ -16,6 +16,8 @@ import pandas as pd
 
 from jobs.errors import InputError
 from jobs.files import replacing
+from jobs.log import Rate
+from sources.archives import open_text
 from trec.permutations import format_permutation, parse_permutation
 from trec.runs import write_run
 
@@ -24,12 +26,18 @@ logger = logging.getLogger("jobs")
 
 @dataclass
 class PermutationCounts:
-    """What became of the permutations of a file."""
+    """What became of the permutations of a file.
+
+    dropped: malformed ones, where they are not repaired. refused: texts without a ranking. left_out: of queries that are not in
+    the query set. repeated: of queries that came before, the first of which counts.
+    """
 
     intact: int = 0
     repaired: int = 0
     dropped: int = 0
     refused: int = 0
+    left_out: int = 0
+    repeated: int = 0
 
 
 @dataclass(frozen=True)
@@ -62,16 +70,25 @@ def write_rankings(
 
 
 def read_rankings(
-    candidates: str | Path, permutations: str | Path, malformed: Literal["repair", "drop"]
+    candidates: str | Path, permutations: str | Path, malformed: Literal["repair", "drop"], queries: pd.Index
 ) -> tuple[pd.DataFrame, PermutationCounts]:
     """The teacher's rankings as a run (query, passage, score), the score being minus the teacher's rank.
 
-    malformed: what to do with a permutation that is none; refusals are always left out. Both are counted.
+    candidates, permutations: files, packed or not. malformed: what to do with a permutation that is none; refusals are always
+    left out. queries: ids of the query set; others are left out. All are counted.
     Raises InputError when the files do not align, a line is not of the format, or nothing is left.
     """
     counts = PermutationCounts()
+    wanted, seen = set(queries), set[str]()
     found: list[tuple[str, str, float]] = []
     for (query, passages), text in _aligned(candidates, permutations):
+        if query not in wanted:
+            counts.left_out += 1
+            continue
+        if query in seen:
+            counts.repeated += 1
+            continue
+        seen.add(query)
         permutation = parse_permutation(text, len(passages))
         if permutation is None:
             counts.refused += 1
@@ -90,22 +107,32 @@ def read_rankings(
 
 def _aligned(candidates: str | Path, permutations: str | Path) -> Iterator[tuple[tuple[str, list[str]], str]]:
     """(query id, passage ids) of each candidate line, with its permutation."""
-    texts = json.loads(Path(permutations).read_text(encoding="utf-8"))
+    with open_text(permutations) as stream:
+        try:
+            texts = json.load(stream)
+        except json.JSONDecodeError as error:
+            raise InputError(f"{permutations}: not JSON ({error}).") from error
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
         raise InputError(f"{permutations}: expected a JSON list of strings such as '[2] > [1]'.")
-    with open(candidates, encoding="utf-8") as stream:
-        lines = 0
+    rate = Rate(len(texts), "permutations")
+    lines = 0
+    with open_text(candidates) as stream:
         for lines, line in enumerate(stream, start=1):
             if lines > len(texts):
                 break
             yield _candidates(line, f"{candidates}, line {lines}"), texts[lines - 1]
+            rate.advance(1)
     if lines != len(texts):
         raise InputError(f"{permutations}: {len(texts)} permutations for the {lines} or more lines of {candidates}.")
 
 
 def _candidates(line: str, place: str) -> tuple[str, list[str]]:
+    """Query id and passage ids of a candidate line."""
     try:
         record: dict[str, Any] = json.loads(line)
-        return str(record["query_id"]), [str(passage["docid"]) for passage in record["retrieved_passages"]]
+        query, passages = str(record["query_id"]), [str(passage["docid"]) for passage in record["retrieved_passages"]]
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise InputError(f"{place}: not a RankGPT line with query_id and retrieved_passages[].docid ({error!r}).") from error
+    if len(set(passages)) < len(passages):
+        raise InputError(f"{place}: a passage stands twice among the retrieved ones of query {query!r}.")
+    return query, passages

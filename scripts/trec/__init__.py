@@ -1,1 +1,1 @@
-"""TREC files: runs, and RankGPT's permutations that become runs."""
+"""TREC files: runs of any size, candidate matrices, and RankGPT's permutations that become runs."""

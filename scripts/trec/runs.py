@@ -7,11 +7,14 @@ written here is in that order, so no measure ever meets a tie of its own.
 """
 
 import gzip
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from jobs.errors import InputError
 from jobs.files import replacing
@@ -28,14 +31,15 @@ def in_run_order(run: pd.DataFrame) -> pd.DataFrame:
     return ordered.drop(columns="_query").reset_index(drop=True)
 
 
-def read_run(path: str | Path, depth: int | None = None) -> pd.DataFrame:
+def read_run(path: str | Path, depth: int | None = None, queries: int | None = None) -> pd.DataFrame:
     """Read a TREC run (also .gz) in run order, each query cut at `depth` passages.
 
+    queries: read the first so many queries, up to the first line of another.
     Raises InputError naming file and line: a line without six columns, a score that is not a finite number, a passage
     twice for a query; or when the run is empty.
     """
     with gzip.open(path, "rt", encoding="utf-8") if str(path).endswith(".gz") else open(path, encoding="utf-8") as stream:
-        fields = [line.split() for line in stream]
+        fields = list(_first_queries((line.split() for line in stream), queries))
     for number, columns in enumerate(fields):
         if len(columns) != len(COLUMNS):
             raise _bad_line(path, number, f"{len(columns)} columns", "")
@@ -57,6 +61,16 @@ def read_run(path: str | Path, depth: int | None = None) -> pd.DataFrame:
     return run if depth is None else cut(run, depth)
 
 
+def _first_queries(fields: Iterable[list[str]], limit: int | None) -> Iterator[list[str]]:
+    """The lines up to that of one query more than `limit`."""
+    seen: set[str] = set()
+    for columns in fields:
+        seen.update(columns[:1])
+        if limit is not None and len(seen) > limit:
+            return
+        yield columns
+
+
 def cut(run: pd.DataFrame, depth: int) -> pd.DataFrame:
     """The first `depth` passages of every query of a run in run order."""
     return run[run.groupby("query", sort=False).cumcount() < depth].reset_index(drop=True)
@@ -64,16 +78,33 @@ def cut(run: pd.DataFrame, depth: int) -> pd.DataFrame:
 
 def write_run(path: str | Path, run: pd.DataFrame, tag: str) -> None:
     """Write a run in run order as TREC lines with ranks from 1; scores keep every digit of single precision."""
-    ordered = in_run_order(run)
-    ranks = ordered.groupby("query", sort=False).cumcount() + 1
-    columns = zip(ordered["query"], ordered["passage"], ranks, ordered["score"], strict=True)
+    write_runs(path, [run], tag)
+
+
+def write_runs(path: str | Path, runs: Iterable[pd.DataFrame], tag: str) -> None:
+    """Write several runs as one, as `write_run` does, each as it comes; no query may be in two of them."""
     with replacing(path) as (partial,), open(partial, "w", encoding="utf-8") as stream:
-        stream.writelines(f"{query} Q0 {passage} {rank} {score:.9g} {tag}\n" for query, passage, rank, score in columns)
+        for run in runs:
+            ordered = in_run_order(run)
+            ranks = ordered.groupby("query", sort=False).cumcount() + 1
+            columns = zip(ordered["query"], ordered["passage"], ranks, ordered["score"], strict=True)
+            stream.writelines(f"{query} Q0 {passage} {rank} {score:.9g} {tag}\n" for query, passage, rank, score in columns)
+
+
+def arrow_ids(ids: pd.Index | pd.Series) -> pa.LargeStringArray:
+    """Ids as one Arrow array, however pandas keeps them, without a copy where it keeps them so."""
+    parts = pa.array(ids.array, type=pa.large_string())
+    return pa.concat_arrays(parts.chunks) if isinstance(parts, pa.ChunkedArray) else parts
 
 
 def rows_of(ids: pd.Series, known: pd.Index, source: str | Path, what: str) -> npt.NDArray[np.int32]:
     """The row of each id in the table of known ids, (ids,) int32. Raises InputError naming the first unknown one."""
-    rows = known.get_indexer(pd.Index(ids)).astype(np.int32)
+    # In Arrow, which makes no Python object of an id, with a hash table of those asked for: a collection may have millions.
+    wanted = arrow_ids(ids).dictionary_encode()
+    found = pc.index_in(arrow_ids(known), value_set=wanted.dictionary)
+    places = np.full(len(wanted.dictionary), -1, dtype=np.int32)
+    places[found.drop_null().to_numpy()] = np.flatnonzero(found.is_valid().to_numpy(zero_copy_only=False))
+    rows = places[wanted.indices.to_numpy()]
     if (rows < 0).any():
         first = ids.iloc[int(np.argmax(rows < 0))]
         raise InputError(
