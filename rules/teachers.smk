@@ -10,21 +10,6 @@ Gives  results/teachers/{teacher}/{queryset}.run: the teacher's order, a TREC ru
 """
 
 
-def rankings_of(part):
-    """An input function: the candidates or the permutations that a teacher's order is read from."""
-    suffix = {"candidates": "jsonl", "permutations": "json"}[part]
-
-    def file(wildcards):
-        entry = config["teachers"][wildcards.teacher]
-        if entry["kind"] == "rankgpt":
-            return source_of(entry[part])
-        return (
-            f"results/teachers/{wildcards.teacher}/{wildcards.queryset}.{part}.{suffix}"
-        )
-
-    return file
-
-
 rule teacher_encode:
     input:
         passages="results/collections/{collection}/passages.parquet",
@@ -86,8 +71,16 @@ rule teacher_rank:
 
 rule read_permutations:
     input:
-        candidates=rankings_of("candidates"),
-        permutations=rankings_of("permutations"),
+        candidates=lambda wc: (
+            source_of(config["teachers"][wc.teacher]["candidates"])
+            if config["teachers"][wc.teacher]["kind"] == "rankgpt"
+            else "results/teachers/{teacher}/{queryset}.candidates.jsonl"
+        ),
+        permutations=lambda wc: (
+            source_of(config["teachers"][wc.teacher]["permutations"])
+            if config["teachers"][wc.teacher]["kind"] == "rankgpt"
+            else "results/teachers/{teacher}/{queryset}.permutations.json"
+        ),
         queries=lambda wc: queries_of(wc.queryset),
     output:
         run="results/teachers/{teacher}/{queryset}.run",
