@@ -192,6 +192,20 @@ def candidates_of(objective):
     return config["objectives"][objective]["candidates"]
 
 
+def rankings_of(part, suffix):
+    """An input function: the candidates or the permutations that a teacher's order is read from, made here or downloaded."""
+
+    def file(wildcards):
+        entry = config["teachers"][wildcards.teacher]
+        if entry["kind"] == "rankgpt":
+            return source_of(entry[part])
+        return (
+            f"results/teachers/{wildcards.teacher}/{wildcards.queryset}.{part}.{suffix}"
+        )
+
+    return file
+
+
 def teacher_ranking_of(objective):
     """What an objective distils: the teacher's scores where its loss reads them, its order from permutations elsewhere."""
     candidates = candidates_of(objective)

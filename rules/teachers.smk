@@ -71,16 +71,8 @@ rule teacher_rank:
 
 rule read_permutations:
     input:
-        candidates=lambda wc: (
-            source_of(config["teachers"][wc.teacher]["candidates"])
-            if config["teachers"][wc.teacher]["kind"] == "rankgpt"
-            else "results/teachers/{teacher}/{queryset}.candidates.jsonl"
-        ),
-        permutations=lambda wc: (
-            source_of(config["teachers"][wc.teacher]["permutations"])
-            if config["teachers"][wc.teacher]["kind"] == "rankgpt"
-            else "results/teachers/{teacher}/{queryset}.permutations.json"
-        ),
+        candidates=rankings_of("candidates", "jsonl"),
+        permutations=rankings_of("permutations", "json"),
         queries=lambda wc: queries_of(wc.queryset),
     output:
         run="results/teachers/{teacher}/{queryset}.run",
