@@ -177,7 +177,7 @@ rule finetune:
         "../envs/models.yaml"
     resources:
         mem_mb=lambda wc, attempt: 4000 * attempt,
-        runtime=lambda wc, attempt: 480 * attempt,
+        runtime=lambda wc, attempt: 1440 * attempt,
         gpu=TRAINING_GPUS,
     params:
         objective=lambda wc: stage_objective(config, wc.recipe),
