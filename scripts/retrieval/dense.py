@@ -18,13 +18,12 @@ from jobs.errors import InputError
 from jobs.log import Rate
 from trec.runs import cut, in_run_order
 
-from .shards import in_batches
-from .vectors import read_vectors, write_vectors
+from .encoding import AT_ONCE, plain_encoder, write_encoded
+from .vectors import read_vectors
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-AT_ONCE = 1_000
 # Passages and queries that are scored at once: 200 MB of scores.
 PASSAGES_AT_ONCE, QUERIES_AT_ONCE = 100_000, 500
 # Passages that are searched beyond the depth, at least, so that seldom more of them could belong to the best.
@@ -39,7 +38,7 @@ def load_bi_encoder(checkpoint: str | Path, max_length: int, device: str, poolin
     Raises InputError when a checkpoint says itself how it pools, and it is not `pooling`.
     """
     from sentence_transformers import SentenceTransformer
-    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+    from sentence_transformers.sentence_transformer.modules import Pooling
 
     if pooling is None or Path(checkpoint, "modules.json").is_file():
         encoder = SentenceTransformer(str(checkpoint), device=device, local_files_only=True)
@@ -48,10 +47,7 @@ def load_bi_encoder(checkpoint: str | Path, max_length: int, device: str, poolin
             raise InputError(f"{checkpoint}: modules.json pools by {own[0] if own else 'nothing'}, the config by {pooling}.")
         encoder.max_seq_length = max_length
     else:
-        options = {"local_files_only": True}
-        transformer = Transformer(
-            str(checkpoint), max_seq_length=max_length, model_kwargs=options, processor_kwargs=options, config_kwargs=options
-        )
+        transformer = plain_encoder(checkpoint, max_length)
         encoder = SentenceTransformer(
             modules=[transformer, Pooling(transformer.get_embedding_dimension(), pooling_mode=pooling)], device=device
         )
@@ -60,18 +56,12 @@ def load_bi_encoder(checkpoint: str | Path, max_length: int, device: str, poolin
 
 
 def encode_passages(encoder: "SentenceTransformer", texts: Iterable[list[str]], total: int, output: str | Path) -> None:
-    """Write a vector of each passage (see `vectors.write_vectors`). Memory: the model and a batch.
+    """Write a vector of each passage (see `encoding.write_encoded`)."""
 
-    texts: the passages in order, in lists of any size. total: how many there are.
-    """
-    rate = Rate(total, "passages")
+    def encode(batch: list[str]) -> tuple[torch.Tensor, list[int]]:
+        return torch.from_numpy(encoder.encode_document(batch, batch_size=64, show_progress_bar=False)), [1] * len(batch)
 
-    def encoded() -> Iterator[tuple[torch.Tensor, list[int]]]:
-        for batch in in_batches(texts, AT_ONCE):
-            yield torch.from_numpy(encoder.encode_document(batch, batch_size=64, show_progress_bar=False)), [1] * len(batch)
-            rate.advance(len(batch))
-
-    write_vectors(output, encoded())
+    write_encoded(output, texts, total, encode)
 
 
 def search_vectors(

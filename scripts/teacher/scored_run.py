@@ -20,11 +20,7 @@ def write_scored_run(
 
     blocks: rows of `queries` and `passages`, in run order.
     """
-    parts = [
-        pd.DataFrame({"query": queries.take(block.queries), "passage": passages.take(block.passages), "score": block.scores})
-        for block in blocks
-    ]
-    scored = pd.concat(parts, ignore_index=True)
+    scored = pd.concat([block.run(queries, passages) for block in blocks], ignore_index=True)
     order = scored.assign(score=-1.0 - scored.groupby("query", sort=False).cumcount())
     with replacing(run, scores) as (run_file, scores_file):
         write_run(run_file, order, tag)

@@ -49,6 +49,12 @@ class Block(NamedTuple):
     passages: Rows
     scores: Floats
 
+    def run(self, queries: pd.Index, passages: pd.Index) -> pd.DataFrame:
+        """As a run (query, passage, score), given the ids that the rows are of."""
+        return pd.DataFrame(
+            {"query": queries.take(self.queries), "passage": passages.take(self.passages), "score": self.scores}
+        )
+
 
 class _Piece(NamedTuple):
     """What was read of a piece: all its queries and their first lines, (queries + 1,), the last of which is where it ends."""
