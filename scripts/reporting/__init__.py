@@ -1,0 +1,1 @@
+"""What people read: HTML pages in one style, model cards, training curves."""
