@@ -45,11 +45,11 @@ include: "rules/teachers.smk"
 include: "rules/training.smk"
 include: "rules/reranking.smk"
 include: "rules/evaluation.smk"
+include: "rules/tables.smk"
 
 
 rule all:
     default_target: True
     input:
-        tables(),
-        expand("<experiment>/plots/effectiveness.{suffix}", suffix=["svg", "png"]),
+        report_files(),
     localrule: True

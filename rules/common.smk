@@ -4,6 +4,7 @@ import os
 import re
 
 from jobs.errors import InputError
+from jobs.recipes import UNTRAINED, last_objective, parent_of, stages_of
 
 
 def any_of(names):
@@ -218,14 +219,9 @@ def groups_of(objective):
     return f"<experiment>/training/{groups_objective(config, objective)}.groups.safetensors"
 
 
-def last_objective(recipe):
-    """The objective of a recipe's last stage."""
-    return recipe.rpartition("-")[2]
-
-
 def parent_model(wildcards):
     """The model that a stage starts from."""
-    parent = wildcards.recipe.rpartition("-")[0] or "untrained"
+    parent = parent_of(wildcards.recipe)
     return f"<experiment>/models/{wildcards.backbone}/{parent}/seed{wildcards.seed}/model.safetensors"
 
 
@@ -255,30 +251,91 @@ def published_results(wildcards):
     return os.path.join(workflow.basedir, reference)
 
 
-def tables():
-    """The tables of results."""
-    names = [
-        "effectiveness",
-        *(["published"] if config["evaluation"]["reference"] else []),
+def rerankers():
+    """The re-rankers of the grid: (backbone, recipe, seed)."""
+    grid = config["grid"]
+    return [
+        (backbone, recipe, str(seed))
+        for backbone in grid["backbones"]
+        for recipe in [UNTRAINED, *grid["recipes"]]
+        for seed in grid["seeds"]
     ]
-    return expand(
-        "<experiment>/tables/{name}.{suffix}", name=names, suffix=["csv", "md"]
+
+
+def trained_stages():
+    """The models that the grid trains, those on the way included: (backbone, recipe, seed)."""
+    return list(
+        dict.fromkeys(
+            (backbone, stage, seed)
+            for backbone, recipe, seed in rerankers()
+            for stage in stages_of(recipe)
+        )
     )
+
+
+def reranked(retriever, benchmark):
+    """A function: the run of a re-ranker over a first stage, given as (backbone, recipe, seed)."""
+    folder = "<experiment>/reranked/{}/{}/seed{}"
+    return lambda model: f"{folder.format(*model)}/{retriever}/{benchmark}.run"
+
+
+def further_stages():
+    """Recipes of the grid beside the one that their last stage started from: (backbone, recipe, parent)."""
+    recipes = config["grid"]["recipes"]
+    return [
+        (backbone, recipe, parent_of(recipe))
+        for backbone in config["grid"]["backbones"]
+        for recipe in recipes
+        if parent_of(recipe) in recipes
+    ]
+
+
+def criteria():
+    """What comparisons are made and judged by."""
+    evaluation = config["evaluation"]
+    sampling = ("confidence", "resamples", "permutations", "seed")
+    return {
+        "baseline": evaluation["baseline"],
+        "margin": evaluation["margin"],
+        "resampling": {key: evaluation[key] for key in sampling},
+    }
+
+
+def main_measure():
+    """The measure that plots, costs and the answer are about."""
+    return config["evaluation"]["measures"][0]
 
 
 def systems_of(benchmark):
     """What is compared on a benchmark, in the table's order: (run, retriever, backbone, recipe, seed)."""
-    grid = config["grid"]
     systems = []
-    for retriever in grid["retrievers"]:
+    for retriever in config["grid"]["retrievers"]:
         systems.append((run_of(retriever, benchmark), retriever, "", "first-stage", ""))
         for teacher in teachers_in_grid():
             if config["teachers"][teacher]["retriever"] == retriever:
                 path = f"results/teachers/{teacher}/{benchmark}.run"
                 systems.append((path, retriever, teacher, "teacher", ""))
-        for backbone in grid["backbones"]:
-            for recipe in ["untrained", *grid["recipes"]]:
-                for seed in grid["seeds"]:
-                    path = f"<experiment>/reranked/{backbone}/{recipe}/seed{seed}/{retriever}/{benchmark}.run"
-                    systems.append((path, retriever, backbone, recipe, str(seed)))
+        run = reranked(retriever, benchmark)
+        systems += [(run(model), retriever, *model) for model in rerankers()]
     return systems
+
+
+def report_files():
+    """What the grid ends in: tables, plots and pages."""
+    tables = expand(
+        "<experiment>/tables/{name}.{suffix}",
+        name=["effectiveness", "costs"],
+        suffix=["csv", "md", "html"],
+    )
+    tables += ["<experiment>/tables/effectiveness.tex", "<experiment>/tables/answer.md"]
+    if config["evaluation"]["reference"]:
+        tables.append("<experiment>/tables/published.csv")
+    plots = expand(
+        "<experiment>/plots/{name}.svg", name=["effectiveness", "costs", "depths"]
+    )
+    views = expand(
+        "<experiment>/queries/{retriever}/{benchmark}.html",
+        retriever=config["grid"]["retrievers"],
+        benchmark=config["grid"]["benchmarks"],
+    )
+    return [*tables, *plots, *(views if further_stages() else [])]

@@ -1,9 +1,13 @@
-"""Evaluation: measures per query, then the table and the plot.
+"""Evaluation: measures query by query, and what they say of every system.
 
-Takes  every run of a benchmark (first stages, teachers, re-ranked) and its relevance judgements.
-Gives  <experiment>/evaluation/{benchmark}.parquet: a value per system, query and measure,
-       <experiment>/tables/effectiveness.csv and .md, <experiment>/plots/effectiveness.svg and .png,
-       <experiment>/tables/published.csv and .md: ours beside published results, where the config names any.
+Takes  every run of a benchmark (first stages, teachers, re-ranked), its relevance judgements, queries and passages, and what the
+       models took to train and to re-rank.
+Gives  <experiment>/evaluation/{benchmark}.parquet: each measure of every system and query,
+       <experiment>/evaluation/{benchmark}.depths.csv: effectiveness by re-ranking depth,
+       <experiment>/tables/effectiveness.csv: the mean of every system with its interval,
+       <experiment>/tables/comparisons.csv: differences with tests, against first stages and the baseline,
+       <experiment>/queries/{retriever}/{benchmark}.csv and .html: queries that a further stage helps and hurts,
+       <experiment>/tables/costs.csv, .md and .html: effectiveness beside what it costs.
 """
 
 
@@ -19,6 +23,7 @@ rule evaluate:
         "<experiment>/benchmarks/evaluate/{benchmark}.tsv"
     conda:
         "../envs/evaluation.yaml"
+    threads: 2
     resources:
         mem_mb=lambda wc, attempt: 4000 * attempt,
         runtime=lambda wc, attempt: 60 * attempt,
@@ -27,84 +32,145 @@ rule evaluate:
         systems=lambda wc: [system[1:] for system in systems_of(wc.benchmark)],
         measures=config["evaluation"]["measures"],
         relevance=lambda wc: config["querysets"][wc.benchmark]["relevance"],
+        depth=config["evaluation"]["depth"],
     message:
         "Evaluating every run of {wildcards.benchmark}"
     script:
         "../scripts/evaluate_benchmark.py"
 
 
-rule tabulate:
+rule depth_curves:
+    input:
+        runs=lambda wc: [
+            reranked(retriever, wc.benchmark)(model)
+            for retriever in config["grid"]["retrievers"]
+            for model in rerankers()
+        ],
+        first_stages=lambda wc: [
+            run_of(retriever, wc.benchmark)
+            for retriever in config["grid"]["retrievers"]
+        ],
+        qrels=lambda wc: qrels_of(wc.benchmark),
+    output:
+        curves="<experiment>/evaluation/{benchmark}.depths.csv",
+    log:
+        "<experiment>/logs/depth_curves/{benchmark}.log",
+    conda:
+        "../envs/evaluation.yaml"
+    resources:
+        mem_mb=lambda wc, attempt: 4000 * attempt,
+        runtime=lambda wc, attempt: 60 * attempt,
+        gpu=0,
+    params:
+        systems=[
+            (retriever, *model)
+            for retriever in config["grid"]["retrievers"]
+            for model in rerankers()
+        ],
+        retrievers=config["grid"]["retrievers"],
+        measure=main_measure(),
+        relevance=lambda wc: config["querysets"][wc.benchmark]["relevance"],
+        candidates=config["grid"]["depth"],
+        depths=config["evaluation"]["depths"],
+    message:
+        "Effectiveness on {wildcards.benchmark} by re-ranking depth"
+    script:
+        "../scripts/depth_curves.py"
+
+
+rule compare:
     input:
         values=expand(
             "<experiment>/evaluation/{benchmark}.parquet",
             benchmark=config["grid"]["benchmarks"],
         ),
     output:
-        csv=report(
-            "<experiment>/tables/effectiveness.csv",
-            caption="../report/effectiveness_table.rst",
-            category="Effectiveness",
-        ),
-        markdown="<experiment>/tables/effectiveness.md",
+        means="<experiment>/tables/effectiveness.csv",
+        differences="<experiment>/tables/comparisons.csv",
     log:
-        "<experiment>/logs/tabulate.log",
-    localrule: True
+        "<experiment>/logs/compare.log",
+    benchmark:
+        "<experiment>/benchmarks/compare.tsv"
     conda:
         "../envs/evaluation.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=lambda wc, attempt: 4000 * attempt,
+        runtime=lambda wc, attempt: 60 * attempt,
         gpu=0,
     params:
         benchmarks=config["grid"]["benchmarks"],
-        intervals={
-            key: config["evaluation"][key]
-            for key in ("confidence", "resamples", "seed")
-        },
+        criteria=criteria(),
     message:
-        "The table of results"
+        "Comparing all systems"
     script:
-        "../scripts/tabulate_effectiveness.py"
+        "../scripts/compare_systems.py"
 
 
-rule tabulate_published:
+rule view_queries:
     input:
-        table="<experiment>/tables/effectiveness.csv",
-        published=published_results,
+        values="<experiment>/evaluation/{benchmark}.parquet",
+        runs=lambda wc: [
+            reranked(wc.retriever, wc.benchmark)(
+                (backbone, recipe, config["grid"]["seeds"][0])
+            )
+            for backbone, *recipes in further_stages()
+            for recipe in recipes
+        ],
+        queries=lambda wc: queries_of(wc.benchmark),
+        passages=lambda wc: passages_of(wc.benchmark),
+        qrels=lambda wc: qrels_of(wc.benchmark),
     output:
-        csv=report(
-            "<experiment>/tables/published.csv",
-            caption="../report/published_table.rst",
-            category="Effectiveness",
+        csv="<experiment>/queries/{retriever}/{benchmark}.csv",
+        html=report(
+            "<experiment>/queries/{retriever}/{benchmark}.html",
+            caption="../report/queries.rst",
+            category="Queries",
+            labels={"benchmark": "{benchmark}", "first stage": "{retriever}"},
         ),
-        markdown="<experiment>/tables/published.md",
     log:
-        "<experiment>/logs/tabulate_published.log",
-    localrule: True
+        "<experiment>/logs/view_queries/{retriever}/{benchmark}.log",
     conda:
         "../envs/evaluation.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=lambda wc, attempt: 4000 * attempt,
+        runtime=lambda wc, attempt: 60 * attempt,
         gpu=0,
+    params:
+        stages=further_stages(),
+        measure=main_measure(),
+        examples=config["evaluation"]["examples"],
     message:
-        "Our results beside the published ones"
+        "Queries of {wildcards.benchmark} over {wildcards.retriever} that a further stage helps and hurts"
     script:
-        "../scripts/tabulate_published.py"
+        "../scripts/view_queries.py"
 
 
-rule plot_effectiveness:
+rule tabulate_costs:
     input:
-        table="<experiment>/tables/effectiveness.csv",
+        means="<experiment>/tables/effectiveness.csv",
+        training=[
+            "<experiment>/models/{}/{}/seed{}/training.json".format(*stage)
+            for stage in trained_stages()
+        ],
+        # Written by Snakemake for the jobs of rule rerank.
+        timings=[
+            "<experiment>/benchmarks/rerank/{}/{}/seed{}/{}.tsv".format(
+                *model, benchmark
+            )
+            for model in rerankers()
+            for benchmark in config["grid"]["benchmarks"]
+        ],
     output:
-        svg=report(
-            "<experiment>/plots/effectiveness.svg",
-            caption="../report/effectiveness_plot.rst",
-            category="Effectiveness",
+        csv="<experiment>/tables/costs.csv",
+        markdown="<experiment>/tables/costs.md",
+        html=report(
+            "<experiment>/tables/costs.html",
+            caption="../report/costs_table.rst",
+            category="Cost",
+            labels={"what": "table"},
         ),
-        png="<experiment>/plots/effectiveness.png",
     log:
-        "<experiment>/logs/plot_effectiveness.log",
+        "<experiment>/logs/tabulate_costs.log",
     localrule: True
     conda:
         "../envs/evaluation.yaml"
@@ -113,9 +179,14 @@ rule plot_effectiveness:
         runtime=30,
         gpu=0,
     params:
-        measure=config["evaluation"]["measures"][0],
-        confidence=config["evaluation"]["confidence"],
+        stages=trained_stages(),
+        timed=[
+            (*model, benchmark)
+            for model in rerankers()
+            for benchmark in config["grid"]["benchmarks"]
+        ],
+        measure=main_measure(),
     message:
-        "The plot of results"
+        "What effectiveness costs"
     script:
-        "../scripts/plot_effectiveness.py"
+        "../scripts/tabulate_costs.py"

@@ -15,5 +15,7 @@ with job_log(snakemake.log[0]):
         snakemake.input.qrels,
         snakemake.params.measures,
         snakemake.params.relevance,
+        snakemake.params.depth,
         snakemake.output.values,
+        snakemake.threads,
     )

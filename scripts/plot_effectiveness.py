@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from evaluation.plots import plot_effectiveness
-from evaluation.tables import read_table
+from evaluation.tables import read_means
 from jobs.log import job_log
 
 if TYPE_CHECKING:
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 with job_log(snakemake.log[0]):
     plot_effectiveness(
-        read_table(snakemake.input.table),
+        read_means(snakemake.input.means),
         snakemake.params.measure,
         snakemake.params.confidence,
         snakemake.output.svg,

@@ -1,19 +1,18 @@
-"""Rule tabulate: the table of results."""
+"""Rule tabulate: the table of results three ways, and the answer."""
 
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
-from evaluation.comparison import IntervalSettings, compare
-from evaluation.tables import write_tables
+from evaluation.answer import answer, write_answer
+from evaluation.comparison import Criteria
+from evaluation.tables import read_differences, read_means, write_tables
 from jobs.log import job_log
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with job_log(snakemake.log[0]):
-    names = zip(snakemake.params.benchmarks, snakemake.input.values, strict=True)
-    table = compare(
-        {benchmark: pd.read_parquet(path) for benchmark, path in names}, IntervalSettings(**snakemake.params.intervals)
-    )
-    write_tables(table, snakemake.output.csv, snakemake.output.markdown)
+    means, differences = read_means(snakemake.input.means), read_differences(snakemake.input.differences)
+    criteria = Criteria.from_config(snakemake.params.criteria)
+    output = snakemake.output
+    write_answer(answer(means, differences, criteria, snakemake.params.measure), output.answer)
+    write_tables(means, differences, criteria, output.markdown, output.latex, output.html)

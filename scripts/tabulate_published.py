@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from evaluation.published import beside_published, read_published, write_beside
-from evaluation.tables import read_table
+from evaluation.tables import read_means
 from jobs.log import job_log
 
 if TYPE_CHECKING:
@@ -11,5 +11,5 @@ if TYPE_CHECKING:
 
 with job_log(snakemake.log[0]):
     published = read_published(snakemake.input.published)
-    both = beside_published(read_table(snakemake.input.table), published, snakemake.input.published)
+    both = beside_published(read_means(snakemake.input.means), published, snakemake.input.published)
     write_beside(both, snakemake.output.csv, snakemake.output.markdown)

@@ -1,4 +1,4 @@
-"""Measures against trec_eval, ties and missing queries included; intervals and tests against plain computations."""
+"""Measures against trec_eval: ties, missing queries, unjudged passages and negative grades included."""
 
 import gzip
 
@@ -6,34 +6,33 @@ import numpy as np
 import pandas as pd
 import pytest
 import pytrec_eval
-from scipy import stats
 
 from conftest import SHARED
-from evaluation.comparison import IntervalSettings, bootstrap_interval, compare
-from evaluation.measures import System, evaluate_runs, measure_run, ranx_name
-from evaluation.plots import plot_effectiveness
-from evaluation.tables import read_table, write_tables
+from evaluation.judgements import Judgements, read_ranking
+from evaluation.measures import ALL_PASSAGES, System, evaluate_runs, measure_ranking, parse
 from jobs.errors import InputError
-from trec.runs import in_run_order, read_run, write_run
+from trec.runs import read_run, write_run
 
 MEASURES = {
     "nDCG@10": "ndcg_cut_10",
+    "nDCG@1": "ndcg_cut_1",
     "nDCG": "ndcg",
     "AP": "map",
+    "AP@5": "map_cut_5",
     "R@5": "recall_5",
+    "R@100": "recall_100",
     "P@10": "P_10",
     "RR": "recip_rank",
 }
-INTERVALS = IntervalSettings(confidence=0.95, resamples=500, seed=1)
 
 
 def random_judgements(seed):
-    """Qrels and a run with many ties, queries that the run lacks, and passages nobody judged."""
+    """Qrels and a run with many ties, queries that the run lacks, passages nobody judged, and negative grades."""
     generator = np.random.default_rng(seed)
     qrels, run = [], []
     for query in range(12):
         for passage in generator.choice(60, size=20, replace=False):
-            qrels.append((f"q{query}", f"p{passage}", int(generator.choice([0, 0, 1, 2, 3]))))
+            qrels.append((f"q{query}", f"p{passage}", int(generator.choice([-1, 0, 0, 1, 2, 3]))))
         if query % 4:
             for passage in generator.choice(60, size=30, replace=False):
                 run.append((f"q{query}", f"p{passage}", float(generator.integers(0, 6)) / 3))
@@ -51,108 +50,106 @@ def by_trec_eval(run, qrels, relevance):
     )
 
 
+def measured(path, qrels, measures, relevance, depth=ALL_PASSAGES):
+    """Values of a run in a file, a row per query."""
+    judgements = Judgements(qrels)
+    ranking = read_ranking(path, judgements, depth)
+    return pd.DataFrame(measure_ranking(ranking, judgements, measures, relevance), index=judgements.queries)
+
+
 @pytest.mark.parametrize("relevance", [1, 2])
 @pytest.mark.parametrize("seed", range(4))
-def test_measures_are_trec_evals(seed, relevance):
+def test_measures_are_trec_evals(tmp_path, seed, relevance):
     qrels, run = random_judgements(seed)
+    write_run(tmp_path / "one.run", run, tag="t")
     expected = by_trec_eval(run, qrels, relevance)
-    values = measure_run(in_run_order(run), qrels, list(MEASURES), relevance)
+    values = measured(tmp_path / "one.run", qrels, list(MEASURES), relevance)
     assert len(values) == 12
     assert np.allclose(values.loc[expected.index, list(MEASURES)], expected, atol=1e-9)
 
 
+def test_the_order_of_lines_in_a_run_does_not_matter(tmp_path):
+    qrels, run = random_judgements(3)
+    lines = [f"{row.query} Q0 {row.passage} 1 {row.score} t\n" for row in run.sample(frac=1, random_state=1).itertuples()]
+    (tmp_path / "shuffled.run").write_text("".join(sorted(lines, key=lambda line: line.split()[0])))
+    write_run(tmp_path / "one.run", run, tag="t")
+    one, two = (measured(tmp_path / name, qrels, list(MEASURES), 1) for name in ("one.run", "shuffled.run"))
+    assert one.equals(two)
+
+
+def test_judged_counts_what_has_any_grade(tmp_path):
+    qrels, run = random_judgements(5)
+    write_run(tmp_path / "one.run", run, tag="t")
+    values = measured(tmp_path / "one.run", qrels, ["judged@10"], 2)["judged@10"]
+    known = set(zip(qrels["query"], qrels["passage"], strict=True))
+    for query, rows in read_run(tmp_path / "one.run").groupby("query"):
+        assert values[query] == pytest.approx(sum((query, passage) in known for passage in rows["passage"][:10]) / 10)
+    assert values["q0"] == 0 and 0 < values.mean() < 1
+
+
+def test_a_cut_ranking_is_measured_as_if_it_were_shorter(tmp_path):
+    qrels, run = random_judgements(2)
+    write_run(tmp_path / "one.run", run, tag="t")
+    write_run(tmp_path / "cut.run", read_run(tmp_path / "one.run", depth=7), tag="t")
+    assert measured(tmp_path / "one.run", qrels, ["AP"], 1, depth=7).equals(measured(tmp_path / "cut.run", qrels, ["AP"], 1))
+
+
 @pytest.mark.skipif(not (SHARED / "data" / "dl19").is_dir(), reason="TREC DL 2019 is not at hand")
 def test_the_papers_bm25_row_comes_out():
-    qrels = pd.read_csv(
-        SHARED / "data" / "dl19" / "qrels.txt", sep=r"\s+", names=["query", "zero", "passage", "grade"], dtype=str
-    )
+    dl19 = SHARED / "data" / "dl19"
+    qrels = pd.read_csv(dl19 / "qrels.txt", sep=r"\s+", names=["query", "zero", "passage", "grade"], dtype=str)
     qrels = qrels.assign(grade=qrels["grade"].astype(int))
-    run = read_run(SHARED / "data" / "dl19" / "bm25-top500.run.gz")
-    means = measure_run(run, qrels, ["AP", "nDCG@1", "nDCG@5", "nDCG@10", "R@100", "RR@10"], relevance=2).mean().round(4)
+    names = ["AP", "nDCG@1", "nDCG@5", "nDCG@10", "R@100", "RR@10"]
+    means = measured(dl19 / "bm25-top500.run.gz", qrels, names, relevance=2).mean().round(4)
     assert means.tolist() == [0.3035, 0.5581, 0.5340, 0.5121, 0.4988, 0.7138]
-    tied = read_run(SHARED / "data" / "dl19" / "colbert-top500.run.gz")
-    with gzip.open(SHARED / "data" / "dl19" / "colbert-top500.run.gz", "rt") as stream:
+    with gzip.open(dl19 / "colbert-top500.run.gz", "rt") as stream:
         raw = pd.DataFrame([line.split() for line in stream]).iloc[:, [0, 2, 4]].set_axis(["query", "passage", "score"], axis=1)
-    expected = by_trec_eval(raw.assign(score=raw["score"].astype(float)), qrels, 2)
-    assert measure_run(tied, qrels, ["nDCG@10"], 2)["nDCG@10"].mean() == pytest.approx(expected["nDCG@10"].mean(), abs=1e-9)
+    expected = by_trec_eval(raw.assign(score=raw["score"].astype(float)), qrels, 2)["nDCG@10"].mean()
+    tied = measured(dl19 / "colbert-top500.run.gz", qrels, ["nDCG@10"], 2)["nDCG@10"].mean()
+    assert tied == pytest.approx(expected, abs=1e-9)
 
 
-def test_an_unknown_measure_is_an_error():
-    with pytest.raises(InputError, match="measure 'MAP' is unknown; choose from nDCG, RR, AP, R, P"):
-        ranx_name("MAP", 1)
+@pytest.mark.parametrize("name", ["MAP", "P", "judged", "nDCG@0", "nDCG@ten"])
+def test_an_unknown_measure_is_an_error(name):
+    with pytest.raises(InputError, match=f"measure '{name}' is unknown; choose from nDCG, RR, AP, R with"):
+        parse(name)
 
 
-def test_a_run_of_other_queries_is_an_error():
-    qrels, run = random_judgements(0)
-    with pytest.raises(InputError, match="no query in common"):
-        measure_run(run.assign(query="other"), qrels, ["AP"], 1)
+FIRST_STAGE = System("bm25", "", "first-stage", "")
 
 
-@pytest.fixture
-def values(tmp_path):
-    """What the evaluation of a first stage and two re-rankers writes."""
+def evaluated(tmp_path, systems=(FIRST_STAGE,), relevance=1, change=lambda run: run):
+    """The table of values of a random run under each system."""
     qrels, run = random_judgements(7)
     qrels.to_parquet(tmp_path / "qrels.parquet")
-    runs = []
-    for number, name in enumerate(["first", "same", "better"]):
-        changed = run if number < 2 else run.merge(qrels, how="left").fillna(0).assign(score=lambda table: table["grade"])
-        runs.append(str(tmp_path / f"{name}.run"))
-        write_run(runs[-1], changed[["query", "passage", "score"]], tag=name)
-    systems = [System("bm25", "", "first-stage", ""), System("bm25", "tiny", "cl", "1"), System("bm25", "tiny", "cl-kd", "1")]
+    write_run(tmp_path / "one.run", change(run), tag="t")
+    runs = [str(tmp_path / "one.run")] * len(systems)
     output = tmp_path / "values.parquet"
-    evaluate_runs(systems, runs, str(tmp_path / "qrels.parquet"), ["nDCG@10", "AP"], 1, output)
+    evaluate_runs(list(systems), runs, str(tmp_path / "qrels.parquet"), ["nDCG@10", "AP"], relevance, None, output)
     return pd.read_parquet(output)
 
 
-def test_a_relevance_level_that_nothing_reaches_is_an_error(tmp_path):
-    qrels, run = random_judgements(7)
-    qrels.to_parquet(tmp_path / "qrels.parquet")
-    write_run(tmp_path / "one.run", run, tag="t")
-    with pytest.raises(InputError, match="no judgement reaches the benchmark's relevance level 4"):
-        evaluate_runs(
-            [System("bm25", "", "first-stage", "")],
-            [str(tmp_path / "one.run")],
-            str(tmp_path / "qrels.parquet"),
-            ["AP"],
-            4,
-            tmp_path / "values.parquet",
-        )
+def test_values_are_kept_by_system_and_query(tmp_path):
+    systems = [FIRST_STAGE, System("bm25", "tiny", "cl", "1"), System("bm25", "tiny", "cl", "2")]
+    table = evaluated(tmp_path, systems)
+    assert list(table.columns) == ["retriever", "backbone", "recipe", "seed", "query", "nDCG@10", "AP"] and len(table) == 36
+    expected = measured(tmp_path / "one.run", random_judgements(7)[0], ["AP"], 1)["AP"]
+    for system in systems:
+        own = table[(table["recipe"] == system.recipe) & (table["seed"] == system.seed)]
+        assert own.set_index("query")["AP"].to_dict() == expected.to_dict()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"relevance": 4}, "no judgement reaches the benchmark's relevance level 4"),
+        (
+            {"change": lambda run: run.drop_duplicates("passage").assign(query="other")},
+            "none of its 1 queries, such as 'other', is in the query set",
+        ),
+    ],
+)
+def test_what_cannot_be_measured_is_an_error(tmp_path, options, message):
+    with pytest.raises(InputError, match=message):
+        evaluated(tmp_path, **options)
     assert not (tmp_path / "values.parquet").exists()
-
-
-def test_the_comparison_is_paired_by_query(values):
-    shuffled = values.sample(frac=1, random_state=0).sort_values(["recipe"], kind="stable", ascending=False)
-    for table in (values, shuffled):
-        rows = compare({"test": table}, INTERVALS).set_index(["recipe", "measure"])
-        assert len(rows) == 6 and (rows["queries"] == 12).all()
-        own = values[values["measure"] == "AP"].pivot(index="query", columns="recipe", values="value")
-        better, first = own["cl-kd"], own["first-stage"]
-        row = rows.loc["cl-kd", "AP"]
-        assert row["mean"] == pytest.approx(better.mean()) and row["difference"] == pytest.approx((better - first).mean())
-        assert row["p"] == pytest.approx(stats.ttest_rel(better, first).pvalue)
-        assert row["low"] < row["mean"] < row["high"]
-        assert rows.loc["cl", "AP"]["difference"] == 0 and np.isnan(rows.loc["cl", "AP"]["p"])
-
-
-def test_the_bootstrap_interval_is_the_percentile_interval():
-    sample = np.random.default_rng(0).normal(size=200)
-    low, high = bootstrap_interval(sample, IntervalSettings(0.9, 4000, seed=3))
-    generator = np.random.default_rng(4)
-    means = [generator.choice(sample, size=200).mean() for _ in range(4000)]
-    assert (low, high) == pytest.approx(tuple(np.quantile(means, [0.05, 0.95])), abs=0.01)
-    assert bootstrap_interval(np.ones(5), INTERVALS) == (1.0, 1.0)
-
-
-def test_tables_and_plot_are_written_and_the_same_again(values, tmp_path):
-    table = compare({"test": values}, INTERVALS)
-    contents = []
-    for name in ("one", "two"):
-        files = [tmp_path / f"{name}.{suffix}" for suffix in ("csv", "md", "svg", "png")]
-        write_tables(table, *files[:2])
-        plot_effectiveness(read_table(files[0]), "nDCG@10", 0.95, *files[2:])
-        contents.append([file.read_bytes() for file in files])
-    assert contents[0] == contents[1]
-    markdown = contents[0][1].decode()
-    assert "### test (12 queries)" in markdown
-    assert "| bm25 | tiny cl→kd | **" in markdown and "▲" in markdown
-    assert b"<svg" in contents[0][2] and contents[0][3].startswith(b"\x89PNG")

@@ -11,9 +11,9 @@ PAPER = REPOSITORY / "data" / "ecir2025.csv"
 
 
 def ours(mean=0.5, backbone="electra", recipe="cl", measure="nDCG@10"):
-    row = ["dl19", "bm25", backbone, recipe, "42", measure, 43, mean, mean - 0.1, mean + 0.1, 0.1, 0.01]
-    columns = ["benchmark", "retriever", "backbone", "recipe", "seed", "measure", "queries", "mean", "low", "high"]
-    return pd.DataFrame([row], columns=[*columns, "difference", "p"])
+    row = ["dl19", "bm25", backbone, recipe, measure, 1, 43, mean, mean - 0.1, mean + 0.1]
+    columns = ["benchmark", "retriever", "backbone", "recipe", "measure", "seeds", "queries", "mean", "low", "high"]
+    return pd.DataFrame([row], columns=columns)
 
 
 def test_the_papers_table_is_whole():

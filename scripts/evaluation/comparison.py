@@ -1,64 +1,133 @@
-"""From values per query to the results table: means, confidence intervals, paired tests."""
+"""From values per query to what is known of every system: means with intervals, differences with tests."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import stats
 
-from .measures import SYSTEM
+from jobs.recipes import UNTRAINED
 
-FIRST_STAGE = "first-stage"
-UNTRAINED = "untrained"
-Floats = npt.NDArray[np.float64]
+from .inference import difference, holm, verdict
+from .measures import FIRST_STAGE, SYSTEM, is_judged
+from .resampling import Bootstrap, Resampling, randomization_tests
+
+Values = npt.NDArray[np.float64]
+# A recipe, whose seeds are taken together.
+POOLED = SYSTEM[:-1]
+Key = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class IntervalSettings:
-    """confidence: of the bootstrap interval. resamples: of the bootstrap. seed: of its generator."""
+class Criteria:
+    """baseline: the recipe that the others are compared with; None: none. margin: differences below it are of no interest, in
+    units of the measure. resampling: of intervals and tests; 1 - confidence is the level of tests, too."""
 
-    confidence: float
-    resamples: int
-    seed: int
+    baseline: str | None
+    margin: float
+    resampling: Resampling
 
-
-def bootstrap_interval(values: Floats, settings: IntervalSettings) -> tuple[float, float]:
-    """Percentile bootstrap interval of the mean over queries (Efron & Tibshirani 1993, ch. 13)."""
-    if np.ptp(values) == 0:
-        return float(values[0]), float(values[0])
-    found = stats.bootstrap(
-        (values,),
-        np.mean,
-        confidence_level=settings.confidence,
-        n_resamples=settings.resamples,
-        method="percentile",
-        batch=100,
-        rng=np.random.default_rng(settings.seed),
-    )
-    return float(found.confidence_interval.low), float(found.confidence_interval.high)
+    @classmethod
+    def from_config(cls, entry: dict[str, Any]) -> "Criteria":
+        """From the config's values, those of the resampling in a dictionary of their own."""
+        return cls(entry["baseline"], entry["margin"], Resampling(**entry["resampling"]))
 
 
-def compare(values: dict[str, pd.DataFrame], settings: IntervalSettings) -> pd.DataFrame:
-    """One row per benchmark, system and measure, in the order of `values`.
+def compare(values: dict[str, pd.DataFrame], criteria: Criteria) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """What is known of every system, and of every system beside another.
 
-    values: for each benchmark what `measures.evaluate_runs` wrote. Columns: benchmark, retriever, backbone, recipe, seed,
-    measure, queries, mean, low, high (the interval), difference from the system's own first stage, and p, two-sided, of
-    the paired t-test of that difference over queries (nan where no query differs, as for the first stage itself).
+    values: for each benchmark what `measures.evaluate_runs` wrote. Systems that differ in the seed alone are one.
+    First table, by benchmark, system and measure: seeds, queries, mean, its bootstrap interval (low, high), and the standard
+    deviation of seeds' means (nan for one).
+    Second table, of systems `against` their own first stage, and of trained ones against the baseline with their backbone:
+    difference, its t-interval (low, high) and its bootstrap interval, effect size; p-values of the tests in `inference` and
+    `resampling`, as they are and adjusted for all tests of their kind on the benchmark; the verdict of the adjusted t-tests.
     """
-    rows = []
+    means, differences = [], []
     for benchmark, table in values.items():
-        ordered = table.sort_values("query", kind="stable")
-        systems = {
-            key: group["value"].to_numpy() for key, group in ordered.groupby([*SYSTEM, "measure"], sort=False, observed=True)
-        }
-        first_stages = {(key[0], key[4]): own for key, own in systems.items() if key[2] == FIRST_STAGE}
-        for key in table[[*SYSTEM, "measure"]].drop_duplicates().itertuples(index=False, name=None):
-            own = systems[key]
-            low, high = bootstrap_interval(own, settings)
-            first_stage = first_stages[key[0], key[4]]
-            difference = float(np.mean(own - first_stage))
-            p = float(stats.ttest_rel(own, first_stage).pvalue) if np.ptp(own - first_stage) else np.nan
-            rows.append([benchmark, *key, len(own), float(np.mean(own)), low, high, difference, p])
-    columns = ["benchmark", *SYSTEM, "measure", "queries", "mean", "low", "high", "difference", "p"]
-    return pd.DataFrame(rows, columns=columns)
+        summary, family = [], []
+        for measure in measures_of(table):
+            systems = by_system(table, measure)
+            bootstrap = Bootstrap(list(systems.values()), criteria.resampling)
+            summary.append(_means(systems, bootstrap).assign(measure=measure))
+            if not is_judged(measure):
+                family.append(_differences(systems, bootstrap, criteria).assign(measure=measure))
+        means.append(pd.concat(summary).assign(benchmark=benchmark))
+        if family:
+            differences.append(_adjusted(pd.concat(family, ignore_index=True), criteria).assign(benchmark=benchmark))
+    return _in_order(pd.concat(means, ignore_index=True), []), _in_order(pd.concat(differences, ignore_index=True), ["against"])
+
+
+def measures_of(table: pd.DataFrame) -> list[str]:
+    """The measures in a table of values."""
+    return [name for name in table.columns if name not in (*SYSTEM, "query")]
+
+
+def by_system(table: pd.DataFrame, measure: str) -> dict[Key, Values]:
+    """A measure's values of each system, (seeds, queries), in the table's order. Queries stand in the same order throughout."""
+    groups = table.groupby(POOLED, sort=False, observed=True)
+    queries = table["query"].nunique()
+    return {tuple(map(str, key)): group[measure].to_numpy().reshape(-1, queries) for key, group in groups}
+
+
+def pairs(systems: list[Key], baseline: str | None) -> Iterator[tuple[Key, Key, str]]:
+    """Every comparison that is made: a system, the one it is compared with, and the latter's recipe."""
+    for key in systems:
+        retriever, backbone, recipe = key
+        if recipe != FIRST_STAGE:
+            yield key, (retriever, "", FIRST_STAGE), FIRST_STAGE
+        other = (retriever, backbone, baseline or "")
+        if other in systems and recipe not in (baseline, UNTRAINED):
+            yield key, other, str(baseline)
+
+
+def _means(systems: dict[Key, Values], bootstrap: Bootstrap) -> pd.DataFrame:
+    rows = []
+    for place, (key, values) in enumerate(systems.items()):
+        seeds, queries = values.shape
+        spread = float(values.mean(1).std(ddof=1)) if seeds > 1 else np.nan
+        rows.append([*key, seeds, queries, float(values.mean()), *bootstrap.interval(place), spread])
+    return pd.DataFrame(rows, columns=[*POOLED, "seeds", "queries", "mean", "low", "high", "seed_sd"])
+
+
+def _differences(systems: dict[Key, Values], bootstrap: Bootstrap, criteria: Criteria) -> pd.DataFrame:
+    place = {key: number for number, key in enumerate(systems)}
+    rows, by_query = [], []
+    for key, other, against in pairs(list(systems), criteria.baseline):
+        a, b = systems[key], systems[other]
+        found = difference(a, b)
+        by_query.append(a.mean(0) - b.mean(0))
+        intervals = [*found.interval(criteria.resampling.confidence), *bootstrap.interval(place[key], place[other])]
+        tests = [found.effect, found.p, found.p_equivalence(criteria.margin)]
+        rows.append([*key, against, len(a), a.shape[1], found.mean, *intervals, *tests])
+    columns = [
+        "seeds",
+        "queries",
+        "difference",
+        "low",
+        "high",
+        "bootstrap_low",
+        "bootstrap_high",
+        "effect",
+        "p",
+        "p_equivalence",
+    ]
+    table = pd.DataFrame(rows, columns=[*POOLED, "against", *columns])
+    return table.assign(p_randomization=randomization_tests(np.array(by_query), criteria.resampling) if rows else [])
+
+
+def _adjusted(family: pd.DataFrame, criteria: Criteria) -> pd.DataFrame:
+    """The tests of a benchmark with their p-values adjusted, and verdicts."""
+    for name in ("p", "p_equivalence", "p_randomization"):
+        family[f"{name}_holm"] = holm(family[name].to_numpy()) if len(family) else []
+    alpha = 1 - criteria.resampling.confidence
+    judged = zip(family["difference"], family["p_holm"], family["p_equivalence_holm"], strict=True)
+    return family.assign(verdict=[verdict(*found, alpha) for found in judged])
+
+
+def _in_order(table: pd.DataFrame, more: list[str]) -> pd.DataFrame:
+    """With the columns that say which row it is in front."""
+    front = ["benchmark", *POOLED, *more, "measure"]
+    return table[[*front, *(name for name in table.columns if name not in front)]]

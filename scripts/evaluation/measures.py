@@ -5,17 +5,33 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from collection.tables import read_qrels
 from jobs.errors import InputError
 from jobs.files import replacing
 from jobs.log import Rate
-from trec.runs import read_run
 
-RANX_NAMES = {"nDCG": "ndcg", "RR": "mrr", "AP": "map", "R": "recall", "P": "precision"}
-MEASURE = re.compile(rf"({'|'.join(RANX_NAMES)})(@[1-9][0-9]*)?")
+from .judgements import Grades, Judgements, read_judgements, read_ranking
+
+# The function of ranx.metrics that computes each.
+RANX = {
+    "nDCG": "ndcg",
+    "RR": "reciprocal_rank",
+    "AP": "average_precision",
+    "R": "recall",
+    "P": "precision",
+    "judged": "precision",
+}
+# The share of the first k passages that are judged: it says how far the other measures can be trusted, and compares nothing.
+JUDGED = "judged"
+MEASURE = re.compile(r"(nDCG|RR|AP|R)(@[1-9][0-9]*)?|(P|judged)(@[1-9][0-9]*)")
 SYSTEM = ["retriever", "backbone", "recipe", "seed"]
+# What stands for the recipe of a system that is no re-ranker.
+FIRST_STAGE, TEACHER = "first-stage", "teacher"
+FUSED = "+fused"
+ALL_PASSAGES = np.iinfo(np.int32).max
+Values = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -31,69 +47,65 @@ class System:
     seed: str
 
 
-def ranx_name(measure: str, relevance: int) -> str:
-    """ranx's name of a measure such as nDCG@10 or AP.
-
-    relevance: the least grade that counts as relevant for the binary measures; nDCG uses all grades as linear gains.
-    Raises InputError for a name that is no measure.
-    """
+def parse(measure: str) -> tuple[str, int]:
+    """The name of a measure such as nDCG@10 or AP, and its cut-off, 0 for none. Raises InputError when it is none."""
     found = MEASURE.fullmatch(measure)
     if found is None:
-        raise InputError(f"measure {measure!r} is unknown; choose from {', '.join(RANX_NAMES)}, each with or without @k.")
-    level = "" if found[1] == "nDCG" else f"-l{relevance}"
-    return f"{RANX_NAMES[found[1]]}{found[2] or ''}{level}"
+        raise InputError(f"measure {measure!r} is unknown; choose from nDCG, RR, AP, R with or without @k, P@k, judged@k.")
+    return found[1] or found[3], int((found[2] or found[4] or "@0")[1:])
 
 
-def measure_run(run: pd.DataFrame, qrels: pd.DataFrame, measures: list[str], relevance: int) -> pd.DataFrame:
-    """Values of one run: index query (every query of the qrels), a column per measure.
+def is_judged(measure: str) -> bool:
+    """Whether this is the share of judged passages."""
+    return parse(measure)[0] == JUDGED
 
-    run: in run order, which breaks ties as trec_eval does. qrels: query, passage, grade. A query that the run lacks
-    counts as zero; queries without judgements are left out. Raises InputError when run and qrels share no query.
+
+def measure_ranking(ranking: Grades, judgements: Judgements, measures: list[str], relevance: int) -> dict[str, Values]:
+    """Each measure's values, (queries,), in the order of the judgements' queries.
+
+    ranking: what `judgements.ranked_columns` gives. relevance: the least grade that counts as relevant for binary measures;
+    nDCG takes all grades above 0 as linear gains. A query without a relevant passage, or that the run lacks, counts as zero.
     """
-    from ranx import Qrels, Run, evaluate
+    from ranx import metrics
 
-    judged = qrels[qrels["grade"] > 0]
-    answered = run[run["query"].isin(judged["query"])]
-    if answered.empty:
-        raise InputError("run and judgements have no query in common; they belong to different query sets.")
-    values = pd.DataFrame(0.0, index=pd.Index(qrels["query"].unique(), name="query"), columns=measures)
-    # Distinct scores that fall with the position: the order is ours, and ranx meets no tie.
-    position = -answered.groupby("query", sort=False).cumcount().astype(np.float64)
-    ranx_run = Run.from_df(
-        pd.DataFrame({"q_id": answered["query"], "doc_id": answered["passage"], "score": position}).astype(
-            {"q_id": object, "doc_id": object}
-        )
-    )
-    ranx_qrels = Qrels.from_df(
-        pd.DataFrame({"q_id": judged["query"], "doc_id": judged["passage"], "score": judged["grade"].astype(np.int64)}).astype(
-            {"q_id": object, "doc_id": object}
-        )
-    )
-    names = {measure: ranx_name(measure, relevance) for measure in measures}
-    evaluate(ranx_qrels, ranx_run, list(names.values()), make_comparable=True)
-    for measure, name in names.items():
-        scores = pd.Series(ranx_run.scores[name])
-        values.loc[scores.index, measure] = scores
+    values = {}
+    for measure in measures:
+        name, cut = parse(measure)
+        qrels = judgements.judged if name == JUDGED else judgements.grades
+        level = 1 if name in ("nDCG", JUDGED) else relevance
+        values[measure] = getattr(metrics, RANX[name])(qrels, ranking, cut, level)
     return values
 
 
 def evaluate_runs(
-    systems: list[System], runs: list[str], qrels: str, measures: list[str], relevance: int, output: str | Path
+    systems: list[System],
+    runs: list[str],
+    qrels: str,
+    measures: list[str],
+    relevance: int,
+    depth: int | None,
+    output: str | Path,
+    threads: int = 1,
 ) -> None:
-    """Measure every run of a benchmark; write one row per system, query and measure (Parquet).
+    """Measure every run of a benchmark; write one row per system and query (Parquet): SYSTEM, query, and the measures.
 
-    Columns: retriever, backbone, recipe, seed, query, measure, value. systems and runs go together.
+    systems and runs go together. depth: passages of a ranking that are measured; None: all. threads: that read a run.
+    Raises InputError for a bad run, or when no judgement reaches the relevance level, before anything is written.
     """
-    judgements = read_qrels(qrels)
-    if not (judgements["grade"] >= relevance).any():
-        raise InputError(f"{qrels}: no judgement reaches the benchmark's relevance level {relevance}.")
-    parts = []
+    judgements = read_judgements(qrels, relevance)
     rate = Rate(len(runs), "runs")
-    for system, path in zip(systems, runs, strict=True):
-        values = measure_run(read_run(path), judgements, measures, relevance)
-        long = values.reset_index().melt(id_vars="query", var_name="measure", value_name="value")
-        parts.append(long.assign(**vars(system)))
+    values: dict[str, list[Values]] = {measure: [] for measure in measures}
+    for path in runs:
+        ranking = read_ranking(path, judgements, depth or ALL_PASSAGES, threads)
+        for measure, found in measure_ranking(ranking, judgements, measures, relevance).items():
+            values[measure].append(found)
         rate.advance(1)
-    table = pd.concat(parts, ignore_index=True)
+    count = len(judgements.queries)
+    numbers = np.arange(len(systems)).repeat(count)
+    columns = {name: pd.Categorical([getattr(system, name) for system in systems])[numbers] for name in SYSTEM}
+    columns["query"] = pd.Categorical(judgements.queries, categories=judgements.queries)[
+        np.tile(np.arange(count), len(systems))
+    ]
+    table = pd.DataFrame(columns | {measure: np.concatenate(parts) for measure, parts in values.items()})
     with replacing(output) as (partial,):
-        table[[*SYSTEM, "query", "measure", "value"]].to_parquet(partial, index=False)
+        table.to_parquet(partial, index=False)

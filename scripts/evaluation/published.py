@@ -7,7 +7,7 @@ import pandas as pd
 from jobs.errors import InputError
 from jobs.files import replacing
 
-from .tables import system_name
+from .names import system_name
 
 KEY = ["benchmark", "retriever", "backbone", "recipe", "measure"]
 COLUMNS = ["backbone", "recipe", "retriever", "benchmark", "measure", "value"]
@@ -33,10 +33,11 @@ def read_published(path: str | Path) -> pd.DataFrame:
 def beside_published(table: pd.DataFrame, published: pd.DataFrame, path: str | Path) -> pd.DataFrame:
     """Our means for which there is a published value.
 
-    Columns: those of KEY, seed, queries, mean, low, high, published, gap (ours less theirs).
-    table: what `comparison.compare` made. path: of the published results. Raises InputError when they have no result in common.
+    Columns: those of KEY, seeds, queries, mean, low, high, published, gap (ours less theirs).
+    table: the means that `comparison.compare` made. path: of the published results. Raises InputError when they have no result
+    in common.
     """
-    ours = table[["benchmark", "retriever", "backbone", "recipe", "seed", "measure", "queries", "mean", "low", "high"]]
+    ours = table[[*KEY, "seeds", "queries", "mean", "low", "high"]]
     both = ours.merge(published.rename(columns={"value": "published"}), on=KEY, how="inner")
     if both.empty:
         raise InputError(
@@ -48,13 +49,12 @@ def beside_published(table: pd.DataFrame, published: pd.DataFrame, path: str | P
 
 def write_beside(both: pd.DataFrame, csv: str | Path, markdown: str | Path) -> None:
     """Write what `beside_published` made as CSV and as Markdown: a table for each benchmark and measure."""
-    several_seeds = both.loc[both["seed"] != "", "seed"].nunique() > 1
     parts = []
     for (benchmark, measure), rows in both.groupby(["benchmark", "measure"], sort=False):
         parts.append(f"### {benchmark}, {measure} ({rows['queries'].iloc[0]:,} queries)\n")
         parts.append("| First stage | System | Ours | Interval | Published | Difference |\n|---|---|---:|---:|---:|---:|")
         for row in rows.itertuples(index=False):
-            name = system_name(str(row.retriever), str(row.backbone), str(row.recipe), str(row.seed) if several_seeds else "")
+            name = system_name(str(row.retriever), str(row.backbone), str(row.recipe))
             parts.append(
                 f"| {row.retriever} | {name} | {row.mean:.4f} | {row.low:.4f} to {row.high:.4f} | {row.published:.4f} "
                 f"| {row.gap:+.4f} |"

@@ -52,8 +52,8 @@ def check_config(config: Config, schema: str | Path) -> None:
     """Check a merged config. Raises InputError naming the key, what was found there and what was expected.
 
     First objectives `like` others are filled in, in place. Then the schema (types, ranges, no unknown key), then
-    cross-references: every name must be defined, every objective of every recipe too, and candidates are not deeper than what
-    their retriever keeps.
+    cross-references: every name must be defined, every objective of every recipe too, candidates are not deeper than what their
+    retriever keeps, and the evaluation is of what the grid has.
     """
     _complete_objectives(config)
     validator = jsonschema.Draft202012Validator(yaml.safe_load(Path(schema).read_text(encoding="utf-8")))
@@ -71,6 +71,7 @@ def check_config(config: Config, schema: str | Path) -> None:
             download_name(source, entry)
     _check_querysets(config)
     _check_depths(config)
+    _check_evaluation(config)
     _check_objectives(config)
 
 
@@ -161,6 +162,16 @@ def _check_depths(config: Config) -> None:
             raise InputError(
                 f"config: {key}.depth is {entry['depth']}, but retrievers.{entry['retriever']}.depth keeps {kept} passages."
             )
+
+
+def _check_evaluation(config: Config) -> None:
+    baseline, depth = config["evaluation"]["baseline"], config["grid"]["depth"]
+    if baseline is not None:
+        hint = "an entry of grid.recipes, or null for no baseline"
+        _require("evaluation.baseline", baseline, config["grid"]["recipes"], hint)
+    for place, entry in enumerate(config["evaluation"]["depths"]):
+        if entry > depth:
+            raise InputError(f"config: evaluation.depths[{place}] is {entry}, but grid.depth re-ranks {depth} passages.")
 
 
 def _check_objectives(config: Config) -> None:

@@ -126,6 +126,7 @@ def rank(
     query_rows: Rows,
     index: Index,
     depth: int,
+    keep_unknown: bool,
     found_queries: Rows,
     found_passages: Rows,
     found_scores: Floats,
@@ -133,13 +134,14 @@ def rank(
     """Look up the passages of every query, put them in run order, cut them at `depth`, and write them to `found_*`.
 
     lines: what `scan` found in `data`. first_lines: (queries + 1,) where queries begin, and the last one ends.
-    query_rows: (queries,) store rows, -1 for a query that is left out. found_*: (what comes out,) filled in.
+    query_rows: (queries,) store rows, -1 for a query that is left out. keep_unknown: a passage that is not in `index` gets row
+    -1, instead of being wrong. found_*: (what comes out,) filled in.
     Returns the first wrong line with what is wrong, an UNKNOWN or a REPEATED passage; or -1 and 0.
     """
     starts, ends, keys, prefixes, scores = lines
     ids, offsets, known, slots, direct = index
     shift, out = _shift(slots), 0
-    # A small table of the query's own rows, to find those that come twice; four times too large, to find them at once.
+    # A small table of the query's own lines, to find passages that come twice; four times too large, to find them at once.
     members, member_shift = np.empty(16, dtype=np.int32), np.uint64(60)
     rows = np.empty(4, dtype=np.int32)
     for query in range(len(query_rows)):
@@ -163,17 +165,18 @@ def rank(
                     slot = (slot + 1) & (len(slots) - 1)
                     row = slots[slot]
                 rows[line - begin] = row
-            if row < 0:
+            if row < 0 and not keep_unknown:
                 return line, UNKNOWN
         members[:] = -1
         for line in range(begin, end):
-            row = rows[line - begin]
-            member = np.int64((np.uint64(row) * GOLDEN) >> member_shift)
+            key = keys[line]
+            member = np.int64((key * GOLDEN) >> member_shift)
             while members[member] >= 0:
-                if members[member] == row:
+                other = begin + members[member]
+                if keys[other] == key and (key < HASHED or _equal(data, starts[line], ends[line], starts[other], ends[other])):
                     return line, REPEATED
                 member = (member + 1) & (len(members) - 1)
-            members[member] = row
+            members[member] = line - begin
         falling = True
         for line in range(begin + 1, end):
             falling &= scores[line] <= scores[line - 1]
@@ -276,6 +279,12 @@ def _less(data: Bytes, start: np.uint64, end: np.uint64, other_start: np.uint64,
     if start == end or other_start == other_end:
         return bool(other_start < other_end)
     return bool(data[start] < data[other_start])
+
+
+@njit(nogil=True, cache=True)
+def _equal(data: Bytes, start: np.uint64, end: np.uint64, other_start: np.uint64, other_end: np.uint64) -> bool:
+    """Whether the same id stands in both places."""
+    return bool(end - start == other_end - other_start) and _same(data, start, data, other_start, end - start)
 
 
 @njit(nogil=True, cache=True)

@@ -70,22 +70,28 @@ class _WrongLineError(Exception):
 
 
 def stream_candidates(
-    path: str | Path, queries: pd.Index, passages: pd.Index, depth: int, threads: int = 1, counts: RunCounts | None = None
+    path: str | Path,
+    queries: pd.Index,
+    passages: pd.Index,
+    depth: int,
+    threads: int = 1,
+    counts: RunCounts | None = None,
+    keep_unknown: bool = False,
 ) -> Iterator[Block]:
     """Read a TREC run, in whatever way `open_binary` knows it to be packed, as blocks of whole queries.
 
     queries, passages: ids by row. depth: passages kept of a query. threads: pieces read at once; what comes out is the same.
     counts: filled in as blocks come, for the caller to read when there are no more.
+    keep_unknown: a passage that is not in `passages` is kept, with row -1.
     What `read_run` gives, with rows for ids: within a query by falling score in single precision, equal scores by falling
     passage id. A query that is not in `queries` is left out, and of its lines only columns and scores are checked.
-    Raises InputError naming file and line: a line without six columns, a score that is not a finite number, a passage that is
-    not in `passages` or stands twice for a query, a query whose lines are not consecutive; or when the run is empty, or none
-    of its queries is in `queries`.
+    Raises InputError naming file and line: a line without six columns, a score that is not a finite number, a passage that
+    stands twice for a query or, unless such are kept, is not in `passages`, a query whose lines are not consecutive; or when
+    the run is empty, or none of its queries is in `queries`.
     """
     counts = RunCounts() if counts is None else counts
-    read = partial(
-        _read, rows_by_id={name: row for row, name in enumerate(queries.tolist())}, index=_index(passages), depth=depth
-    )
+    rows_by_id = {name: row for row, name in enumerate(queries.tolist())}
+    read = partial(_read, rows_by_id=rows_by_id, index=_index(passages), depth=depth, keep_unknown=keep_unknown)
     rate = Rate(len(queries), "queries")
     seen: set[str] = set()
     with open_binary(path) as stream, ThreadPoolExecutor(threads) as pool:
@@ -202,7 +208,7 @@ def _in_order(
         yield waiting.popleft().result()
 
 
-def _read(room: _Room, end: int, rows_by_id: dict[str, int], index: Index, depth: int) -> _Piece:
+def _read(room: _Room, end: int, rows_by_id: dict[str, int], index: Index, depth: int, keep_unknown: bool) -> _Piece:
     """Read a piece. Raises _WrongLineError."""
     data, lines, queries = memoryview(room.data)[:end], room.lines, room.queries
     view = np.frombuffer(data, dtype=np.uint8)
@@ -219,7 +225,7 @@ def _read(room: _Room, end: int, rows_by_id: dict[str, int], index: Index, depth
     first_lines = np.append(queries[:count, 0], np.uint64(size))
     kept = int(np.minimum(np.diff(first_lines), depth)[rows >= 0].sum())
     block = Block(np.empty(kept, dtype=np.int32), np.empty(kept, dtype=np.int32), np.empty(kept, dtype=np.float32))
-    line, what = rank(view, lines, first_lines, rows, index, depth, *block)
+    line, what = rank(view, lines, first_lines, rows, index, depth, keep_unknown, *block)
     if what:
         query, _, passage, *_ = _fields(data, line)
         if what == REPEATED:

@@ -1,0 +1,98 @@
+"""A difference between two systems: its error over queries and seeds, and what follows from it.
+
+A recipe is trained with several seeds, and every model answers every query: seeds are nested in recipes and crossed with
+queries. Both are samples, of queries that might be asked and of models that the recipe might have given, so both make the
+difference uncertain. This is the mixed model value = recipe + query + recipe x query + seed(recipe) + error with all but the
+recipe random, estimated from mean squares: the quasi-F test for items crossed with participants nested in conditions (Clark,
+"The language-as-fixed-effect fallacy", J. Verbal Learning and Verbal Behavior 12, 1973; Judd, Westfall & Kenny, "Experiments
+with more than one random factor", Annual Review of Psychology 68, 2017), with Satterthwaite's degrees of freedom (Biometrics
+Bulletin 2, 1946), each side with a variance of its own, as in Welch's test. With one seed a side it is the paired t-test over
+queries, which says something about these two models and nothing about training them again.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+
+Values = npt.NDArray[np.float64]
+
+
+class Difference(NamedTuple):
+    """mean: of a's values less b's. error: its standard error. freedom: degrees of freedom of t = mean / error. effect: mean
+    over the standard deviation of queries' differences (Cohen's d_z). No query differs: error 0, freedom inf, effect 0."""
+
+    mean: float
+    error: float
+    freedom: float
+    effect: float
+
+    @property
+    def p(self) -> float:
+        """Two-sided p-value of the t-test of no difference."""
+        if not self.error:
+            return 1.0 if not self.mean else 0.0
+        return float(2 * stats.t.sf(abs(self.mean) / self.error, self.freedom))
+
+    def p_equivalence(self, margin: float) -> float:
+        """p-value of two one-sided t-tests that the difference lies outside +-margin (Schuirmann, J. Pharmacokinetics and
+        Biopharmaceutics 15, 1987): the larger of the two."""
+        if not self.error:
+            return 0.0 if abs(self.mean) < margin else 1.0
+        return float(stats.t.sf((margin - abs(self.mean)) / self.error, self.freedom))
+
+    def interval(self, confidence: float) -> tuple[float, float]:
+        """The t-interval that goes with `p`."""
+        reach = self.error * float(stats.t.ppf((1 + confidence) / 2, self.freedom)) if self.error else 0.0
+        return self.mean - reach, self.mean + reach
+
+
+def difference(a: Values, b: Values) -> Difference:
+    """Compare two systems on the same queries. a, b: (seeds, queries), a seed for a system that is not trained."""
+    by_query = a.mean(0) - b.mean(0)
+    mean, spread = float(by_query.mean()), float(by_query.std(ddof=1)) if by_query.size > 1 else 0.0
+    queries = by_query.size
+    variances, freedoms = [spread**2 / queries], [queries - 1.0]
+    for side in (a, b):
+        between, noise = _seed_variances(side)
+        # What seeds add beyond the error that the queries' term holds already; a negative estimate counts as none.
+        if between > noise:
+            seeds = len(side)
+            variances += [between, -noise]
+            freedoms += [seeds - 1.0, (seeds - 1.0) * (queries - 1.0)]
+    variance = sum(variances)
+    if not variance:
+        return Difference(mean, 0.0, np.inf, 0.0)
+    freedom = variance**2 / sum(part**2 / own for part, own in zip(variances, freedoms, strict=True))
+    return Difference(mean, float(np.sqrt(variance)), freedom, mean / spread if spread else 0.0)
+
+
+def _seed_variances(values: Values) -> tuple[float, float]:
+    """Of a mean over seeds and queries: the variance as seen between seeds, and the part of it that is error within them."""
+    seeds, queries = values.shape
+    if seeds == 1:
+        return 0.0, 0.0
+    means = values.mean(1)
+    residual = values - means[:, None] - values.mean(0) + values.mean()
+    error = float((residual**2).sum()) / ((seeds - 1) * (queries - 1))
+    return float(means.var(ddof=1)) / seeds, error / (seeds * queries)
+
+
+def holm(p: Values) -> Values:
+    """p-values adjusted for being a family (Holm, Scandinavian Journal of Statistics 6, 1979)."""
+    adjusted: Values = multipletests(p, method="holm")[1]
+    return adjusted
+
+
+def verdict(mean: float, p: float, p_equivalence: float, alpha: float) -> str:
+    """What the adjusted tests of difference and of equivalence say together.
+
+    better, worse: a difference. equivalent: none that reaches the margin. Both may hold: "better, by less than the margin".
+    undecided: neither, which is no evidence that two systems are on par.
+    """
+    if p >= alpha:
+        return "equivalent" if p_equivalence < alpha else "undecided"
+    direction = "better" if mean > 0 else "worse"
+    return f"{direction}, by less than the margin" if p_equivalence < alpha else direction

@@ -1,0 +1,19 @@
+"""Recipes: objectives in the order of training, joined by "-"."""
+
+UNTRAINED = "untrained"
+
+
+def stages_of(recipe: str) -> list[str]:
+    """The recipes of the models that are trained on the way to a recipe's own, the last of them; none for the untrained one."""
+    objectives = recipe.split("-")
+    return [] if recipe == UNTRAINED else ["-".join(objectives[: count + 1]) for count in range(len(objectives))]
+
+
+def parent_of(recipe: str) -> str:
+    """The recipe whose model a recipe's last stage starts from."""
+    return recipe.rpartition("-")[0] or UNTRAINED
+
+
+def last_objective(recipe: str) -> str:
+    """The objective of a recipe's last stage."""
+    return recipe.rpartition("-")[2]
