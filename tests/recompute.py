@@ -98,9 +98,12 @@ def recompute(benchmark, values, means, differences, settings):
     systems = [tuple(map(str, key)) for key in values[SYSTEM].drop_duplicates().itertuples(index=False, name=None)]
     means, differences = means[means["benchmark"] == benchmark], differences[differences["benchmark"] == benchmark]
     tests, gaps = [], []
+    names = [(measure, key) for measure in means["measure"].unique() for key in systems]
+    every = [values_of(values, key, measure) for measure, key in names]
+    resampled = dict(zip(names, bootstrap_means(every, settings["resamples"], settings["seed"]), strict=True))
     for measure in means["measure"].unique():
-        data = {key: values_of(values, key, measure) for key in systems}
-        drawn = dict(zip(systems, bootstrap_means(list(data.values()), settings["resamples"], settings["seed"]), strict=True))
+        data = {key: own for (name, key), own in zip(names, every, strict=True) if name == measure}
+        drawn = {key: resampled[measure, key] for key in systems}
         for row in means[means["measure"] == measure].to_dict("records"):
             key = tuple(str(row[name]) for name in SYSTEM)
             low, high = np.percentile(drawn[key], [2.5, 97.5])
@@ -113,9 +116,9 @@ def recompute(benchmark, values, means, differences, settings):
             mean, effect, interval, p, equivalence = t_test(data[key], data[other], settings["margin"])
             low, high = np.percentile(drawn[key] - drawn[other], [2.5, 97.5])
             swapped = randomization(data[key].mean(0) - data[other].mean(0), settings["permutations"], settings["seed"])
-            names = ["difference", "effect", "low", "high", "bootstrap_low", "bootstrap_high", "p", "p_equivalence"]
+            columns = ["difference", "effect", "low", "high", "bootstrap_low", "bootstrap_high", "p", "p_equivalence"]
             own = [mean, effect, *interval, low, high, p, equivalence, swapped]
-            gaps += [row[name] - value for name, value in zip([*names, "p_randomization"], own, strict=True)]
+            gaps += [row[name] - value for name, value in zip([*columns, "p_randomization"], own, strict=True)]
             tests.append((row, p, equivalence, swapped))
     for place, name in enumerate(["p", "p_equivalence", "p_randomization"]):
         adjusted = holm(np.array([test[1 + place] for test in tests]))

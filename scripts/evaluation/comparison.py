@@ -17,6 +17,7 @@ from .resampling import Bootstrap, Resampling, randomization_tests
 Values = npt.NDArray[np.float64]
 # A recipe, whose seeds are taken together.
 POOLED = SYSTEM[:-1]
+# The same by a measure: the measure, then POOLED.
 Key = tuple[str, ...]
 
 
@@ -47,16 +48,10 @@ def compare(values: dict[str, pd.DataFrame], criteria: Criteria) -> tuple[pd.Dat
     """
     means, differences = [], []
     for benchmark, table in values.items():
-        summary, family = [], []
-        for measure in measures_of(table):
-            systems = by_system(table, measure)
-            bootstrap = Bootstrap(list(systems.values()), criteria.resampling)
-            summary.append(_means(systems, bootstrap).assign(measure=measure))
-            if not is_judged(measure):
-                family.append(_differences(systems, bootstrap, criteria).assign(measure=measure))
-        means.append(pd.concat(summary).assign(benchmark=benchmark))
-        if family:
-            differences.append(_adjusted(pd.concat(family, ignore_index=True), criteria).assign(benchmark=benchmark))
+        systems = {(measure, *key): own for measure in measures_of(table) for key, own in by_system(table, measure).items()}
+        bootstrap = Bootstrap(list(systems.values()), criteria.resampling)
+        means.append(_means(systems, bootstrap).assign(benchmark=benchmark))
+        differences.append(_differences(systems, bootstrap, criteria).assign(benchmark=benchmark))
     return _in_order(pd.concat(means, ignore_index=True), []), _in_order(pd.concat(differences, ignore_index=True), ["against"])
 
 
@@ -73,12 +68,12 @@ def by_system(table: pd.DataFrame, measure: str) -> dict[Key, Values]:
 
 
 def pairs(systems: list[Key], baseline: str | None) -> Iterator[tuple[Key, Key, str]]:
-    """Every comparison that is made: a system, the one it is compared with, and the latter's recipe."""
+    """Every comparison that is made: a system by a measure, the one it is compared with, and the latter's recipe."""
     for key in systems:
-        retriever, backbone, recipe = key
+        measure, retriever, backbone, recipe = key
         if recipe != FIRST_STAGE:
-            yield key, (retriever, "", FIRST_STAGE), FIRST_STAGE
-        other = (retriever, backbone, baseline or "")
+            yield key, (measure, retriever, "", FIRST_STAGE), FIRST_STAGE
+        other = (measure, retriever, backbone, baseline or "")
         if other in systems and recipe not in (baseline, UNTRAINED):
             yield key, other, str(baseline)
 
@@ -89,42 +84,27 @@ def _means(systems: dict[Key, Values], bootstrap: Bootstrap) -> pd.DataFrame:
         seeds, queries = values.shape
         spread = float(values.mean(1).std(ddof=1)) if seeds > 1 else np.nan
         rows.append([*key, seeds, queries, float(values.mean()), *bootstrap.interval(place), spread])
-    return pd.DataFrame(rows, columns=[*POOLED, "seeds", "queries", "mean", "low", "high", "seed_sd"])
+    return pd.DataFrame(rows, columns=["measure", *POOLED, "seeds", "queries", "mean", "low", "high", "seed_sd"])
 
 
 def _differences(systems: dict[Key, Values], bootstrap: Bootstrap, criteria: Criteria) -> pd.DataFrame:
+    """The family of tests of a benchmark, their p-values adjusted for one another, and verdicts."""
     place = {key: number for number, key in enumerate(systems)}
     rows, by_query = [], []
-    for key, other, against in pairs(list(systems), criteria.baseline):
+    for key, other, against in pairs([key for key in systems if not is_judged(key[0])], criteria.baseline):
         a, b = systems[key], systems[other]
         found = difference(a, b)
         by_query.append(a.mean(0) - b.mean(0))
         intervals = [*found.interval(criteria.resampling.confidence), *bootstrap.interval(place[key], place[other])]
         tests = [found.effect, found.p, found.p_equivalence(criteria.margin)]
         rows.append([*key, against, len(a), a.shape[1], found.mean, *intervals, *tests])
-    columns = [
-        "seeds",
-        "queries",
-        "difference",
-        "low",
-        "high",
-        "bootstrap_low",
-        "bootstrap_high",
-        "effect",
-        "p",
-        "p_equivalence",
-    ]
-    table = pd.DataFrame(rows, columns=[*POOLED, "against", *columns])
-    return table.assign(p_randomization=randomization_tests(np.array(by_query), criteria.resampling) if rows else [])
-
-
-def _adjusted(family: pd.DataFrame, criteria: Criteria) -> pd.DataFrame:
-    """The tests of a benchmark with their p-values adjusted, and verdicts."""
+    columns = ["seeds", "queries", "difference", "low", "high", "bootstrap_low", "bootstrap_high"]
+    family = pd.DataFrame(rows, columns=["measure", *POOLED, "against", *columns, "effect", "p", "p_equivalence"])
+    family["p_randomization"] = randomization_tests(np.array(by_query), criteria.resampling) if rows else []
     for name in ("p", "p_equivalence", "p_randomization"):
-        family[f"{name}_holm"] = holm(family[name].to_numpy()) if len(family) else []
-    alpha = 1 - criteria.resampling.confidence
+        family[f"{name}_holm"] = holm(family[name].to_numpy()) if rows else []
     judged = zip(family["difference"], family["p_holm"], family["p_equivalence_holm"], strict=True)
-    return family.assign(verdict=[verdict(*found, alpha) for found in judged])
+    return family.assign(verdict=[verdict(*found, 1 - criteria.resampling.confidence) for found in judged])
 
 
 def _in_order(table: pd.DataFrame, more: list[str]) -> pd.DataFrame:
