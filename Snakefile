@@ -8,6 +8,7 @@ snakemake --rulegraph mermaid-js     the shape of it
 import sys
 from pathlib import Path
 
+from docutils.parsers.rst import directives
 from snakemake.utils import min_version
 
 min_version("9.27")
@@ -26,6 +27,8 @@ from jobs.config import (
     stage_objective,
 )
 from jobs.errors import InputError
+from reporting.front_page import MarkdownFile
+from reporting.lineage import lineage
 
 check_config(config, Path(workflow.basedir) / "schemas" / "config.schema.yaml")
 sort_keys(config)
@@ -45,6 +48,7 @@ include: "rules/teachers.smk"
 include: "rules/training.smk"
 include: "rules/reranking.smk"
 include: "rules/evaluation.smk"
+include: "rules/report.smk"
 
 
 rule all:
@@ -52,4 +56,5 @@ rule all:
     input:
         tables(),
         expand("<experiment>/plots/effectiveness.{suffix}", suffix=["svg", "png"]),
+        cards(),
     localrule: True

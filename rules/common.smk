@@ -282,3 +282,39 @@ def systems_of(benchmark):
                     path = f"<experiment>/reranked/{backbone}/{recipe}/seed{seed}/{retriever}/{benchmark}.run"
                     systems.append((path, retriever, backbone, recipe, str(seed)))
     return systems
+
+
+def model_folder(wildcards, recipe):
+    """The folder of a model of the same backbone and seed."""
+    return f"<experiment>/models/{wildcards.backbone}/{recipe}/seed{wildcards.seed}"
+
+
+def training_records(wildcards):
+    """What was recorded of a model and of its parents: its own first, the untrained re-ranker's last."""
+    stages = [] if wildcards.recipe == "untrained" else wildcards.recipe.split("-")
+    recipes = ["-".join(stages[:count]) for count in range(len(stages), 0, -1)]
+    return [
+        f"{model_folder(wildcards, recipe)}/training.json"
+        for recipe in [*recipes, "untrained"]
+    ]
+
+
+def model_labels(wildcards):
+    """What a model is listed by in the report."""
+    return {
+        "Backbone": wildcards.backbone,
+        "Recipe": wildcards.recipe.replace("-", "→"),
+        "Seed": wildcards.seed,
+    }
+
+
+def cards():
+    """The cards of the grid's models and of the untrained ones."""
+    grid = config["grid"]
+    return expand(
+        "<experiment>/models/{backbone}/{recipe}/seed{seed}/README.{suffix}",
+        backbone=grid["backbones"],
+        recipe=["untrained", *grid["recipes"]],
+        seed=grid["seeds"],
+        suffix=["md", "html"],
+    )

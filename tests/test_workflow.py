@@ -15,36 +15,10 @@ import yaml
 from safetensors.numpy import load_file
 
 from conftest import REPOSITORY
-from loopback import package_index
 from workflow import jobs, snakemake, snakemake_command, succeed
 
 RECIPES = ["untrained", "cl", "kd", "cl-kd", "kd-cl"]
 RUN = "results/{experiment}/reranked/tiny/{recipe}/seed42/{retriever}/wikipedia-test.run"
-
-
-@pytest.fixture(scope="session")
-def index(tmp_path_factory):
-    """The environment in which pip gets the packages from loopback."""
-    wheels = sorted((REPOSITORY / "results" / "sources").glob("*.whl"))
-    sources = yaml.safe_load((REPOSITORY / "config.yaml").read_text())["sources"]
-    assert len(wheels) >= len(sources), "`make data` fetches the packages that these tests serve from loopback"
-    folder = tmp_path_factory.mktemp("wheels")
-    named = []
-    for name, source in sources.items():
-        package, version = source["package"].split("==")
-        named.append(folder / f"{package.replace('-', '_')}-{version}-py3-none-any.whl")
-        named[-1].symlink_to(REPOSITORY / "results" / "sources" / f"{name}.whl")
-    with package_index(named, tmp_path_factory.mktemp("index")) as environment:
-        yield environment
-
-
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory, index):
-    """A folder in which the slice has run to its end."""
-    folder = tmp_path_factory.mktemp("slice")
-    ended = snakemake(folder, environment=index)
-    succeed(ended)
-    return folder
 
 
 def test_the_slice_ends_in_a_table_and_a_plot(finished):
@@ -123,12 +97,12 @@ def overlay(tmp_path, change):
         ),
         pytest.param(
             lambda config, _: config["grid"].update(recipes=["cl", "kd", "cl-kd", "kd-cl", "cl-kd-cl"]),
-            {"finetune": 1, "rerank": 1, "evaluate": 1, "tabulate": 1, "plot_effectiveness": 1},
+            {"finetune": 1, "model_card": 1, "rerank": 1, "evaluate": 1, "tabulate": 1, "plot_effectiveness": 1},
             id="a longer recipe adds one stage",
         ),
         pytest.param(
             lambda config, _: config["objectives"]["kd"].update(learning_rate=1e-4),
-            {"finetune": 3, "rerank": 3, "evaluate": 1, "tabulate": 1, "plot_effectiveness": 1},
+            {"finetune": 3, "model_card": 3, "rerank": 3, "evaluate": 1, "tabulate": 1, "plot_effectiveness": 1},
             id="another learning rate retrains what it trained",
         ),
         pytest.param(
@@ -136,7 +110,16 @@ def overlay(tmp_path, change):
                 config.update(backbones={"small": default["backbones"]["tiny"]})
                 or config["grid"].update(backbones=["tiny", "small"])
             ),
-            {"initialise": 1, "finetune": 4, "rerank": 5, "evaluate": 1, "tabulate": 1, "plot_effectiveness": 1},
+            {
+                "initialise": 1,
+                "untrained_card": 1,
+                "finetune": 4,
+                "model_card": 4,
+                "rerank": 5,
+                "evaluate": 1,
+                "tabulate": 1,
+                "plot_effectiveness": 1,
+            },
             id="another backbone shares the token stores",
         ),
         pytest.param(
@@ -146,7 +129,7 @@ def overlay(tmp_path, change):
         ),
         pytest.param(
             lambda config, _: config["objectives"]["kd"].update(positions={"2": {"learning_rate": 1e-4}}),
-            {"finetune": 1, "rerank": 1, "evaluate": 1, "tabulate": 1, "plot_effectiveness": 1},
+            {"finetune": 1, "model_card": 1, "rerank": 1, "evaluate": 1, "tabulate": 1, "plot_effectiveness": 1},
             id="another learning rate in second place retrains the second stage",
         ),
         pytest.param(
