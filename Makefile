@@ -1,4 +1,4 @@
-# `make demo`: the default experiment, from nothing to a table.  `make test`: every check of the project.
+# `make demo`: the default experiment, from nothing to its report.  `make test`: every check of the project.
 # Both set up all they need in .venv; PYTHON may name another Python (the versions are pinned for 3.11), CORES how many jobs run at once.
 
 PYTHON ?= python3
@@ -11,7 +11,9 @@ RESULTS := results/wikipedia
 demo: .venv/workflow
 	$(BIN)/snakemake --cores $(CORES)
 	@echo; cat $(RESULTS)/tables/effectiveness.md
+	$(BIN)/snakemake --quiet --report $(RESULTS)/report.html
 	@echo "Plot: $(RESULTS)/plots/effectiveness.svg"
+	@echo "Report, to open in a browser: $(RESULTS)/report.html"
 
 test: .venv/tests lint data
 	$(BIN)/pytest tests

@@ -8,6 +8,7 @@ snakemake --rulegraph mermaid-js     the shape of it
 import sys
 from pathlib import Path
 
+from docutils.parsers.rst import directives
 from snakemake.utils import min_version
 
 min_version("9.27")
@@ -26,6 +27,8 @@ from jobs.config import (
     stage_objective,
 )
 from jobs.errors import InputError
+from reporting.front_page import MarkdownFile
+from reporting.lineage import lineage
 
 check_config(config, Path(workflow.basedir) / "schemas" / "config.schema.yaml")
 sort_keys(config)
@@ -46,10 +49,12 @@ include: "rules/training.smk"
 include: "rules/reranking.smk"
 include: "rules/evaluation.smk"
 include: "rules/tables.smk"
+include: "rules/report.smk"
 
 
 rule all:
     default_target: True
     input:
         report_files(),
+        cards(),
     localrule: True

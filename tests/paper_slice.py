@@ -98,7 +98,7 @@ def small_config(places: dict[str, tuple[str, Path]], mirrors: dict[str, str]) -
             "kd": {"epochs": 1, "queries_per_step": 4, "validate_every": 2},
         },
         "validation": {"queries": 4, "depth": 8},
-        "evaluation": {"resamples": 100},
+        "evaluation": {"resamples": 100, "permutations": 100},
     }
 
 

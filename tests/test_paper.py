@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import pandas as pd
 import pytest
 import yaml
+from huggingface_hub import ModelCard
 
 from conftest import REPOSITORY
 from loopback import serve_folder, serve_hub
@@ -47,9 +48,12 @@ def test_the_papers_grid(tmp_path):
         "finetune": 2 * 4,
         "rerank": 2 * 5 * 4,
         "evaluate": 4,
-        "tabulate": 1,
-        "tabulate_published": 1,
-        "plot_effectiveness": 1,
+        "depth_curves": 4,
+        "view_queries": 2 * 4,
+        **dict.fromkeys(["compare", "tabulate", "tabulate_costs", "tabulate_published"], 1),
+        **dict.fromkeys(["plot_effectiveness", "plot_costs", "plot_depths"], 1),
+        "untrained_card": 2,
+        "model_card": 2 * 4,
     }
 
 
@@ -57,7 +61,7 @@ def test_the_learning_rates_share_stage_one_and_the_groups(tmp_path):
     plan, paper = planned(tmp_path, "ecir2025", "ecir2025-lr"), planned(tmp_path, "ecir2025")
     assert plan["finetune"] == 2 * 3 * (2 + 2 * 5)
     assert plan["rerank"] == 2 * 3 * (1 + 2 + 2 * 5) * 4
-    changed = {"finetune", "rerank", "initialise"}
+    changed = {"finetune", "rerank", "initialise", "model_card", "untrained_card"}
     assert {name: count for name, count in plan.items() if name not in changed} == {
         name: count for name, count in paper.items() if name not in changed
     }
@@ -118,6 +122,10 @@ def test_models_say_what_they_were_trained_on(finished):
         assert record["parent"] == f"results/ecir2025/models/{backbone}/kd/seed42"
         assert record["objective"]["learning_rate"] == 6e-12 and record["objective"]["steps"] == 4
         assert record["backbone"]["frozen"] == ["position_embeddings"]
+        card = ModelCard.load(models / backbone / "kd-cl" / "seed42" / "README.md")
+        assert "colbert-train-run" in card.data.datasets and "rankgpt-permutations" in card.data.datasets
+        assert "MS MARCO, non-commercial research only (Microsoft)" in card.text and "1e-05 | 6e-12" in card.text
+    assert card.data.base_model == "FacebookAI/roberta-base" and card.data.license == "mit"
     source = json.loads((finished / "checkpoints" / "electra-base" / "source.json").read_text())
     assert source["hub"] == "google/electra-base-discriminator"
 

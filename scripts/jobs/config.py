@@ -53,7 +53,7 @@ def check_config(config: Config, schema: str | Path) -> None:
 
     First objectives `like` others are filled in, in place. Then the schema (types, ranges, no unknown key), then
     cross-references: every name must be defined, every objective of every recipe too, candidates are not deeper than what their
-    retriever keeps, and the evaluation is of what the grid has.
+    retriever keeps, and the baseline is one of the grid's recipes.
     """
     _complete_objectives(config)
     validator = jsonschema.Draft202012Validator(yaml.safe_load(Path(schema).read_text(encoding="utf-8")))
@@ -71,7 +71,9 @@ def check_config(config: Config, schema: str | Path) -> None:
             download_name(source, entry)
     _check_querysets(config)
     _check_depths(config)
-    _check_evaluation(config)
+    baseline = config["evaluation"]["baseline"]
+    if baseline is not None:
+        _require("evaluation.baseline", baseline, config["grid"]["recipes"], "entry of grid.recipes")
     _check_objectives(config)
 
 
@@ -162,16 +164,6 @@ def _check_depths(config: Config) -> None:
             raise InputError(
                 f"config: {key}.depth is {entry['depth']}, but retrievers.{entry['retriever']}.depth keeps {kept} passages."
             )
-
-
-def _check_evaluation(config: Config) -> None:
-    baseline, depth = config["evaluation"]["baseline"], config["grid"]["depth"]
-    if baseline is not None:
-        hint = "an entry of grid.recipes, or null for no baseline"
-        _require("evaluation.baseline", baseline, config["grid"]["recipes"], hint)
-    for place, entry in enumerate(config["evaluation"]["depths"]):
-        if entry > depth:
-            raise InputError(f"config: evaluation.depths[{place}] is {entry}, but grid.depth re-ranks {depth} passages.")
 
 
 def _check_objectives(config: Config) -> None:

@@ -1,0 +1,60 @@
+"""The report: its front page, and a card of every model.
+
+Takes  training.json of a model and of its parents, and what the config says of the data, the teachers and their licences,
+       <experiment>/tables/answer.md, when the report is made.
+Gives  <experiment>/models/{backbone}/{recipe}/seed{seed}/README.md: the model card, and README.html: the same as a page,
+       training.svg beside them, of a stage: its training curve,
+       with `snakemake --report FILE`, everything that is marked for it, behind report/front_page.rst.
+"""
+
+# What report/front_page.rst reads Markdown with.
+directives.register_directive("markdown", MarkdownFile)
+
+
+report: "../report/front_page.rst"
+
+
+rule model_card:
+    input:
+        records=training_records,
+    output:
+        readme="<experiment>/models/{backbone}/{recipe}/seed{seed}/README.md",
+        page=report(
+            "<experiment>/models/{backbone}/{recipe}/seed{seed}/README.html",
+            caption="../report/model.rst",
+            category="Models",
+            labels=model_labels,
+        ),
+        curve="<experiment>/models/{backbone}/{recipe}/seed{seed}/training.svg",
+    log:
+        "<experiment>/logs/model_card/{backbone}/{recipe}/seed{seed}.log",
+    wildcard_constraints:
+        recipe=RECIPE,
+    localrule: True
+    conda:
+        "../envs/evaluation.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+        gpu=0,
+    params:
+        lineage=lambda wc: lineage(config, wc.backbone, wc.recipe),
+    message:
+        "The card of {wildcards.backbone}, recipe {wildcards.recipe}, seed {wildcards.seed}"
+    script:
+        "../scripts/model_card.py"
+
+
+use rule model_card as untrained_card with:
+    output:
+        readme="<experiment>/models/{backbone}/{recipe}/seed{seed}/README.md",
+        page=report(
+            "<experiment>/models/{backbone}/{recipe}/seed{seed}/README.html",
+            caption="../report/model.rst",
+            category="Models",
+            labels=model_labels,
+        ),
+    log:
+        "<experiment>/logs/untrained_card/{backbone}/{recipe}/seed{seed}.log",
+    wildcard_constraints:
+        recipe="untrained",
