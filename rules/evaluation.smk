@@ -85,8 +85,18 @@ rule compare:
             benchmark=config["grid"]["benchmarks"],
         ),
     output:
-        means="<experiment>/tables/effectiveness.csv",
-        differences="<experiment>/tables/comparisons.csv",
+        means=report(
+            "<experiment>/tables/effectiveness.csv",
+            caption="../report/effectiveness_table.rst",
+            category="Effectiveness",
+            labels={"Result": "Every mean, as CSV"},
+        ),
+        differences=report(
+            "<experiment>/tables/comparisons.csv",
+            caption="../report/comparisons.rst",
+            category="Effectiveness",
+            labels={"Result": "Every comparison, as CSV"},
+        ),
     log:
         "<experiment>/logs/compare.log",
     benchmark:
