@@ -120,9 +120,11 @@ def recompute(benchmark, values, means, differences, settings):
             own = [mean, effect, *interval, low, high, p, equivalence, swapped]
             gaps += [row[name] - value for name, value in zip([*columns, "p_randomization"], own, strict=True)]
             tests.append((row, p, equivalence, swapped))
-    for place, name in enumerate(["p", "p_equivalence", "p_randomization"]):
-        adjusted = holm(np.array([test[1 + place] for test in tests]))
-        gaps += [test[0][f"{name}_holm"] - value for test, value in zip(tests, adjusted, strict=True)]
+    for measure, against in {(test[0]["measure"], test[0]["against"]) for test in tests}:
+        own = [test for test in tests if (test[0]["measure"], test[0]["against"]) == (measure, against)]
+        for place, name in enumerate(["p", "p_equivalence", "p_randomization"]):
+            adjusted = holm(np.array([test[1 + place] for test in own]))
+            gaps += [test[0][f"{name}_holm"] - value for test, value in zip(own, adjusted, strict=True)]
     for row, *_ in tests:
         significant, on_par = row["p_holm"] < 0.05, row["p_equivalence_holm"] < 0.05
         word = ("better" if row["difference"] > 0 else "worse") + (", by less than the margin" if on_par else "")

@@ -83,7 +83,7 @@ def test_the_answer_says_what_the_verdicts_are(compared):
     text = answer(means, differences, CRITERIA, "nDCG@10")
     first, *lines = text.splitlines()
     assert first.startswith(
-        "**Is cl alone on par with recipes of more stages? By nDCG@10, cl→kd is equivalent within ±0.05 in 2"
+        "**Is cl alone on par with recipes of more stages? No: by nDCG@10, cl→kd is equivalent within ±0.05 in 2"
     )
     assert "kd→cl is better in 2 of 2 comparisons (+0.1" in first or "kd→cl is better in 2 of 2 comparisons (+0.2" in first
     assert "1 benchmark and 2 first stages, 60 queries" in first

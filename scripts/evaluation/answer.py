@@ -28,7 +28,7 @@ def answer(means: pd.DataFrame, differences: pd.DataFrame, criteria: Criteria, m
         return f"{first} The table of effectiveness has every system beside its first stage.\n"
     verdicts = [_recipe(recipe, rows, criteria.margin) for recipe, rows in shown.groupby("recipe", sort=False)]
     kind = "on par with recipes of more stages" if len(staged) else "on par with the other recipes"
-    question = f"Is {name} alone {kind}? By {measure}, "
+    question = f"Is {name} alone {kind}? {_short(set(shown['verdict']))}: by {measure}, "
     paragraph = f"**{question}{'; '.join(verdicts)}.** {_basis(shown, seeds)}"
     lines = [f"- {_comparison(row, means, name)}" for row in chosen.to_dict("records")]
     return "\n".join([paragraph, "", *lines, "", _reading(seeds, criteria), ""])
@@ -54,6 +54,13 @@ def _comparison(row: dict[Hashable, Any], means: pd.DataFrame, baseline: str) ->
         f"{baseline} {other:.3f}, difference {signed(row['difference'])} ({signed(row['low'])} to {signed(row['high'])}), "
         f"p {_p(row['p_holm'])}, of equivalence {_p(row['p_equivalence_holm'])}: **{row['verdict']}**"
     )
+
+
+def _short(verdicts: set[str]) -> str:
+    """The answer in a word. The baseline is on par or ahead where every other is equivalent or worse."""
+    if "better" in verdicts:
+        return "No"
+    return "Not settled" if "undecided" in verdicts else "Yes"
 
 
 def _recipe(recipe: object, rows: pd.DataFrame, margin: float) -> str:
@@ -84,7 +91,8 @@ def _reading(seeds: int, criteria: Criteria) -> str:
     return (
         f"In brackets: the {criteria.resampling.confidence:.0%} interval of the difference. *Better* and *worse*: it is not "
         f"zero. *Equivalent*: it is smaller than ±{criteria.margin:g}, tested both ways. *Undecided*: neither could be "
-        f"shown, which is no sign of being on par. p-values are adjusted for all tests of a benchmark (Holm). {random}"
+        f"shown, which is no sign of being on par. p-values are adjusted for all comparisons with the baseline on a "
+        f"benchmark (Holm). {random}"
     )
 
 

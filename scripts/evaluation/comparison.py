@@ -44,7 +44,8 @@ def compare(values: dict[str, pd.DataFrame], criteria: Criteria) -> tuple[pd.Dat
     deviation of seeds' means (nan for one).
     Second table, of systems `against` their own first stage, and of trained ones against the baseline with their backbone:
     difference, its t-interval (low, high) and its bootstrap interval, effect size; p-values of the tests in `inference` and
-    `resampling`, as they are and adjusted for all tests of their kind on the benchmark; the verdict of the adjusted t-tests.
+    `resampling`, as they are and adjusted for all of one benchmark, measure and kind of comparison; the verdict of the
+    adjusted t-tests.
     """
     means, differences = [], []
     for benchmark, table in values.items():
@@ -88,7 +89,7 @@ def _means(systems: dict[Key, Values], bootstrap: Bootstrap) -> pd.DataFrame:
 
 
 def _differences(systems: dict[Key, Values], bootstrap: Bootstrap, criteria: Criteria) -> pd.DataFrame:
-    """The family of tests of a benchmark, their p-values adjusted for one another, and verdicts."""
+    """The tests on a benchmark, p-values adjusted for all that ask the same question by the same measure, and verdicts."""
     place = {key: number for number, key in enumerate(systems)}
     rows, by_query = [], []
     for key, other, against in pairs([key for key in systems if not is_judged(key[0])], criteria.baseline):
@@ -99,12 +100,13 @@ def _differences(systems: dict[Key, Values], bootstrap: Bootstrap, criteria: Cri
         tests = [found.effect, found.p, found.p_equivalence(criteria.margin)]
         rows.append([*key, against, len(a), a.shape[1], found.mean, *intervals, *tests])
     columns = ["seeds", "queries", "difference", "low", "high", "bootstrap_low", "bootstrap_high"]
-    family = pd.DataFrame(rows, columns=["measure", *POOLED, "against", *columns, "effect", "p", "p_equivalence"])
-    family["p_randomization"] = randomization_tests(np.array(by_query), criteria.resampling) if rows else []
+    table = pd.DataFrame(rows, columns=["measure", *POOLED, "against", *columns, "effect", "p", "p_equivalence"])
+    table["p_randomization"] = randomization_tests(np.array(by_query), criteria.resampling) if rows else []
+    question = table.groupby(["measure", "against"], sort=False)
     for name in ("p", "p_equivalence", "p_randomization"):
-        family[f"{name}_holm"] = holm(family[name].to_numpy()) if rows else []
-    judged = zip(family["difference"], family["p_holm"], family["p_equivalence_holm"], strict=True)
-    return family.assign(verdict=[verdict(*found, 1 - criteria.resampling.confidence) for found in judged])
+        table[f"{name}_holm"] = question[name].transform(holm) if rows else []
+    judged = zip(table["difference"], table["p_holm"], table["p_equivalence_holm"], strict=True)
+    return table.assign(verdict=[verdict(*found, 1 - criteria.resampling.confidence) for found in judged])
 
 
 def _in_order(table: pd.DataFrame, more: list[str]) -> pd.DataFrame:

@@ -80,8 +80,8 @@ def _seed_variances(values: Values) -> tuple[float, float]:
     return float(means.var(ddof=1)) / seeds, error / (seeds * queries)
 
 
-def holm(p: Values) -> Values:
-    """p-values adjusted for being a family (Holm, Scandinavian Journal of Statistics 6, 1979)."""
+def holm(p: npt.ArrayLike) -> Values:
+    """p-values, (tests,), adjusted for being a family (Holm, Scandinavian Journal of Statistics 6, 1979)."""
     adjusted: Values = multipletests(p, method="holm")[1]
     return adjusted
 

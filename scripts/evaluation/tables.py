@@ -82,7 +82,7 @@ def note(means: pd.DataFrame, differences: pd.DataFrame, criteria: Criteria) -> 
         if seeds > 1
         else "paired t-tests over queries, with one seed: they say nothing about training again"
     )
-    lines.append(f"All at the level {alpha:.2g} ({test}), with Holm's correction for all tests in a benchmark's table.")
+    lines.append(f"All at the level {alpha:.2g} ({test}), with Holm's correction for all tests behind a mark in a column.")
     return " ".join(lines)
 
 
