@@ -44,6 +44,7 @@ include: "rules/retrieval.smk"
 include: "rules/teachers.smk"
 include: "rules/training.smk"
 include: "rules/reranking.smk"
+include: "rules/fusion.smk"
 include: "rules/evaluation.smk"
 
 

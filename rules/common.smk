@@ -255,6 +255,15 @@ def published_results(wildcards):
     return os.path.join(workflow.basedir, reference)
 
 
+def fusion_settings(wildcards):
+    """How re-ranked and first-stage scores are fused."""
+    if config["grid"]["fusion"] is None:
+        raise InputError(
+            "config: grid.fusion is null; say how to fuse, such as {norm: min-max, measure: nDCG@10}."
+        )
+    return config["grid"]["fusion"]
+
+
 def tables():
     """The tables of results."""
     names = [
@@ -279,6 +288,11 @@ def systems_of(benchmark):
         for backbone in grid["backbones"]:
             for recipe in ["untrained", *grid["recipes"]]:
                 for seed in grid["seeds"]:
-                    path = f"<experiment>/reranked/{backbone}/{recipe}/seed{seed}/{retriever}/{benchmark}.run"
-                    systems.append((path, retriever, backbone, recipe, str(seed)))
+                    run = f"{backbone}/{recipe}/seed{seed}/{retriever}/{benchmark}.run"
+                    stages = {"reranked": recipe}
+                    if grid["fusion"]:
+                        stages["fused"] = f"{recipe}+fused"
+                    for folder, name in stages.items():
+                        path = f"<experiment>/{folder}/{run}"
+                        systems.append((path, retriever, backbone, name, str(seed)))
     return systems

@@ -24,10 +24,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--passages", help="with --run: the same, of any size")
     parser.add_argument("--output", nargs="+", required=True, help="one file for each run, or for the pairs")
     parser.add_argument("--depth", type=positive, help="with --run: passages of each query that are re-ranked (all)")
-    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
-    parser.add_argument("--tokens-per-batch", type=positive, help=f"padded tokens in one forward pass {TOKENS_PER_BATCH}")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="where the model runs (cpu)")
+    parser.add_argument("--tokens-per-batch", type=positive, help="padded tokens in one forward pass (cpu: 4096, cuda: 65536)")
     parser.add_argument("--max-length", type=positive, help="tokens of a pair (what the checkpoint records)")
-    parser.add_argument("--max-query-length", type=positive, help="tokens of a query (what the checkpoint records, else half)")
+    parser.add_argument("--max-query-length", type=positive, help="tokens of a query (as recorded, else half a pair)")
     given = parser.parse_args()
     if given.run and not (given.queries and given.passages):
         parser.error("--run needs --queries and --passages")

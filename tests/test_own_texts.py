@@ -193,6 +193,25 @@ def test_bad_pairs_stop_it(model, tmp_path, content, message):
     assert not (tmp_path / "out").exists()
 
 
+def test_an_output_replaces_nothing_but_an_output(model, runs, texts, tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "kept").touch()
+    before = (tmp_path / "one.run").read_bytes()
+    for outputs, message in (
+        (["folder", "two.out"], "folder: the output is a folder"),
+        (["one.run", "two.out"], r"one\.run: this file is an input"),
+        (["folder/../queries.tsv", "two.out"], r"queries\.tsv: this file is an input"),
+        (["same.out", "same.out"], r"same\.out: this file is an input or another output"),
+    ):
+        with pytest.raises(InputError, match=message):
+            rerank_own_runs(scorer(model), runs, *texts, None, [str(tmp_path / output) for output in outputs])
+    pairs = write_pairs(tmp_path / "pairs.jsonl")
+    with pytest.raises(InputError, match=r"pairs\.jsonl: this file is an input"):
+        score_own_pairs(scorer(model), pairs, pairs)
+    assert (tmp_path / "folder" / "kept").exists() and (tmp_path / "one.run").read_bytes() == before
+    assert not list(tmp_path.glob("*.out"))
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [

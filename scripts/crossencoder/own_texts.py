@@ -5,7 +5,7 @@ The texts that are wanted become token stores in a temporary folder; from there 
 
 import json
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -76,8 +76,10 @@ def rerank_own_runs(
 
     All runs are scored together, each distinct pair once. queries, passages: as `read_own_texts` reads them; of a file of any
     size, only the wanted texts are kept. Raises InputError before anything is written: a bad line of a file, an id of a run
-    that has no text, a query without text, a checkpoint that is no re-ranker, a device that is not there.
+    that has no text, a query without text, a checkpoint that is no re-ranker, a device that is not there, an output that is an
+    input, another output or a folder.
     """
+    _check_outputs(outputs, [*runs, queries, passages])
     lengths = scorer.lengths()
     candidates = {path: read_run(path, depth) for path in runs}
     with TemporaryDirectory() as name:
@@ -104,6 +106,7 @@ def score_own_pairs(scorer: Scorer, pairs: str | Path, output: str | Path) -> No
 
     pairs: as `read_pairs` reads them; memory holds their distinct texts. Raises InputError as `rerank_own_runs` does.
     """
+    _check_outputs([output], [pairs])
     lengths = scorer.lengths()
     queries: dict[str, int] = {}
     passages: dict[str, int] = {}
@@ -132,6 +135,17 @@ def score_own_pairs(scorer: Scorer, pairs: str | Path, output: str | Path) -> No
         for (line, _, _), score in zip(read_pairs(pairs), scores, strict=True):
             # The line as it stood, so that numbers and the order of keys are what they were.
             stream.write(f'{line[:-1].rstrip()}, "score": {score:.9g}}}\n')
+
+
+def _check_outputs(outputs: Sequence[str | Path], inputs: Sequence[str | Path]) -> None:
+    """Refuse outputs in whose place something lies that must not be replaced."""
+    taken = {Path(path).resolve() for path in inputs}
+    for path in outputs:
+        if Path(path).is_dir():
+            raise InputError(f"{path}: the output is a folder; give the name of a file.")
+        if Path(path).resolve() in taken:
+            raise InputError(f"{path}: this file is an input or another output, too; give the output a name of its own.")
+        taken.add(Path(path).resolve())
 
 
 def _wanted_texts(path: str | Path, what: str, runs: dict[str, pd.DataFrame]) -> Iterator[tuple[str, str]]:

@@ -20,7 +20,8 @@ SYSTEM = ["retriever", "backbone", "recipe", "seed"]
 
 @dataclass(frozen=True)
 class System:
-    """What produced a run. retriever: the first stage. recipe: `first-stage`, `teacher`, or the re-ranker's recipe.
+    """What produced a run. retriever: the first stage. recipe: `first-stage`, `teacher`, or the re-ranker's recipe, with
+    `+fused` behind it where its scores are fused with the first stage's.
 
     backbone: of the re-ranker, or the teacher's name; empty for a first stage. seed: the re-ranker's; else empty.
     """

@@ -15,12 +15,13 @@ ALPHA = 0.05
 
 
 def system_name(retriever: str, backbone: str, recipe: str, seed: str) -> str:
-    """What a table or plot calls a system: `BM25`, `teacher minilm`, `tiny cl→kd`."""
+    """What a table or plot calls a system: `bm25 alone`, `teacher minilm`, `tiny cl→kd`, `tiny cl→kd, fused`."""
     if recipe == FIRST_STAGE:
         return f"{retriever} alone"
     if recipe == "teacher":
         return f"teacher {backbone}"
-    return f"{backbone} {recipe.replace('-', '→')}" + (f", seed {seed}" if seed else "")
+    stages = recipe.replace("-", "→").replace("+fused", ", fused")
+    return f"{backbone} {stages}" + (f", seed {seed}" if seed else "")
 
 
 def write_tables(table: pd.DataFrame, csv: str | Path, markdown: str | Path) -> None:
