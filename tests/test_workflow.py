@@ -46,6 +46,25 @@ def test_every_statistic_comes_out_of_an_independent_computation(finished):
     assert gap < 1e-6 and count > 900
 
 
+def test_one_command_gives_the_workflows_runs_without_it(finished, tmp_path):
+    """Both first stages together, from the workflow's tables, on one thread as its jobs run: the same bytes."""
+    results = finished / "results"
+    retrievers = ["bm25", "colbert"]
+    command = [sys.executable, REPOSITORY / "scripts" / "rerank_texts.py", "--depth", "20", "--run"]
+    command += [results / "runs" / name / "wikipedia-test.run" for name in retrievers]
+    command += ["--model", results / "slice" / "models" / "tiny" / "kd-cl" / "seed42"]
+    command += ["--queries", results / "collections" / "wikipedia" / "wikipedia-test.queries.parquet"]
+    command += ["--passages", results / "collections" / "wikipedia" / "passages.parquet"]
+    command += ["--output", *(tmp_path / name for name in retrievers)]
+    ended = subprocess.run(
+        list(map(str, command)), env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, cwd=tmp_path
+    )
+    assert ended.returncode == 0, ended.stderr
+    for name in retrievers:
+        run = finished / RUN.format(experiment="slice", recipe="kd-cl", retriever=name)
+        assert (tmp_path / name).read_bytes() == run.read_bytes()
+
+
 def test_models_say_what_they_come_from(finished):
     models = finished / "results" / "slice" / "models" / "tiny"
     records = {recipe: json.loads((models / recipe / "seed42" / "training.json").read_text()) for recipe in RECIPES}
@@ -135,6 +154,18 @@ def overlay(tmp_path, change):
             id="another learning rate in second place retrains the second stage",
         ),
         pytest.param(
+            lambda config, _: config["grid"].update(fusion={"norm": "min-max", "measure": "nDCG@10"}),
+            {
+                "plaid_search": 1,
+                "merge_shards": 1,
+                "rerank": 5,
+                "choose_fusion_weight": 10,
+                "fuse": 10,
+                **EVALUATION,
+            },
+            id="fusion re-ranks the validation queries and retrains nothing",
+        ),
+        pytest.param(
             lambda config, _: config.update(
                 device="cuda",
                 training={"processes": 2, "checkpoint_minutes": 1, "tensorboard": True},
@@ -176,6 +207,37 @@ def test_a_stage_that_was_killed_goes_on(finished, tmp_path):
     assert "going on from the checkpoint of step" in (folder / "results/slice/logs/finetune/tiny/cl/seed42.log").read_text()
     assert not state.exists()
     assert len(list((folder / "results/slice/tensorboard/tiny/cl/seed42").iterdir())) == 2
+
+
+def test_fused_systems_stand_in_the_table(finished, tmp_path):
+    """The weight comes from validation queries, and fuses the test queries' runs."""
+    folder = tmp_path / "copy"
+    shutil.copytree(finished, folder, symlinks=True)
+
+    def fuse(config, _):
+        config["grid"].update(fusion={"norm": "min-max", "measure": "RR@10"}, recipes=["kd-cl"])
+
+    ended = snakemake(folder, configs=[overlay(tmp_path, fuse)])
+    succeed(ended)
+    results = folder / "results" / "slice"
+    table = pd.read_csv(results / "tables" / "effectiveness.csv", keep_default_na=False)
+    recipes = ["first-stage", "untrained", "untrained+fused", "kd-cl", "kd-cl+fused"]
+    for retriever in ("bm25", "colbert"):
+        rows = table[(table["retriever"] == retriever) & (table["measure"] == "RR@10")].set_index("recipe")
+        assert [recipe for recipe in rows.index if recipe != "teacher"] == recipes
+        assert (rows["queries"] == 50).all()
+        for recipe in ("untrained", "kd-cl"):
+            chosen = json.loads((results / f"fused/tiny/{recipe}/seed42/{retriever}/weight.json").read_text())
+            assert chosen["queries"] == 20 and chosen["measure"] == "RR@10"
+            assert chosen["inputs"]["reranked"].endswith(f"{recipe}/seed42/{retriever}/wikipedia-validation.run")
+            tried = {entry["weight_of_reranker"]: entry["mean"] for entry in chosen["tried"]}
+            assert len(tried) == 21 and tried[chosen["weight_of_reranker"]] == max(tried.values())
+        fused = results / f"fused/tiny/kd-cl/seed42/{retriever}/wikipedia-test.run"
+        reranked = RUN.format(experiment="slice", recipe="kd-cl", retriever=retriever)
+        assert sorted(line.split()[:3] for line in fused.read_text().splitlines()) == sorted(
+            line.split()[:3] for line in (folder / reranked).read_text().splitlines()
+        )
+    assert "| bm25 | tiny kd→cl, fused |" in (results / "tables" / "effectiveness.md").read_text()
 
 
 def test_losses_on_scores_get_the_teachers_scores(finished, tmp_path):

@@ -10,11 +10,16 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from jobs.errors import InputError
 from sources.archives import open_text
 
 from .query_sets import QuerySet
+from .tables import stream_rows
 
 ID_KEYS = ("id", "_id", "docid")
 BEIR_HEADER = ["query-id", "corpus-id", "score"]
@@ -33,6 +38,45 @@ def read_local_texts(path: str | Path) -> Iterator[tuple[str, str]]:
         if name.split() != [name]:
             raise InputError(f"{path}, line {number}: id {name!r} is empty or holds a blank; TREC files cannot carry it.")
         yield name, text
+
+
+def read_own_texts(path: str | Path) -> Iterator[tuple[str, str]]:
+    """(id, text) of each passage or query, also of the workflow's own Parquet tables. Raises InputError naming the file."""
+    if Path(path).suffix != ".parquet" or not Path(path).is_file():
+        yield from read_local_texts(path)
+        return
+    try:
+        columns = pq.read_schema(path).names
+    except (OSError, pa.ArrowInvalid) as error:
+        raise InputError(f"{path}: not a Parquet file ({error}).") from error
+    if not {"id", "text"} <= set(columns):
+        raise InputError(f"{path}: its columns are {', '.join(columns)}; expected id and text.")
+    for ids, texts in stream_rows(path):
+        yield from zip(ids, texts, strict=True)
+
+
+def read_pairs(path: str | Path) -> Iterator[tuple[str, str, str]]:
+    """(line, query, passage) of each JSON line with these two strings; the line is as it stands, without blanks around it.
+
+    Raises InputError naming the file and the line that is no such pair, has no query, or has a score already.
+    """
+    for number, line in _lines(path):
+        try:
+            record = _json_object(line)
+            query, passage = record.get("query"), record.get("passage")
+            if not isinstance(query, str) or not isinstance(passage, str):
+                raise ValueError(f"expected the strings query and passage; found {', '.join(record) or 'nothing'}.")
+            if not query.strip():
+                raise ValueError("its query is empty.")
+            if "score" in record:
+                raise ValueError("it has a score already; give that another name.")
+            try:
+                f"{query}{passage}".encode()
+            except UnicodeEncodeError:
+                raise ValueError("its text holds half of a surrogate pair, which is no character.") from None
+        except ValueError as error:
+            raise InputError(f"{path}, line {number}: {error}") from error
+        yield line.strip(), query, passage
 
 
 def read_local_queries(queries: str | Path, qrels: str | Path) -> QuerySet:
@@ -66,12 +110,7 @@ def _lines(path: str | Path) -> Iterator[tuple[int, str]]:
 
 
 def _parse_json(line: str) -> tuple[str, str]:
-    try:
-        record = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"not JSON ({error}), but the file's first line is.") from error
-    if not isinstance(record, dict):
-        raise ValueError("not a JSON object.")
+    record = _json_object(line)
     key = next((key for key in ID_KEYS if key in record), None)
     if key is None or "text" not in record:
         raise ValueError(
@@ -84,6 +123,16 @@ def _parse_json(line: str) -> tuple[str, str]:
     if not isinstance(text, str) or not isinstance(title, str):
         raise ValueError("text and title must be strings.")
     return str(name), f"{title} {text}".strip()
+
+
+def _json_object(line: str) -> dict[str, Any]:
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"not JSON ({error}), in a file of JSON lines.") from error
+    if not isinstance(record, dict):
+        raise ValueError("not a JSON object.")
+    return record
 
 
 def _parse_tabbed(line: str) -> tuple[str, str]:

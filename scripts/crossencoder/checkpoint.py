@@ -27,10 +27,7 @@ def load_cross_encoder(folder: str | Path, device: str = "cpu") -> "PreTrainedMo
     On a GPU that has bfloat16 the trunk computes in it, the head in float32; elsewhere everything is float32.
     Raises InputError unless it has one label and safetensors weights.
     """
-    _require_weights(folder)
-    config = AutoConfig.from_pretrained(folder, local_files_only=True)
-    if config.num_labels != 1:
-        raise InputError(f"{folder}/config.json: the checkpoint has {config.num_labels} labels; a re-ranker has one.")
+    require_re_ranker(folder)
     model = _sequence_classifier(folder)
     torch.nn.Module.to(model, device)
     read_first_token_only(model)
@@ -38,6 +35,17 @@ def load_cross_encoder(folder: str | Path, device: str = "cpu") -> "PreTrainedMo
     if model.device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
         use_bfloat16_trunk(model)
     return model
+
+
+def require_re_ranker(folder: str | Path) -> None:
+    """Raise InputError unless the folder holds a checkpoint with one label and safetensors weights."""
+    _require_weights(folder)
+    try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder}/config.json: no model that transformers knows ({error}).") from error
+    if config.num_labels != 1:
+        raise InputError(f"{folder}/config.json: the checkpoint has {config.num_labels} labels; a re-ranker has one.")
 
 
 def new_cross_encoder(folder: str | Path, seed: int) -> "PreTrainedModel":
@@ -72,8 +80,23 @@ def save_cross_encoder(
 
 
 def load_tokenizer(folder: str | Path) -> "PreTrainedTokenizerBase":
-    """Load the fast tokenizer of a checkpoint from a local folder."""
-    return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    """Load the fast tokenizer of a checkpoint from a local folder. Raises InputError where there is none."""
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder}: no tokenizer can be read from the checkpoint ({error}).") from error
+    if not tokenizer.is_fast:
+        raise InputError(f"{folder}: the checkpoint's tokenizer is not a fast one; save it with its tokenizer.json.")
+    return tokenizer
+
+
+def longest_input(model: "PreTrainedModel") -> int | None:
+    """How many tokens a model with learned positions can read; None where its kind sets no limit."""
+    for name, module in model.named_modules():
+        if name.endswith("position_embeddings") and isinstance(module, torch.nn.Embedding):
+            # RoBERTa counts positions from behind the padding's.
+            return module.num_embeddings - (0 if module.padding_idx is None else module.padding_idx + 1)
+    return None
 
 
 def distance(model: "PreTrainedModel", parent: dict[str, Tensor]) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 import logging
 from collections import deque
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,6 +34,8 @@ def on_device(arrays: dict[str, npt.NDArray[Any]], device: torch.device) -> dict
 
 def logits(model: "PreTrainedModel", inputs: dict[str, Tensor]) -> Tensor:
     """The relevance logit of each pair: (pairs,) float32 on the model's device."""
+    if "token_type_ids" not in signature(model.forward).parameters:  # DistilBERT, whose tokenizer is BERT's
+        inputs = {name: values for name, values in inputs.items() if name != "token_type_ids"}
     scores: Tensor = model(**inputs).logits.squeeze(-1).float()
     return scores
 

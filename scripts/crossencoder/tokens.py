@@ -59,7 +59,7 @@ def load_tokenizer_file(path: str | Path) -> Tokenizer:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # the library raises nothing more specific
         raise InputError(f"{path}: not a tokenizer.json that can be read ({error}).") from error
-    return _whole(tokenizer)
+    return whole(tokenizer)
 
 
 def vocabulary_fingerprint(tokenizer: Tokenizer) -> str:
@@ -108,7 +108,7 @@ class PairTemplate:
     @classmethod
     def of(cls, tokenizer: Tokenizer, pad: int) -> "PairTemplate":
         """Encode a probe pair and see what was put around it. Raises InputError when the probe does not survive."""
-        probe = _whole(Tokenizer.from_str(tokenizer.to_str())).encode("a", "a")
+        probe = whole(Tokenizer.from_str(tokenizer.to_str())).encode("a", "a")
         sequence = probe.sequence_ids
         if sequence.count(0) != 1 or sequence.count(1) != 1:
             raise InputError("the tokenizer does not make one token of the letter 'a'; pairs cannot be laid out with it.")
@@ -183,7 +183,7 @@ class Pairs:
         return inputs
 
 
-def _whole(tokenizer: Tokenizer) -> Tokenizer:
+def whole(tokenizer: Tokenizer) -> Tokenizer:
     """The tokenizer without the truncation and padding that some checkpoints switch on in tokenizer.json."""
     tokenizer.no_truncation()
     tokenizer.no_padding()

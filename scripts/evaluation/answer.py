@@ -7,9 +7,10 @@ from typing import Any
 import pandas as pd
 
 from jobs.files import replacing
+from jobs.recipes import FUSED
 
 from .comparison import Criteria
-from .measures import FIRST_STAGE, FUSED
+from .measures import FIRST_STAGE
 from .names import recipe_name, signed
 
 

@@ -10,11 +10,11 @@ import pandas as pd
 
 from jobs.errors import InputError
 from jobs.files import replacing
-from jobs.recipes import stages_of
+from jobs.recipes import FUSED, stages_of
 from reporting.page import html_page, markdown_to_html
 
 from .comparison import POOLED
-from .measures import FIRST_STAGE, FUSED, TEACHER
+from .measures import FIRST_STAGE, TEACHER
 from .names import system_name
 
 NOTE = (

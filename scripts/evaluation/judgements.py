@@ -92,6 +92,15 @@ def ranks_of(queries: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
     return np.arange(len(queries)) - np.repeat(starts, np.diff(starts, append=len(queries)))
 
 
+def ranking_of(run: pd.DataFrame, judgements: Judgements) -> Grades:
+    """A run in memory, in run order, as `ranked_columns`. Raises InputError when no query of it is judged."""
+    own = run[run["query"].isin(judgements.queries)]
+    if own.empty:
+        raise InputError("run and judgements have no query in common; they belong to different query sets.")
+    rows = [known.get_indexer(own[name]) for known, name in ((judgements.queries, "query"), (judgements.passages, "passage"))]
+    return ranked_columns([Block(rows[0], rows[1], own["score"].to_numpy())], judgements)
+
+
 def read_ranking(path: str | Path, judgements: Judgements, depth: int, threads: int = 1) -> Grades:
     """Read a TREC run as `ranked_columns`, each query cut at `depth`. Raises InputError as `stream_candidates` does."""
     queries, passages = judgements.queries, judgements.passages

@@ -29,14 +29,14 @@ MEASURE = re.compile(r"(nDCG|RR|AP|R)(@[1-9][0-9]*)?|(P|judged)(@[1-9][0-9]*)")
 SYSTEM = ["retriever", "backbone", "recipe", "seed"]
 # What stands for the recipe of a system that is no re-ranker.
 FIRST_STAGE, TEACHER = "first-stage", "teacher"
-FUSED = "+fused"
 ALL_PASSAGES = np.iinfo(np.int32).max
 Values = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class System:
-    """What produced a run. retriever: the first stage. recipe: `first-stage`, `teacher`, or the re-ranker's recipe.
+    """What produced a run. retriever: the first stage. recipe: `first-stage`, `teacher`, or the re-ranker's recipe, with
+    `+fused` behind it where its scores are fused with the first stage's.
 
     backbone: of the re-ranker, or the teacher's name; empty for a first stage. seed: the re-ranker's; else empty.
     """

@@ -1,6 +1,8 @@
 """What tables, plots and sentences call things."""
 
-from .measures import FIRST_STAGE, FUSED, TEACHER
+from jobs.recipes import FUSED
+
+from .measures import FIRST_STAGE, TEACHER
 
 
 def recipe_name(recipe: str) -> str:

@@ -18,14 +18,21 @@ logger = logging.getLogger("jobs")
 
 @contextmanager
 def job_log(path: str) -> Iterator[None]:
-    """Send everything the job says, also from C and Java code, to the log file at `path`.
-
-    Bad input (`InputError`) ends the process with its message alone; any other exception keeps its traceback.
-    """
+    """Send everything the job says, also from C and Java code, to the log file at `path`; it ends as `reporting` says."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     with open(path, "w", encoding="utf-8") as stream:
         for descriptor in (sys.stdout.fileno(), sys.stderr.fileno()):
             os.dup2(stream.fileno(), descriptor)
+    with reporting():
+        yield
+
+
+@contextmanager
+def reporting() -> Iterator[None]:
+    """Say on standard error how the work goes.
+
+    Bad input (`InputError`) ends the process with its message alone; any other exception keeps its traceback.
+    """
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(message)s", force=True)
     for chatty in ("httpx", "sentence_transformers", "pyserini", "transformers", "datasets"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

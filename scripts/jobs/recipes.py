@@ -1,6 +1,8 @@
 """Recipes: objectives in the order of training, joined by "-"."""
 
 UNTRAINED = "untrained"
+# Behind the recipe of a system whose scores are fused with the first stage's; no recipe has a plus sign.
+FUSED = "+fused"
 
 
 def stages_of(recipe: str) -> list[str]:

@@ -6,7 +6,6 @@ trec_eval, which also compares scores in single precision; ranks in a file are i
 written here is in that order, so no measure ever meets a tie of its own.
 """
 
-import gzip
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -18,6 +17,7 @@ import pyarrow.compute as pc
 
 from jobs.errors import InputError
 from jobs.files import replacing
+from sources.archives import open_text
 
 COLUMNS = ["query", "Q0", "passage", "rank", "score", "tag"]
 
@@ -36,9 +36,9 @@ def read_run(path: str | Path, depth: int | None = None, queries: int | None = N
 
     queries: read the first so many queries, up to the first line of another.
     Raises InputError naming file and line: a line without six columns, a score that is not a finite number, a passage
-    twice for a query; or when the run is empty.
+    twice for a query; or when the run is empty, absent, damaged or not UTF-8.
     """
-    with gzip.open(path, "rt", encoding="utf-8") if str(path).endswith(".gz") else open(path, encoding="utf-8") as stream:
+    with open_text(path) as stream:
         fields = list(_first_queries((line.split() for line in stream), queries))
     for number, columns in enumerate(fields):
         if len(columns) != len(COLUMNS):
