@@ -44,7 +44,6 @@ rule tabulate:
             "<experiment>/tables/effectiveness.csv",
             caption="../report/effectiveness_table.rst",
             category="Effectiveness",
-            labels={"Result": "Every number, as CSV"},
         ),
         markdown="<experiment>/tables/effectiveness.md",
     log:
@@ -77,7 +76,6 @@ rule tabulate_published:
             "<experiment>/tables/published.csv",
             caption="../report/published_table.rst",
             category="Effectiveness",
-            labels={"Result": "Beside the published numbers, as CSV"},
         ),
         markdown="<experiment>/tables/published.md",
     log:
@@ -103,7 +101,6 @@ rule plot_effectiveness:
             "<experiment>/plots/effectiveness.svg",
             caption="../report/effectiveness_plot.rst",
             category="Effectiveness",
-            labels={"Result": "Plot by recipe and first stage"},
         ),
         png="<experiment>/plots/effectiveness.png",
     log:

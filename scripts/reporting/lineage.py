@@ -55,7 +55,10 @@ def _passages(config: Config, candidates: Config) -> str:
         return f"a relevant one, and negatives from the first {candidates['depth']} of {candidates['retriever']}"
     teacher = config["teachers"][candidates["teacher"]]
     ranked = {
-        "bi-encoder": lambda: f"a bi-encoder over the first {teacher['depth']} of {teacher['retriever']}",
+        "bi-encoder": lambda: (
+            f"a bi-encoder over the first {teacher['depth']} of {teacher['retriever']}: {teacher['weight']:.0%} its similarity, "
+            f"the rest {teacher['retriever']}'s score"
+        ),
         "rankgpt": lambda: "RankGPT's permutations",
         "run": lambda: f"a ready-made run, its first {teacher['depth']}",
     }
