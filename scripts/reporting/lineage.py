@@ -59,8 +59,8 @@ def _passages(config: Config, candidates: Config) -> str:
         return f"{ranked}RankGPT's permutations"
     if teacher["kind"] == "run":
         return f"{ranked}a ready-made run, its first {teacher['depth']}"
-    first, share = teacher["retriever"], teacher["weight"]
-    return f"{ranked}a bi-encoder over the first {teacher['depth']} of {first}: {share:.0%} its similarity, the rest {first}'s score"
+    first, depth, share = teacher["retriever"], teacher["depth"], teacher["weight"]
+    return f"{ranked}a bi-encoder over the first {depth} of {first}: {share:.0%} its similarity, the rest {first}'s score"
 
 
 def _of_candidates(config: Config, candidates: Config) -> Iterator[Use]:
