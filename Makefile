@@ -10,8 +10,8 @@ RESULTS := results/wikipedia
 
 demo: .venv/workflow
 	$(BIN)/snakemake --cores $(CORES)
+	$(BIN)/snakemake --report $(RESULTS)/report.html
 	@echo; cat $(RESULTS)/tables/effectiveness.md
-	$(BIN)/snakemake --quiet --report $(RESULTS)/report.html
 	@echo "Plot: $(RESULTS)/plots/effectiveness.svg"
 	@echo "Report, to open in a browser: $(RESULTS)/report.html"
 

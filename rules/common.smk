@@ -381,9 +381,9 @@ def training_records(wildcards):
 def model_labels(wildcards):
     """What a model is listed by in the report."""
     return {
-        "Backbone": wildcards.backbone,
-        "Recipe": wildcards.recipe.replace("-", "→"),
-        "Seed": wildcards.seed,
+        "backbone": wildcards.backbone,
+        "recipe": wildcards.recipe.replace("-", "→"),
+        "seed": wildcards.seed,
     }
 
 

@@ -89,13 +89,13 @@ rule compare:
             "<experiment>/tables/effectiveness.csv",
             caption="../report/effectiveness_table.rst",
             category="Effectiveness",
-            labels={"Result": "Every mean, as CSV"},
+            labels={"result": "Every mean, as CSV"},
         ),
         differences=report(
             "<experiment>/tables/comparisons.csv",
             caption="../report/comparisons.rst",
             category="Effectiveness",
-            labels={"Result": "Every comparison, as CSV"},
+            labels={"result": "Every comparison, as CSV"},
         ),
     log:
         "<experiment>/logs/compare.log",
@@ -135,7 +135,7 @@ rule view_queries:
             "<experiment>/queries/{retriever}/{benchmark}.html",
             caption="../report/queries.rst",
             category="Queries",
-            labels={"Benchmark": "{benchmark}", "First stage": "{retriever}"},
+            labels={"benchmark": "{benchmark}", "first stage": "{retriever}"},
         ),
     log:
         "<experiment>/logs/view_queries/{retriever}/{benchmark}.log",
@@ -177,7 +177,7 @@ rule tabulate_costs:
             "<experiment>/tables/costs.html",
             caption="../report/costs_table.rst",
             category="Cost",
-            labels={"Result": "Table"},
+            labels={"result": "Table"},
         ),
     log:
         "<experiment>/logs/tabulate_costs.log",

@@ -19,7 +19,7 @@ rule tabulate:
             "<experiment>/tables/effectiveness.html",
             caption="../report/effectiveness_table.rst",
             category="Effectiveness",
-            labels={"Result": "Table"},
+            labels={"result": "Table"},
         ),
         answer="<experiment>/tables/answer.md",
     log:
@@ -49,7 +49,7 @@ rule tabulate_published:
             "<experiment>/tables/published.csv",
             caption="../report/published_table.rst",
             category="Effectiveness",
-            labels={"Result": "Beside the published numbers, as CSV"},
+            labels={"result": "Beside the published numbers, as CSV"},
         ),
         markdown="<experiment>/tables/published.md",
     log:
@@ -75,7 +75,7 @@ rule plot_effectiveness:
             "<experiment>/plots/effectiveness.svg",
             caption="../report/effectiveness_plot.rst",
             category="Effectiveness",
-            labels={"Result": "Plot"},
+            labels={"result": "Plot"},
         ),
         png="<experiment>/plots/effectiveness.png",
     log:
@@ -104,7 +104,7 @@ rule plot_costs:
             "<experiment>/plots/costs.svg",
             caption="../report/costs_plot.rst",
             category="Cost",
-            labels={"Result": "Plot"},
+            labels={"result": "Plot"},
         ),
         png="<experiment>/plots/costs.png",
     log:
@@ -133,7 +133,7 @@ rule plot_depths:
             "<experiment>/plots/depths.svg",
             caption="../report/depths_plot.rst",
             category="Cost",
-            labels={"Result": "By re-ranking depth"},
+            labels={"result": "By re-ranking depth"},
         ),
         png="<experiment>/plots/depths.png",
     log:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from evaluation.fusion import fuse_files
 from jobs.log import job_log
+from jobs.recipes import FUSED
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -15,6 +16,6 @@ with job_log(snakemake.log[0]):
         snakemake.input.first_stage,
         snakemake.input.weight,
         depth=snakemake.params.depth,
-        tag=f"{wildcards.backbone}/{wildcards.recipe}+fused/seed{wildcards.seed}",
+        tag=f"{wildcards.backbone}/{wildcards.recipe}{FUSED}/seed{wildcards.seed}",
         output=snakemake.output.run,
     )

@@ -8,7 +8,7 @@ import pytest
 import pytrec_eval
 
 from evaluation.fusion import WEIGHTS, Sides, choose_weight, fuse_files
-from evaluation.tables import system_name
+from evaluation.names import system_name
 from jobs.errors import InputError
 from trec.runs import cut, in_run_order, read_run, write_run
 
@@ -116,5 +116,4 @@ def test_sides_that_rank_other_passages_are_refused(files):
 
 
 def test_a_fused_system_has_a_name():
-    assert system_name("bm25", "tiny", "kd-cl+fused", "") == "tiny kd→cl, fused"
-    assert system_name("bm25", "tiny", "cl+fused", "7") == "tiny cl, fused, seed 7"
+    assert system_name("bm25", "tiny", "kd-cl+fused") == "tiny kd→cl, fused"

@@ -32,3 +32,12 @@ def test_markdown_has_tables_and_shows_html_as_text():
     html = markdown_to_html("# A\n\n| x | y |\n|---|---:|\n| cl→kd | **0.5** |\n\n<script>alert(1)</script>\n")
     assert "<h1>A</h1>" in html and "<strong>0.5</strong>" in html and 'style="text-align:right"' in html
     assert "<script>" not in html and "&lt;script&gt;" in html
+
+
+def test_images_are_embedded_and_links_to_files_are_text(tmp_path):
+    (tmp_path / "curve.svg").write_text("<svg/>")
+    text = "![a curve](curve.svg)\n\nFrom [its parent](../README.md), as [said](https://example.org/a).\n"
+    html = markdown_to_html(text, folder=tmp_path)
+    assert '<img src="data:image/svg+xml;base64,PHN2Zy8+" alt="a curve" />' in html
+    assert "From its parent, as" in html and '<a href="https://example.org/a">said</a>' in html
+    assert '<a href="../README.md">its parent</a>' in markdown_to_html(text)

@@ -79,7 +79,7 @@ def _body(records: list[Record], lineage: dict[str, Any], backbone: str, folder:
     pair = record.get("backbone", {})
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         title=_title(backbone, record),
-        summary=_summary(record, lineage),
+        summary=_summary(records, lineage),
         curve=curve,
         record=record,
         steps=record["validation"][-1]["step"] if trained else 0,
@@ -100,14 +100,20 @@ def _title(backbone: str, record: Record) -> str:
     return f"{backbone} {record['recipe'].replace('-', '→')}, seed {record['seed']}"
 
 
-def _summary(record: Record, lineage: dict[str, Any]) -> str:
+def _summary(records: list[Record], lineage: dict[str, Any]) -> str:
     what = f"A cross-encoder that re-ranks passages for a query: {lineage['checkpoint']}"
-    if record["recipe"] == "untrained":
+    stages = [f"{_objective(record)} ({record['objective']['loss']})" for record in records[-2::-1]]
+    if not stages:
         return f"{what} before any fine-tuning, where every recipe starts. Its scores mean nothing yet."
-    objectives = record["recipe"].split("-")
-    if len(objectives) == 1:
-        return f"{what}, fine-tuned in one stage, {objectives[0]}."
-    return f"{what}, fine-tuned in {len(objectives)} stages: first {', then '.join(objectives)}."
+    if len(stages) == 1:
+        return f"{what}, fine-tuned in one stage, {stages[0]}."
+    return f"{what}, fine-tuned in {len(stages)} stages, first {', then '.join(stages)}."
+
+
+def _objective(record: Record) -> str:
+    """The name of a stage's objective, the last of its recipe."""
+    name: str = record["recipe"].rpartition("-")[2]
+    return name
 
 
 def _parent(records: list[Record], backbone: str) -> str:
@@ -123,7 +129,7 @@ def _stage(record: Record) -> dict[str, Any]:
     steps, epochs = record["validation"][-1]["step"], objective["epochs"]
     length = f"{steps:,} steps" + (f" ({epochs:g} epochs)" if epochs else "")
     return {
-        "name": record["recipe"].rpartition("-")[2],
+        "name": _objective(record),
         "settings": {"Length": length} | {name: _plain(objective[key]) for key, name in SETTINGS.items()},
         "cost": [
             f"{record['seconds']:,.1f}",

@@ -54,12 +54,13 @@ def _passages(config: Config, candidates: Config) -> str:
     if "retriever" in candidates:
         return f"a relevant one, and negatives from the first {candidates['depth']} of {candidates['retriever']}"
     teacher = config["teachers"][candidates["teacher"]]
-    ranked = {
-        "bi-encoder": lambda: f"a bi-encoder over the first {teacher['depth']} of {teacher['retriever']}",
-        "rankgpt": lambda: "RankGPT's permutations",
-        "run": lambda: f"a ready-made run, its first {teacher['depth']}",
-    }
-    return f"ranked by the teacher {candidates['teacher']}, {ranked[teacher['kind']]()}"
+    ranked = f"ranked by the teacher {candidates['teacher']}, "
+    if teacher["kind"] == "rankgpt":
+        return f"{ranked}RankGPT's permutations"
+    if teacher["kind"] == "run":
+        return f"{ranked}a ready-made run, its first {teacher['depth']}"
+    first, depth, share = teacher["retriever"], teacher["depth"], teacher["weight"]
+    return f"{ranked}a bi-encoder over the first {depth} of {first}: {share:.0%} its similarity, the rest {first}'s score"
 
 
 def _of_candidates(config: Config, candidates: Config) -> Iterator[Use]:
