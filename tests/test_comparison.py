@@ -88,7 +88,10 @@ def test_the_answer_says_what_the_verdicts_are(compared):
     assert "kd→cl is better in 2 of 2 comparisons (+0.1" in first or "kd→cl is better in 2 of 2 comparisons (+0.2" in first
     assert "1 benchmark and 2 first stages, 60 queries" in first
     assert ("3 seeds of each recipe" in first) == (seeds == 3)
-    assert len([line for line in lines if line.startswith("- ")]) == 2 * 4
+    assert len([line for line in lines if line.startswith("| test | ")]) == 2 * 4
+    assert re.search(
+        r"^\| test \| bm25 \| tiny kd→cl \| 0\.7\d+ \| 0\.\d+ \| \+0\.\d+ \| .* \| < 0\.001 \| 1\.00 \| better \|$", text, re.M
+    )
     assert ("how much another seed would change is not known" in text) == (seeds == 1)
 
 

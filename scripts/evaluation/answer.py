@@ -11,7 +11,7 @@ from jobs.recipes import FUSED
 
 from .comparison import Criteria
 from .measures import FIRST_STAGE
-from .names import recipe_name, signed
+from .names import recipe_name, signed, system_name
 
 
 def answer(means: pd.DataFrame, differences: pd.DataFrame, criteria: Criteria, measure: str) -> str:
@@ -31,8 +31,9 @@ def answer(means: pd.DataFrame, differences: pd.DataFrame, criteria: Criteria, m
     kind = "on par with recipes of more stages" if len(staged) else "on par with the other recipes"
     question = f"Is {name} alone {kind}? {_short(set(shown['verdict']))}: by {measure}, "
     paragraph = f"**{question}{'; '.join(verdicts)}.** {_basis(shown, seeds)}"
-    lines = [f"- {_comparison(row, means, name)}" for row in chosen.to_dict("records")]
-    return "\n".join([paragraph, "", *lines, "", _reading(seeds, criteria), ""])
+    head = f"| Benchmark | First stage | Recipe | {measure} | {name} | Difference | Interval | p | p, equivalence | Verdict |"
+    lines = [_comparison(row, means) for row in chosen.to_dict("records")]
+    return "\n".join([paragraph, "", head, "|---|---|---|" + "---:|" * 6 + "---|", *lines, "", _reading(seeds, criteria), ""])
 
 
 def write_answer(text: str, output: str | Path) -> None:
@@ -45,16 +46,15 @@ def _has_stages(recipe: str) -> bool:
     return "-" in recipe and not recipe.endswith(FUSED)
 
 
-def _comparison(row: dict[Hashable, Any], means: pd.DataFrame, baseline: str) -> str:
-    """One comparison with its numbers."""
+def _comparison(row: dict[Hashable, Any], means: pd.DataFrame) -> str:
+    """One comparison as a row of the table."""
     place = ["benchmark", "retriever", "backbone", "measure"]
     at = (means[place] == [row[name] for name in place]).all(axis=1)
     own, other = (means.loc[at & (means["recipe"] == recipe), "mean"].item() for recipe in (row["recipe"], row["against"]))
-    return (
-        f"{row['benchmark']} over {row['retriever']}, {row['backbone']}: {recipe_name(row['recipe'])} {own:.3f}, "
-        f"{baseline} {other:.3f}, difference {signed(row['difference'])} ({signed(row['low'])} to {signed(row['high'])}), "
-        f"p {_p(row['p_holm'])}, of equivalence {_p(row['p_equivalence_holm'])}: **{row['verdict']}**"
-    )
+    system = system_name(row["retriever"], row["backbone"], row["recipe"])
+    interval = f"{signed(row['low'])} to {signed(row['high'])}"
+    cells = [row["benchmark"], row["retriever"], system, f"{own:.3f}", f"{other:.3f}", signed(row["difference"]), interval]
+    return f"| {' | '.join([*cells, _p(row['p_holm']), _p(row['p_equivalence_holm'])])} | {row['verdict']} |"
 
 
 def _short(verdicts: set[str]) -> str:
@@ -90,7 +90,7 @@ def _reading(seeds: int, criteria: Criteria) -> str:
         else "With one seed a verdict holds for these models: how much another seed would change is not known."
     )
     return (
-        f"In brackets: the {criteria.resampling.confidence:.0%} interval of the difference. *Better* and *worse*: it is not "
+        f"Interval: the difference's, {criteria.resampling.confidence:.0%}. *Better* and *worse*: it is not "
         f"zero. *Equivalent*: it is smaller than ±{criteria.margin:g}, tested both ways. *Undecided*: neither could be "
         f"shown, which is no sign of being on par. p-values are adjusted for all comparisons with the baseline on a "
         f"benchmark (Holm). {random}"
