@@ -22,6 +22,7 @@ FIRST_STAGE_COLOUR, SYSTEM_COLOUR = "#555555", "#0072B2"
 COLOURS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9"]
 MARKERS = ["o", "s", "^", "D", "v", "P"]
 PANEL = 3.6
+LABEL = {"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.8}
 
 
 def plot_effectiveness(means: pd.DataFrame, measure: str, confidence: float, svg: str | Path, png: str | Path) -> None:
@@ -54,14 +55,15 @@ def plot_costs(costs: pd.DataFrame, svg: str | Path, png: str | Path) -> None:
             filled = SYSTEM_COLOUR if row["front"] else "white"
             panel.plot(row["training_seconds"], row["mean"], "o", color=SYSTEM_COLOUR, markerfacecolor=filled, markersize=7)
             name = f"{row['backbone']} {recipe_name(row['recipe'])}"
-            panel.annotate(name, (row["training_seconds"], row["mean"]), (7, 4), textcoords="offset points", size=9)
+            place = (row["training_seconds"], row["mean"])
+            panel.annotate(name, place, (7, 4), textcoords="offset points", size=9, bbox=LABEL)
         front = pd.concat([rows[rows["recipe"] == FIRST_STAGE], trained[trained["front"]]]).sort_values("training_seconds")
         if len(front) > 1:
             panel.step(front["training_seconds"], front["mean"], where="post", color=COLOURS[1], linewidth=1, zorder=0)
         unit = "GPU" if (trained["device"] == "cuda").any() else "CPU"
         panel.set_xlabel(f"{unit}-seconds of training, all stages")
         panel.set_ylabel(measure)
-        panel.set_xlim(0, 1.25 * max(trained["training_seconds"].max(), 1e-9))
+        panel.set_xlim(0, 1.4 * max(trained["training_seconds"].max(), 1e-9))
     panels.save(svg, png)
 
 
