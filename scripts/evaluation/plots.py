@@ -3,23 +3,19 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import matplotlib
 import pandas as pd
 from matplotlib.axes import Axes
 
 from jobs.files import replacing
 from jobs.recipes import UNTRAINED
+from reporting.style import BLUE, GREEN, GREY, METADATA, ORANGE, PURPLE, SKY, VERMILION
 
 from .measures import FIRST_STAGE
 from .names import recipe_name, system_name
 
-matplotlib.use("svg")
-matplotlib.rcParams.update(
-    {"svg.hashsalt": "effectiveness", "font.size": 10, "axes.spines.top": False, "axes.spines.right": False}
-)
-FIRST_STAGE_COLOUR, SYSTEM_COLOUR = "#555555", "#0072B2"
-# Okabe & Ito's palette, told apart by the colour-blind; in print markers and dashes tell as well.
-COLOURS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9"]
+FIRST_STAGE_COLOUR, SYSTEM_COLOUR, FRONT_COLOUR = GREY, BLUE, ORANGE
+# In print, markers tell lines apart as well.
+COLOURS = [BLUE, ORANGE, GREEN, PURPLE, VERMILION, SKY]
 MARKERS = ["o", "s", "^", "D", "v", "P"]
 PANEL = 3.6
 LABEL = {"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.8}
@@ -59,7 +55,7 @@ def plot_costs(costs: pd.DataFrame, svg: str | Path, png: str | Path) -> None:
             panel.annotate(name, place, (7, 4), textcoords="offset points", size=9, bbox=LABEL)
         front = pd.concat([rows[rows["recipe"] == FIRST_STAGE], trained[trained["front"]]]).sort_values("training_seconds")
         if len(front) > 1:
-            panel.step(front["training_seconds"], front["mean"], where="post", color=COLOURS[1], linewidth=1, zorder=0)
+            panel.step(front["training_seconds"], front["mean"], where="post", color=FRONT_COLOUR, linewidth=1, zorder=1)
         unit = "GPU" if (trained["device"] == "cuda").any() else "CPU"
         panel.set_xlabel(f"{unit}-seconds of training, all stages")
         panel.set_ylabel(measure)
@@ -85,7 +81,7 @@ def plot_depths(curves: dict[str, pd.DataFrame], svg: str | Path, png: str | Pat
         panel.set_xticks(sorted(rows["depth"].unique()))
         panel.set_xlabel("candidates that are re-ranked (0: the first stage)")
         panel.set_ylabel(measure)
-        panel.legend(fontsize=8, frameon=False)
+        panel.legend(fontsize=8)
     panels.save(svg, png)
 
 
@@ -107,7 +103,7 @@ class Panels:
         for line, benchmark in enumerate(self.benchmarks):
             for column, retriever in enumerate(self.retrievers):
                 panel = self.axes[line, column]
-                panel.set_title(f"{benchmark}, over {retriever}", size=10)
+                panel.set_title(f"{benchmark}, over {retriever}")
                 yield panel, self.table[(self.table["benchmark"] == benchmark) & (self.table["retriever"] == retriever)]
 
     def save(self, svg: str | Path, png: str | Path) -> None:
@@ -115,7 +111,7 @@ class Panels:
         from matplotlib import pyplot
 
         with replacing(svg, png) as (svg_file, png_file):
-            self.figure.savefig(svg_file, metadata={"Date": None})
+            self.figure.savefig(svg_file, metadata=METADATA)
             self.figure.savefig(png_file, dpi=160)
         pyplot.close(self.figure)
 
