@@ -5,6 +5,7 @@ snakemake --cores 2 PATH             one file and what it needs
 snakemake --rulegraph mermaid-js     the shape of it
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from jobs.config import (
     stage_objective,
 )
 from jobs.errors import InputError
+from jobs.slurm import end_left_jobs
 
 check_config(config, Path(workflow.basedir) / "schemas" / "config.schema.yaml")
 sort_keys(config)
@@ -35,6 +37,12 @@ EXPERIMENT = f"results/{config['experiment']}"
 
 pathvars:
     experiment=EXPERIMENT,
+
+
+onstart:
+    # After a Snakemake that was killed, its jobs run on, and would write what this one's jobs write.
+    if workflow.executor_plugin.name == "slurm":
+        end_left_jobs(os.getcwd())
 
 
 include: "rules/common.smk"

