@@ -101,12 +101,11 @@ rule validation_set:
         validation="<experiment>/training/validation.safetensors",
     log:
         "<experiment>/logs/validation_set.log",
-    localrule: True
     conda:
         "../envs/models.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=lambda wc, attempt: 4000 * attempt,
+        runtime=lambda wc, attempt: 30 * attempt,
         gpu=0,
     params:
         depth=config["validation"]["depth"],
@@ -131,12 +130,11 @@ rule initialise:
         ),
     log:
         "<experiment>/logs/initialise/{backbone}/seed{seed}.log",
-    localrule: True
     conda:
         "../envs/models.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=lambda wc, attempt: 4000 * attempt,
+        runtime=lambda wc, attempt: 30 * attempt,
         gpu=0,
     params:
         max_length=lambda wc: config["backbones"][wc.backbone]["max_length"],
@@ -169,8 +167,6 @@ rule finetune:
         ),
     log:
         "<experiment>/logs/finetune/{backbone}/{recipe}/seed{seed}.log",
-    benchmark:
-        "<experiment>/benchmarks/finetune/{backbone}/{recipe}/seed{seed}.tsv"
     wildcard_constraints:
         recipe=RECIPE,
     conda:

@@ -61,8 +61,8 @@ class Faults:
             "finetune:gpu=0",
             "finetune:mem_mb=3000",
             "finetune:runtime=2 if wildcards.recipe == 'timed' and attempt == 1 else 30",
-            f"finetune:slurm_extra='--signal=USR1@10 ' + ({places} else '{ELSEWHERE}')",
-            "contrastive_groups:mem_mb=100 if attempt == 1 else 3000",
+            f"finetune:slurm_extra='--signal=TERM@10 ' + ({places} else '{ELSEWHERE}')",
+            "contrastive_groups:mem_mb=450 if attempt == 1 else 3000",
         ]
         targets = [*map(model, ACCIDENTS), GROUPS]
         return SlurmRun(self.cluster, self.folder, "--set-resources", *resources, "--", *targets, configs=self.configs)
@@ -75,6 +75,7 @@ class Faults:
         run = self.start()
         try:
             self._hold_all(run)
+            self._restart_controller(run)
             self._strike()
             self._see_through(run)
         except BaseException:
@@ -122,6 +123,14 @@ class Faults:
                     waiting.remove(name)
             time.sleep(0.05)
 
+    def _restart_controller(self, run):
+        """An outage of the controller, which Snakemake waits out with all its jobs under way."""
+        self.cluster.kill_controller()
+        time.sleep(5)
+        self.cluster.start_controller()
+        self.cluster.wait(lambda: len(self._jobs()) == len(ACCIDENTS), "the controller to know its jobs again", 60)
+        assert run.process.poll() is None
+
     def _strike(self):
         cluster, job = self.cluster, self._jobs()
         for name in ("cancelled", "requeued", "preempted", "full"):
@@ -136,9 +145,6 @@ class Faults:
         cluster.wait(lambda: self._state(job["preempted"]) not in ("RUNNING", None), "preemption", 60)
         cluster.crash("n2")
         cluster.kill_daemon("n3")
-        cluster.kill_controller()
-        time.sleep(3)
-        cluster.start_controller()
 
     def _see_through(self, run):
         """React as people and nodes would, until all but the orphan have ended."""
@@ -158,6 +164,7 @@ class Faults:
                 held.remove("lost")
             if "timed" in held and self._warned("timed"):
                 self.stages["timed"].fault = time.time()
+                time.sleep(3)  # What started the process must not die of the signal and take it along.
                 self._go_on("timed")
                 held.remove("timed")
             time.sleep(0.2)
@@ -178,10 +185,11 @@ class Faults:
         os.kill(self._process(name), signal.SIGCONT)
 
     def _warned(self, name):
-        """Whether SIGUSR1 waits for the stopped process."""
-        status = Path(f"/proc/{self._process(name)}/status").read_text()
+        """Whether the signal before the time limit waits for the stopped process."""
+        process = Path(f"/proc/{self._process(name)}")
+        status = (process / "status").read_text()
         pending = int(re.search(r"ShdPnd:\s*(\w+)", status)[1], 16)
-        return bool(pending & (1 << (signal.SIGUSR1 - 1)))
+        return bool(pending & (1 << (signal.SIGTERM - 1)))
 
     def _jobs(self):
         """The job of each stage."""

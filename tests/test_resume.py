@@ -1,5 +1,6 @@
 """A stage may be killed at any moment: run again, it ends with the same bytes."""
 
+import errno
 import json
 import os
 import signal
@@ -246,3 +247,12 @@ def test_who_does_not_give_way_is_named(tmp_path: Path):
     with sole_writer(tmp_path / "stage"), refused, sole_writer(tmp_path / "stage", patience=0.2):
         raise AssertionError("two writers")
     assert [path.name for path in tmp_path.iterdir()] == ["stage.lock"]
+
+
+def test_a_file_system_without_locks_is_refused(tmp_path: Path, monkeypatch):
+    def flock(descriptor, operation):
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    with pytest.raises(InputError, match="the file system has no locks"), sole_writer(tmp_path / "stage"):
+        raise AssertionError("no lock")

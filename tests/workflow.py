@@ -1,5 +1,6 @@
 """Real Snakemake on the repository's workflow."""
 
+import contextlib
 import os
 import re
 import signal
@@ -52,7 +53,8 @@ class SlurmRun:
 
     def kill(self):
         """kill -9 it and what it has started here; its jobs are the cluster's."""
-        os.killpg(self.process.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
     def succeed(self, timeout=600):

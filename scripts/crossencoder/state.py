@@ -71,7 +71,7 @@ def sole_writer(folder: str | Path, patience: float = PATIENCE) -> Iterator[bool
         if error.errno not in (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP):
             raise
         raise InputError(
-            f"{folder}: the file system has no locks (flock: {error.strerror}), so two jobs could train one stage; mount it with."
+            f"{folder}: the file system has no locks (flock: {error.strerror}), so two jobs could train one stage."
         ) from error
     try:
         request.unlink(missing_ok=True)
