@@ -26,7 +26,7 @@ EDGE = re.compile(r"\s*(\d+) -> (\d+)")
 
 @dataclass
 class Job:
-    """hours: it takes. gpus: it holds. needs, feeds: jobs before and after it, by number. chain: hours from its start to the end."""
+    """hours: it takes. gpus: it holds. needs, feeds: jobs before and after it. chain: hours from its start to the end."""
 
     name: str
     hours: float = 0.0

@@ -1,7 +1,7 @@
-"""What Slurm costs: the tests' slice on this machine, and on a Slurm cluster with as many cores.  python benchmarks/slurm_overhead.py
+"""What Slurm costs: the tests' slice on this machine, then on a cluster of as many cores.  python benchmarks/slurm_overhead.py
 
-The cluster is the tests' (root and Debian's Slurm packages needed), with as many nodes of one core as the machine has cores, and
-one second before the first look at the queue.
+The cluster is the tests' (root and Debian's Slurm packages needed), with as many nodes of one core as the machine has cores,
+and one second before the first look at the queue.
 """
 
 import os
