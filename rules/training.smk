@@ -155,16 +155,13 @@ rule finetune:
         ),
         passages=lambda wc: passage_store_of(wc.backbone, training_queryset(wc)),
     output:
-        multiext(
-            "<experiment>/models/{backbone}/{recipe}/seed{seed}/",
-            model="model.safetensors",
-            config="config.json",
-            tokenizer="tokenizer.json",
-            tokenizer_config="tokenizer_config.json",
-            training="training.json",
-            best="best.safetensors",
-            last="last.safetensors",
-        ),
+        model="<experiment>/models/{backbone}/{recipe}/seed{seed}/model.safetensors",
+        config="<experiment>/models/{backbone}/{recipe}/seed{seed}/config.json",
+        tokenizer="<experiment>/models/{backbone}/{recipe}/seed{seed}/tokenizer.json",
+        tokenizer_config="<experiment>/models/{backbone}/{recipe}/seed{seed}/tokenizer_config.json",
+        training="<experiment>/models/{backbone}/{recipe}/seed{seed}/training.json",
+        best="<experiment>/models/{backbone}/{recipe}/seed{seed}/best.safetensors",
+        last="<experiment>/models/{backbone}/{recipe}/seed{seed}/last.safetensors",
     log:
         "<experiment>/logs/finetune/{backbone}/{recipe}/seed{seed}.log",
     wildcard_constraints:

@@ -4,7 +4,6 @@ A stage is long here by standing still: its process is stopped (SIGSTOP) once it
 accident has come. So every accident meets a stage that is under way, on a machine of any speed.
 """
 
-import json
 import os
 import re
 import signal
@@ -12,7 +11,6 @@ import subprocess
 import time
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 from workflow import SlurmRun, snakemake
 
@@ -88,8 +86,6 @@ class Faults:
         unlock = snakemake(self.folder, "--unlock", configs=self.configs)
         assert unlock.returncode == 0
         again = self.start()
-        self.cluster.wait(lambda: "of an earlier run still work" in again.text(), "the orphan to be found", 60)
-        self._go_on("orphan")
         again.succeed()
         self.unlocked = again.text()
 
@@ -98,10 +94,6 @@ class Faults:
         log = (self.folder / f"results/slice/logs/finetune/tiny/{name}/seed42.log").read_text()
         found = re.search(r"^(\S+ \S+) going on from the checkpoint of step (\d+) of", log, re.M)
         return found and (int(found[2]), datetime.strptime(found[1], "%Y-%m-%d %H:%M:%S,%f").timestamp())
-
-    def record(self, name):
-        """A stage's training.json."""
-        return json.loads((self.folder / model(name)).with_name("training.json").read_text())
 
     def table(self):
         """Of each accident: the step saved before, the step that training went on from, and seconds in between."""
@@ -162,10 +154,8 @@ class Faults:
             if "lost" in held and self._place("lost").with_suffix(".handover").exists():
                 self._go_on("lost")
                 held.remove("lost")
-            if "timed" in held and self._warned("timed"):
-                self.stages["timed"].fault = time.time()
-                time.sleep(3)  # What started the process must not die of the signal and take it along.
-                self._go_on("timed")
+            if "timed" in held and not self._place("timed").with_suffix(".owner").exists():
+                self.stages["timed"].fault = time.time()  # Slurm lets a stopped process go on to hear its signal.
                 held.remove("timed")
             time.sleep(0.2)
         self.cluster.start_node("n3")
@@ -183,13 +173,6 @@ class Faults:
 
     def _go_on(self, name):
         os.kill(self._process(name), signal.SIGCONT)
-
-    def _warned(self, name):
-        """Whether the signal before the time limit waits for the stopped process."""
-        process = Path(f"/proc/{self._process(name)}")
-        status = (process / "status").read_text()
-        pending = int(re.search(r"ShdPnd:\s*(\w+)", status)[1], 16)
-        return bool(pending & (1 << (signal.SIGTERM - 1)))
 
     def _jobs(self):
         """The job of each stage."""

@@ -38,7 +38,7 @@ def fetch(folder, cache):
 
 def digests(folder):
     """Of the shared targets' files."""
-    paths = [folder / MODEL, folder / STORE, *(folder / INDEX).iterdir()]
+    paths = [folder / MODEL, folder / STORE, *(folder / INDEX).glob("[!.]*")]
     return {str(path.relative_to(folder)): sha256(path) for path in paths}
 
 
