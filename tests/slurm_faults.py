@@ -52,6 +52,12 @@ class Faults:
         self.said, self.unlocked = "", ""
         self.disk = folder / "results" / "slice" / "state" / "tiny" / "full"
 
+    def mount(self):
+        """Give one stage a disk that can be full; returns what stands against it, or nothing."""
+        self.disk.mkdir(parents=True)
+        command = ["mount", "-t", "tmpfs", "-o", f"size={TMPFS_MB}m", "tmpfs", self.disk]
+        return subprocess.run(command, capture_output=True, text=True).stderr
+
     def start(self):
         """Snakemake on all targets. Where a stage goes, and what the first attempt lacks, is set by its resources."""
         places = " else ".join(f"'{place}' if wildcards.recipe == '{name}'" for name, place in PLACES.items())
@@ -67,8 +73,6 @@ class Faults:
 
     def provoke(self):
         """Bring every accident about, then kill Snakemake itself and start it again."""
-        self.disk.mkdir(parents=True)
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={TMPFS_MB}m", "tmpfs", self.disk], check=True)
         (self.disk / "ballast").write_bytes(bytes(BALLAST_MB * 2**20))
         run = self.start()
         try:
