@@ -5,6 +5,7 @@ snakemake --cores 2 PATH             one file and what it needs
 snakemake --rulegraph mermaid-js     the shape of it
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from jobs.config import (
     stage_objective,
 )
 from jobs.errors import InputError
+from jobs.slurm import end_left_jobs
 from reporting.front_page import MarkdownFile
 from reporting.lineage import lineage
 
@@ -38,6 +40,12 @@ EXPERIMENT = f"results/{config['experiment']}"
 
 pathvars:
     experiment=EXPERIMENT,
+
+
+onstart:
+    # After a Snakemake that was killed, its jobs run on, and would write what this one's jobs write.
+    if workflow.executor_plugin.name == "slurm":
+        end_left_jobs(os.getcwd())
 
 
 include: "rules/common.smk"

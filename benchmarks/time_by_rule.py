@@ -1,23 +1,27 @@
 """How the time of the default experiment divides by rule.  python benchmarks/time_by_rule.py [results]
 
-Sums the seconds in the files that Snakemake writes for rules with a `benchmark:`; the others take seconds each.
+Sums what the jobs' logs say at their end: seconds, and the largest resident memory.
 """
 
+import re
 import sys
 from pathlib import Path
 
 import pandas as pd
 
+LAST = re.compile(r" done in ([\d.]+) s, peak memory (\d+) MB$")
+
 
 def main(results: Path) -> None:
     """Print jobs, seconds and the largest resident memory of each rule, the longest first."""
     rows = []
-    for path in results.rglob("benchmarks/**/*.tsv"):
-        measured = pd.read_csv(path, sep="\t", na_values="-")
-        rule = path.parts[path.parts.index("benchmarks") + 1]
-        rows.append((rule, measured["s"].sum(), measured["max_rss"].max()))
-    table = pd.DataFrame(rows, columns=["rule", "seconds", "memory"]).groupby("rule")
-    summary = table.agg(jobs=("seconds", "size"), seconds=("seconds", "sum"), memory_mb=("memory", "max"))
+    for path in results.rglob("logs/**/*.log"):
+        last = LAST.search((path.read_text().splitlines() or [""])[-1])
+        if last:
+            parts = path.relative_to(results).with_suffix("").parts
+            rows.append((parts[parts.index("logs") + 1], *last.groups()))
+    table = pd.DataFrame(rows, columns=["rule", "seconds", "memory"]).astype({"seconds": float, "memory": float})
+    summary = table.groupby("rule").agg(jobs=("seconds", "size"), seconds=("seconds", "sum"), memory_mb=("memory", "max"))
     print(summary.sort_values("seconds", ascending=False).round().astype(int).to_string())
     print(f"all of them: {summary['seconds'].sum():.0f} s")
 

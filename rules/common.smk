@@ -165,6 +165,11 @@ def reading(section):
     return settings
 
 
+def megabytes(path):
+    """The size of a file."""
+    return os.path.getsize(path) / 1e6
+
+
 def shards_of(retriever):
     """The numbers of the parts that a retriever divides a collection into."""
     return range(config["retrievers"][retriever]["shards"])

@@ -18,8 +18,6 @@ rule bm25_index:
         index=directory("results/indexes/{retriever}/{collection}"),
     log:
         "results/logs/bm25_index/{retriever}/{collection}.log",
-    benchmark:
-        "results/benchmarks/bm25_index/{retriever}/{collection}.tsv"
     wildcard_constraints:
         retriever=of_kind("retrievers", "bm25"),
     conda:
@@ -82,7 +80,7 @@ rule colbert_encode:
         "../envs/models.yaml"
     resources:
         mem_mb=lambda wc, attempt: 8000 * attempt,
-        runtime=lambda wc, attempt: 240 * attempt,
+        runtime=lambda wc, attempt: 60 * attempt,
         gpu=GPU,
     params:
         max_length=lambda wc: config["retrievers"][wc.retriever]["max_length"],
@@ -96,20 +94,23 @@ rule colbert_encode:
 rule plaid_index:
     input:
         vectors="results/indexes/{retriever}/{collection}/shard{shard}.vectors.safetensors",
+        passages="results/collections/{collection}/passages.parquet",
     output:
         index=directory("results/indexes/{retriever}/{collection}/shard{shard}"),
     log:
         "results/logs/plaid_index/{retriever}/{collection}.shard{shard}.log",
-    benchmark:
-        "results/benchmarks/plaid_index/{retriever}/{collection}.shard{shard}.tsv"
     wildcard_constraints:
         retriever=of_kind("retrievers", "colbert"),
     conda:
         "../envs/models.yaml"
     resources:
-        # PLAID's own choice of what to cluster is a third of the vectors of a million passages.
-        mem_mb=lambda wc, input, attempt: int(8000 + 0.7 * input.size_mb) * attempt,
-        runtime=lambda wc, attempt: 240 * attempt,
+        # PLAID's own choice of what to cluster is a third of the vectors of a million passages; vectors are 70 times their table,
+        # which is there already when a shard's jobs are submitted together.
+        mem_mb=lambda wc, input, attempt: (
+            int(8000 + 50 * megabytes(input.passages) / len(shards_of(wc.retriever)))
+            * attempt
+        ),
+        runtime=lambda wc, attempt: 60 * attempt,
         gpu=GPU,
     params:
         nbits=lambda wc: config["retrievers"][wc.retriever]["nbits"],
@@ -139,9 +140,10 @@ rule plaid_search:
     resources:
         # An index with 4 bits is 25 times the table of its passages.
         mem_mb=lambda wc, input, attempt: (
-            int(8000 + 30 * input.size_mb / len(shards_of(wc.retriever))) * attempt
+            int(8000 + 30 * megabytes(input.passages) / len(shards_of(wc.retriever)))
+            * attempt
         ),
-        runtime=lambda wc, attempt: 240 * attempt,
+        runtime=lambda wc, attempt: 30 * attempt,
         gpu=GPU,
     params:
         max_length=lambda wc: config["retrievers"][wc.retriever]["max_length"],
@@ -162,15 +164,13 @@ rule dense_encode:
         vectors="results/indexes/{retriever}/{collection}/shard{shard}.vectors.safetensors",
     log:
         "results/logs/dense_encode/{retriever}/{collection}.shard{shard}.log",
-    benchmark:
-        "results/benchmarks/dense_encode/{retriever}/{collection}.shard{shard}.tsv"
     wildcard_constraints:
         retriever=of_kind("retrievers", "dense"),
     conda:
         "../envs/models.yaml"
     resources:
         mem_mb=lambda wc, attempt: 8000 * attempt,
-        runtime=lambda wc, attempt: 240 * attempt,
+        runtime=lambda wc, attempt: 60 * attempt,
         gpu=GPU,
     params:
         pooling=lambda wc: config["retrievers"][wc.retriever]["pooling"],
@@ -199,8 +199,12 @@ rule dense_search:
     conda:
         "../envs/models.yaml"
     resources:
-        mem_mb=lambda wc, input, attempt: int(8000 + input.size_mb) * attempt,
-        runtime=lambda wc, attempt: 240 * attempt,
+        # A part's vectors are at most 12 times its table.
+        mem_mb=lambda wc, input, attempt: (
+            int(8000 + 12 * megabytes(input.passages) / len(shards_of(wc.retriever)))
+            * attempt
+        ),
+        runtime=lambda wc, attempt: 30 * attempt,
         gpu=GPU,
     params:
         pooling=lambda wc: config["retrievers"][wc.retriever]["pooling"],

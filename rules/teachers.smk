@@ -18,8 +18,6 @@ rule teacher_encode:
         vectors="results/teachers/{teacher}/{collection}.vectors.npy",
     log:
         "results/logs/teacher_encode/{teacher}/{collection}.log",
-    benchmark:
-        "results/benchmarks/teacher_encode/{teacher}/{collection}.tsv"
     wildcard_constraints:
         teacher=of_kind("teachers", "bi-encoder"),
     conda:

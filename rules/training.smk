@@ -101,12 +101,11 @@ rule validation_set:
         validation="<experiment>/training/validation.safetensors",
     log:
         "<experiment>/logs/validation_set.log",
-    localrule: True
     conda:
         "../envs/models.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=lambda wc, attempt: 4000 * attempt,
+        runtime=lambda wc, attempt: 30 * attempt,
         gpu=0,
     params:
         depth=config["validation"]["depth"],
@@ -131,12 +130,11 @@ rule initialise:
         ),
     log:
         "<experiment>/logs/initialise/{backbone}/seed{seed}.log",
-    localrule: True
     conda:
         "../envs/models.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=lambda wc, attempt: 4000 * attempt,
+        runtime=lambda wc, attempt: 30 * attempt,
         gpu=0,
     params:
         max_length=lambda wc: config["backbones"][wc.backbone]["max_length"],
@@ -157,20 +155,15 @@ rule finetune:
         ),
         passages=lambda wc: passage_store_of(wc.backbone, training_queryset(wc)),
     output:
-        multiext(
-            "<experiment>/models/{backbone}/{recipe}/seed{seed}/",
-            model="model.safetensors",
-            config="config.json",
-            tokenizer="tokenizer.json",
-            tokenizer_config="tokenizer_config.json",
-            training="training.json",
-            best="best.safetensors",
-            last="last.safetensors",
-        ),
+        model="<experiment>/models/{backbone}/{recipe}/seed{seed}/model.safetensors",
+        config="<experiment>/models/{backbone}/{recipe}/seed{seed}/config.json",
+        tokenizer="<experiment>/models/{backbone}/{recipe}/seed{seed}/tokenizer.json",
+        tokenizer_config="<experiment>/models/{backbone}/{recipe}/seed{seed}/tokenizer_config.json",
+        training="<experiment>/models/{backbone}/{recipe}/seed{seed}/training.json",
+        best="<experiment>/models/{backbone}/{recipe}/seed{seed}/best.safetensors",
+        last="<experiment>/models/{backbone}/{recipe}/seed{seed}/last.safetensors",
     log:
         "<experiment>/logs/finetune/{backbone}/{recipe}/seed{seed}.log",
-    benchmark:
-        "<experiment>/benchmarks/finetune/{backbone}/{recipe}/seed{seed}.tsv"
     wildcard_constraints:
         recipe=RECIPE,
     conda:

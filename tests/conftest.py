@@ -1,5 +1,7 @@
 """Shared fixtures: the repository, tiny random-weight checkpoints made on the spot, and the slice, run once for all tests."""
 
+import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +11,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 
 from loopback import package_index
 
+NODES = 5
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED = REPOSITORY.parent / "shared"
 WORDS = (
@@ -69,6 +72,23 @@ def write_bert_checkpoint(folder: Path, labels: int = 1) -> Path:
     BertForSequenceClassification(config).save_pretrained(folder)
     write_bert_tokenizer(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    """A Slurm cluster of five nodes with a pretend GPU each; skips, with the reason, where it cannot be started."""
+    from slurm_cluster import Cluster, obstacle
+
+    if reason := obstacle():
+        pytest.skip(reason)
+    folder = Path(tempfile.mkdtemp(prefix="slurm-"))
+    running = Cluster(folder, nodes=NODES)
+    try:
+        running.start()
+        yield running
+    finally:
+        running.stop()
+        shutil.rmtree(folder)
 
 
 @pytest.fixture

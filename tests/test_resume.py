@@ -1,11 +1,13 @@
 """A stage may be killed at any moment: run again, it ends with the same bytes."""
 
+import errno
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -126,16 +128,40 @@ def test_a_signal_reaches_all_processes_that_train_together(job, tmp_path):
     assert (tmp_path / "model" / "model.safetensors").exists()
 
 
-def test_a_second_process_is_refused(job, tmp_path):
-    first = job(pause=1.0)
-    wait_for_step(tmp_path, 1, first)
-    second = job()
-    assert second.wait(timeout=60) == 1
+def test_a_second_process_takes_the_stage_over(uninterrupted, job, tmp_path):
+    """The first one saves and stops, the second goes on from there."""
+    first = job(pause=0.5)
+    wait_for_step(tmp_path, 2, first)
+    second = job(pause=0)
+    assert first.wait(timeout=60) == os.EX_TEMPFAIL and second.wait(timeout=120) == 0
     assert f"process {first.pid} on" in (tmp_path / "log").read_text()
+    assert weights(tmp_path / "model") == weights(uninterrupted)
+    assert json.loads((tmp_path / "model" / "training.json").read_text())["interruptions"] == 1
+    assert [path.name for path in (tmp_path / "state").glob("model*")] == ["model.lock"]
+
+
+def test_the_lock_ends_with_its_holder(job, tmp_path):
+    first = job()
+    wait_for_step(tmp_path, 1, first)
     first.kill()
     first.wait()
-    with sole_writer(tmp_path / "state" / "model"):  # the lock ended with its holder
-        pass
+    with sole_writer(tmp_path / "state" / "model") as waited:
+        assert not waited
+
+
+def test_a_stage_that_was_finished_meanwhile_is_not_trained_again(inputs, tmp_path):
+    model = train(inputs, tmp_path / "model")
+    written = (model / "model.safetensors").stat().st_mtime_ns
+    with ThreadPoolExecutor() as other:
+        with sole_writer(tmp_path / "state" / "model"):
+            second = other.submit(train, inputs, model)
+            deadline = time.monotonic() + 60
+            while not (tmp_path / "state" / "model.handover").exists():
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            assert not second.done()
+        second.result(timeout=60)
+    assert (model / "model.safetensors").stat().st_mtime_ns == written
 
 
 def interrupted(inputs, output, at):
@@ -216,8 +242,17 @@ def test_best_weights_that_are_gone_are_an_error(tmp_path):
         state.load_best({"file": "best-00000001.safetensors", "sha256": "0" * 64})
 
 
-def test_the_lock_is_refused_within_a_process_too(tmp_path: Path):
-    refused = pytest.raises(InputError, match="is training this stage")
-    with sole_writer(tmp_path / "stage"), refused, sole_writer(tmp_path / "stage"):
+def test_who_does_not_give_way_is_named(tmp_path: Path):
+    refused = pytest.raises(InputError, match=f"process {os.getpid()} on .* is training this stage")
+    with sole_writer(tmp_path / "stage"), refused, sole_writer(tmp_path / "stage", patience=0.2):
         raise AssertionError("two writers")
     assert [path.name for path in tmp_path.iterdir()] == ["stage.lock"]
+
+
+def test_a_file_system_without_locks_is_refused(tmp_path: Path, monkeypatch):
+    def flock(descriptor, operation):
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    with pytest.raises(InputError, match="the file system has no locks"), sole_writer(tmp_path / "stage"):
+        raise AssertionError("no lock")

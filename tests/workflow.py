@@ -1,12 +1,17 @@
 """Real Snakemake on the repository's workflow."""
 
+import contextlib
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from conftest import REPOSITORY
+
+SLICE = REPOSITORY / "tests" / "slice.yaml"
 
 
 def snakemake_command(folder, *arguments):
@@ -16,12 +21,50 @@ def snakemake_command(folder, *arguments):
     return [str(part) for part in command]
 
 
-def snakemake(folder, *arguments, configs=(REPOSITORY / "tests" / "slice.yaml",), environment=None, timeout=1200):
+def snakemake(folder, *arguments, configs=(SLICE,), environment=None, timeout=1200):
     """Run it to its end, with config files merged over the default one."""
     command = snakemake_command(folder, *arguments)
     if configs:
         command += ["--configfile", *map(str, configs)]
     return subprocess.run(command, env=os.environ | (environment or {}), capture_output=True, text=True, timeout=timeout)
+
+
+class SlurmRun:
+    """Snakemake at work on a cluster, with the profile for Slurm and the tests' timers laid over it."""
+
+    def __init__(self, cluster, folder, *arguments, configs=(SLICE,), environment=None):
+        command = [sys.executable, "-m", "snakemake", "--profile", "slurm", "--workflow-profile", "tests/slurm"]
+        command += ["--directory", folder, "--configfile", *configs, *arguments]
+        self.said = folder / f"snakemake-{time.monotonic_ns()}.log"
+        folder.mkdir(parents=True, exist_ok=True)
+        with open(self.said, "w") as stream:
+            self.process = subprocess.Popen(
+                [str(part) for part in command],
+                cwd=REPOSITORY,
+                env=cluster.environment | (environment or {}),
+                stdout=stream,
+                stderr=stream,
+                start_new_session=True,
+            )
+
+    def text(self):
+        """What it has said so far."""
+        return self.said.read_text()
+
+    def kill(self):
+        """kill -9 it and what it has started here; its jobs are the cluster's."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def succeed(self, timeout=600):
+        """Wait for its end and fail with what it said, unless it went well."""
+        try:
+            code = self.process.wait(timeout)
+        finally:
+            if self.process.poll() is None:
+                self.kill()
+        assert code == 0, self.text()[-8000:]
 
 
 def succeed(ended):

@@ -70,7 +70,7 @@ def train_stage(
 
     objective: the objective's config, of which `StageSettings` is a part. state: a folder for checkpoints, from which an
     interrupted stage goes on; gone when the model is written. Raises InputError for a checkpoint with several labels, a
-    store made with another vocabulary, an empty training set, a diverging loss, a stage that another process is training;
+    store made with another vocabulary, an empty training set, a diverging loss, a stage that another process keeps;
     RunAgain when it was asked to stop. The model folder is not touched then.
     """
     known = {field.name for field in fields(StageSettings)}
@@ -93,9 +93,19 @@ def train_stage(
     # Not of how it runs: a stage may go on with other memory or on more GPUs, with the same result up to rounding.
     key = stage_key(**record, validation=asdict(validation))
     record["run"] = {"device": run.device, "processes": run.processes, "memory": asdict(run.memory)}
+    record["stage"] = key
     work = (inputs, settings, backbone, validation, run, seed, StageState(state, key), record, str(output))
-    with sole_writer(state):
+    with sole_writer(state) as waited:
+        if waited and _finished(output, key):
+            logger.info("the process that had the stage has finished it")
+            return
         launch(_train, work, run.processes, run.device)
+
+
+def _finished(output: str | Path, key: str) -> bool:
+    """Whether the model folder holds this very stage."""
+    record, weights = Path(output) / "training.json", Path(output) / "model.safetensors"
+    return record.is_file() and weights.is_file() and json.loads(record.read_text()).get("stage") == key
 
 
 def _train(

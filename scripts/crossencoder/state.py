@@ -10,49 +10,76 @@ The key is a digest of all that defines the stage. Everything random is drawn fr
 function of the step, so the position is all of the generators' and the schedule's state.
 """
 
+import errno
 import hashlib
 import json
 import logging
 import os
 import shutil
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from jobs.errors import InputError
-from jobs.files import sha256
+from jobs.files import sha256, share
 
 logger = logging.getLogger("jobs")
 KEPT = 2
+# Seconds that another writer has to save its checkpoint and stop; between two looks whether anyone asks for that.
+PATIENCE = 600.0
+SECONDS_BETWEEN_LOOKS = 1.0
 
 Tensors = dict[str, Tensor]
 
 
 @contextmanager
-def sole_writer(folder: str | Path) -> Iterator[None]:
-    """Hold the lock of a state folder. Raises InputError, naming the holder, when another process has it.
+def sole_writer(folder: str | Path, patience: float = PATIENCE) -> Iterator[bool]:
+    """Hold the lock of a state folder; gives whether another process had it first.
 
-    The lock is the kernel's (flock) and ends with the process, however that ends.
+    That one is asked to save and stop: it may run on a node that the scheduler has lost sight of, and has started the stage
+    again elsewhere. Raises InputError, naming the holder, when it does not give way within `patience` seconds, or where the
+    file system has no locks. The lock is the kernel's (flock) and ends with the process, however that ends. Across nodes it
+    holds where the file system passes it on: NFS does, Lustre when mounted with `flock`.
     """
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    owner = folder.with_suffix(".owner")
+    owner, request = folder.with_suffix(".owner"), folder.with_suffix(".handover")
+    myself = f"process {os.getpid()} on {socket.gethostname()}"
+    lock = FileLock(folder.with_suffix(".lock"), fallback_to_soft=False)
+    waited = False
     try:
-        with FileLock(folder.with_suffix(".lock"), timeout=0):
-            owner.write_text(f"process {os.getpid()} on {socket.gethostname()}")
-            try:
-                yield
-            finally:
-                owner.unlink(missing_ok=True)
-    except Timeout as error:
+        lock.acquire(timeout=0)
+    except Timeout:
+        waited = True
         holder = owner.read_text() if owner.exists() else "another process"
-        raise InputError(f"{folder}: {holder} is training this stage; wait for it or stop it.") from error
+        logger.info("%s is training this stage; it is asked to save and stop", holder)
+        request.write_text(myself)
+        try:
+            lock.acquire(timeout=patience)
+        except Timeout as error:
+            request.unlink(missing_ok=True)
+            raise InputError(f"{folder}: {holder} is training this stage; wait for it or stop it.") from error
+    except OSError as error:
+        if error.errno not in (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP):
+            raise
+        raise InputError(
+            f"{folder}: the file system has no locks (flock: {error.strerror}), so two jobs could train one stage."
+        ) from error
+    try:
+        request.unlink(missing_ok=True)
+        owner.write_text(myself)
+        yield waited
+    finally:
+        owner.unlink(missing_ok=True)
+        lock.release()
 
 
 def stage_key(**definition: Any) -> str:
@@ -65,6 +92,15 @@ class StageState:
 
     def __init__(self, folder: str | Path, key: str) -> None:
         self.folder = Path(folder) / key
+        self._request, self._looked = Path(folder).with_suffix(".handover"), 0.0
+
+    def handover_asked(self) -> bool:
+        """Whether another process asks for this stage; looks at the file system at most once a second."""
+        now = time.monotonic()
+        if now - self._looked < SECONDS_BETWEEN_LOOKS:
+            return False
+        self._looked = now
+        return self._request.exists()
 
     def save(self, step: int, tensors: Tensors, record: dict[str, Any]) -> None:
         """Write the checkpoint of a step, then remove all but the last two and what they name."""
@@ -117,7 +153,15 @@ class StageState:
 
     def _write(self, path: Path, tensors: Tensors) -> str:
         partial = path.with_suffix(".partial")
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, partial)
+        try:
+            save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, partial)
+        except SafetensorError as error:
+            if "No space left on device" not in str(error):
+                raise
+            partial.unlink(missing_ok=True)
+            raise InputError(
+                f"{path}: No space left on device. Make room; the stage goes on from its last checkpoint."
+            ) from error
         digest = sha256(partial)
         _move(partial, path)
         return digest
@@ -137,6 +181,7 @@ class StageState:
 
 def _move(partial: Path, path: Path) -> None:
     """Move a file into place once its bytes are on the disk."""
+    share(partial)
     with open(partial, "rb") as stream:
         os.fsync(stream.fileno())
     os.replace(partial, path)

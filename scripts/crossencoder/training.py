@@ -137,6 +137,8 @@ class Stage:
                 self._look(progress)
             chunks = self._prepare()
             while self.step < self.steps:
+                if self.leads and not stop and self.state.handover_asked():
+                    stop.name = "A request to hand over"
                 totals, work = self._train_step(chunks, stop)
                 self.step += 1
                 chunks = self._prepare() if self.step < self.steps else []  # while the device works
@@ -153,7 +155,7 @@ class Stage:
                     saved = time.perf_counter()
                 if asked and self.step < self.steps:
                     progress.close()
-                    raise RunAgain(f"{stop.name or 'A signal'} came at step {self.step} of {self.steps}.")
+                    raise RunAgain(f"{stop.name or 'A signal to another process'} came at step {self.step} of {self.steps}.")
         progress.close()
 
     def best_weights(self) -> Tensors | None:

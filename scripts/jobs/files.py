@@ -1,8 +1,10 @@
 """Files that are whole or absent: everything is written under a temporary name and moved into place."""
 
+import glob
 import hashlib
 import os
 import shutil
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,16 +17,22 @@ def replacing(*targets: str | Path) -> Iterator[list[Path]]:
     """Temporary names for `targets`, moved into place together when the block ends, removed when it raises.
 
     A temporary name lies beside its target, so that the move is a rename, and keeps its suffix. The caller may make a
-    file or a folder there. All targets must have been written; the last one is moved last.
+    file or a folder there. All targets must have been written; the last one is moved last, with the mode that the umask gives.
+
+    The names are this process's own. Those that others left are removed, so that of two jobs that write one target (the
+    first on a node that its scheduler has lost sight of) the later one wins and the other fails; their bytes never mix.
     """
     final = [Path(target) for target in targets]
-    partial = [path.with_name(f".{path.stem}{TEMPORARY}{path.suffix}") for path in final]
+    writer = f"by-{socket.gethostname()}-{os.getpid()}"
+    partial = [path.with_name(f".{path.stem}.{writer}{TEMPORARY}{path.suffix}") for path in final]
     try:
-        for path in partial:
+        for path in final:
             path.parent.mkdir(parents=True, exist_ok=True)
-            remove(path)
+            for left in path.parent.glob(f".{glob.escape(path.stem)}.by-*{TEMPORARY}{glob.escape(path.suffix)}"):
+                remove(left)
         yield partial
         for source, target in zip(partial, final, strict=True):
+            share(source)
             if target.is_dir():
                 remove(target)
             os.replace(source, target)
@@ -43,6 +51,15 @@ def scratch(folder: str | Path) -> Iterator[Path]:
         yield path
     finally:
         remove(path)
+
+
+def share(path: Path) -> None:
+    """Give a file, or all in a folder, the mode that the umask gives new files; some libraries write for the owner alone."""
+    umask = os.umask(0)
+    os.umask(umask)
+    for entry in [path, *path.rglob("*")] if path.is_dir() else [path]:
+        if not entry.is_symlink():
+            entry.chmod((entry.stat().st_mode | (0o777 if entry.is_dir() else 0o666)) & ~umask & 0o777)
 
 
 def remove(path: Path) -> None:

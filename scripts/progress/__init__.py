@@ -1,0 +1,1 @@
+"""How far a run of the workflow is."""

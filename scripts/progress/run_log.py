@@ -1,0 +1,78 @@
+"""What Snakemake's own log of a run says: how many jobs are done, which are at work, which have failed."""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+# Snakemake copies the logs of failed jobs into its own, between two such lines.
+RULE_OFF = "=" * 80
+STARTED = re.compile(r"Job (\d+): (.+)")
+FINISHED = re.compile(r"Finished jobid: (\d+) ")
+DONE = re.compile(r"(\d+) of (\d+) steps \(\d+%\) done")
+FAILED = re.compile(r"Error in (?:rule|group) (\S+?):?$")
+
+
+@dataclass
+class Failure:
+    """A job that failed: its rule or group, its number in Snakemake, why, and where its logs are."""
+
+    rule: str
+    reason: str = ""
+    job: str = ""
+    logs: list[str] = field(default_factory=list)
+
+
+@dataclass
+class RunLog:
+    """done, total: jobs. working: by number, the message of those begun and not ended. failures: in order, also of jobs that
+    were then tried again; retried: how many were."""
+
+    done: int = 0
+    total: int = 0
+    working: dict[str, str] = field(default_factory=dict)
+    failures: list[Failure] = field(default_factory=list)
+    retried: int = 0
+
+
+def newest_log(folder: Path) -> Path | None:
+    """Snakemake's log of the newest run in a folder."""
+    return max((folder / ".snakemake" / "log").glob("*.snakemake.log"), default=None)
+
+
+def read_run_log(text: str) -> RunLog:
+    """Read what has been written of a log so far."""
+    run, copied, failure = RunLog(), False, None
+    for line in text.splitlines():
+        stripped = line.strip()
+        if stripped == RULE_OFF:
+            copied = not copied
+        elif copied:
+            continue
+        elif found := FAILED.fullmatch(stripped):
+            failure = Failure(found[1])
+            run.failures.append(failure)
+        elif failure and line.startswith(" "):
+            _read_failure(failure, stripped)
+            run.working.pop(failure.job, None)
+        elif found := STARTED.fullmatch(stripped):
+            run.working[found[1]] = found[2]
+        elif found := FINISHED.match(stripped):
+            run.working.pop(found[1], None)
+        elif found := DONE.fullmatch(stripped):
+            run.done, run.total = int(found[1]), int(found[2])
+        elif total := re.fullmatch(r"total +(\d+)", stripped):
+            run.total = int(total[1])
+        else:
+            failure = None
+            run.retried += stripped.startswith("Trying to restart job")
+    return run
+
+
+def _read_failure(failure: Failure, line: str) -> None:
+    key, _, value = line.partition(": ")
+    if key == "message":
+        failure.reason = value.partition(" Detailed failure reason")[0].partition("For further")[0]
+    elif key == "jobid":
+        failure.job = value
+    elif key in ("log", "logs"):
+        failure.logs += value.partition(" (check log")[0].split(", ")

@@ -1,0 +1,274 @@
+"""A throw-away Slurm cluster on this machine: munge, a controller and several nodes with pretend GPUs, under one folder.
+
+Debian's packages munge, slurmctld, slurmd and slurm-client, run as root, with a configuration of their own: nothing of the
+machine's is touched. All nodes share the machine's cores and files; a pretend GPU is a device file that Slurm counts.
+"""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+NEEDED = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scontrol")
+# Timers are short, for tests. Slurm's own: KillWait 30 s, SlurmdTimeout 300 s, MinJobAge 300 s, cred_expire (for which a
+# requeued job is held back) 120 s.
+CONFIGURATION = """\
+ClusterName=pretend
+SlurmctldHost=localhost(127.0.0.1)
+SlurmctldPort={controller_port}
+CommunicationParameters=NoInAddrAny,NoCtldInAddrAny
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge/sock,cred_expire=5
+CredType=cred/munge
+SlurmUser=root
+SlurmdUser=root
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool-%n
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd-%n.pid
+SlurmctldLogFile={folder}/log/slurmctld.log
+SlurmdLogFile={folder}/log/slurmd-%n.log
+MailProg=/bin/true
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+MpiDefault=none
+SwitchType=switch/none
+AccountingStorageType=accounting_storage/none
+# A job that takes more memory than it asked for is killed, as cgroups do on a real cluster.
+JobAcctGatherType=jobacct_gather/linux
+JobAcctGatherFrequency=task=1
+JobAcctGatherParams=OverMemoryKill
+SlurmdParameters=config_overrides
+SelectType=select/cons_tres
+SelectTypeParameters=CR_CPU_Memory
+DefMemPerCPU=100
+SchedulerType=sched/backfill
+SchedulerParameters=sched_interval=1,bf_interval=2,batch_sched_delay=0,requeue_delay=2
+MinJobAge=86400
+KillWait={kill_wait}
+SlurmdTimeout={node_timeout}
+UnkillableStepTimeout=20
+ReturnToService=2
+JobRequeue=1
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+GresTypes=gpu
+PartitionName=normal Nodes=ALL Default=YES MaxTime=INFINITE State=UP PriorityTier=1
+PartitionName=urgent Nodes=ALL Default=NO MaxTime=INFINITE State=UP PriorityTier=10
+PartitionName=short Nodes=ALL Default=NO MaxTime=04:00:00 State=UP PriorityTier=1
+PartitionName=long Nodes=ALL Default=NO MaxTime=INFINITE State=UP PriorityTier=1
+"""
+
+
+def obstacle() -> str | None:
+    """Why a cluster cannot be started here, or None."""
+    if os.geteuid() != 0:
+        return "the test cluster's daemons need root"
+    path = f"{os.environ['PATH']}:/usr/sbin"
+    missing = [name for name in NEEDED if shutil.which(name, path=path) is None]
+    return f"{', '.join(missing)}: not installed (Debian: munge slurmctld slurmd slurm-client)" if missing else None
+
+
+@dataclass
+class Cluster:
+    """A cluster of nodes n1, n2, … with so many CPUs and GPUs each, in a folder whose path is short (it holds sockets)."""
+
+    folder: Path
+    nodes: int = 2
+    cpus: int = 6
+    gpus: int = 1
+    kill_wait: int = 15
+    node_timeout: int = 8
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def start(self) -> None:
+        """Write the configuration, start munge, the controller and the nodes, and wait until all are idle."""
+        for name in ("munge", "state", "log", "bin", "dev"):
+            (self.folder / name).mkdir(parents=True)
+        self.folder.chmod(0o755)
+        (self.folder / "munge").chmod(0o711)
+        key = self.folder / "munge" / "key"
+        key.touch(mode=0o600)
+        key.write_bytes(os.urandom(1024))
+        self._configure()
+        # The jobstep plugin takes SLURM_CONF from the environment of its srun, which expects /etc/slurm/slurm.conf then.
+        srun = self.folder / "bin" / "srun"
+        srun.write_text(f'#!/bin/sh\nSLURM_CONF={self.configuration} exec {shutil.which("srun")} "$@"\n')
+        srun.chmod(0o755)
+        path = f"{srun.parent}:{os.environ['PATH']}:/usr/sbin"
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("SLURM")}
+        self.environment = clean | {"SLURM_CONF": str(self.configuration), "PATH": path}
+        files = {"key-file": key, "socket": "sock", "pid-file": "pid", "log-file": "log", "seed-file": "seed"}
+        munge = [f"--{option}={self.folder / 'munge' / name}" for option, name in files.items()]
+        self.run("munged", "--force", *munge, "--num-threads=2")
+        self.start_controller()
+        for node in self.names:
+            self.start_node(node)
+        self.wait(lambda: self.states() == dict.fromkeys(self.names, "idle"), "all nodes to be idle", 30)
+
+    def stop(self) -> None:
+        """Cancel all jobs and end every process of the cluster."""
+        if self.environment:
+            subprocess.run(["scancel", "--user=root"], env=self.environment, capture_output=True, timeout=20)
+        deadline = time.monotonic() + 2 * self.kill_wait
+        while self._processes("job") and time.monotonic() < deadline:
+            time.sleep(0.2)
+        for kind, number in (("job", signal.SIGKILL), ("daemon", signal.SIGTERM), ("munge", signal.SIGTERM)):
+            self._end(kind, number)
+
+    def run(self, *command: str) -> str:
+        """Run a command against this cluster; returns what it printed."""
+        ended = subprocess.run(
+            command, env=self.environment, cwd=self.folder / "log", stdin=subprocess.DEVNULL, capture_output=True, text=True
+        )
+        assert ended.returncode == 0, f"{' '.join(command)}: {ended.stdout}{ended.stderr}"
+        return ended.stdout
+
+    @property
+    def configuration(self) -> Path:
+        """slurm.conf."""
+        return self.folder / "slurm.conf"
+
+    @property
+    def names(self) -> list[str]:
+        """The nodes' names."""
+        return [f"n{number}" for number in range(1, self.nodes + 1)]
+
+    def states(self) -> dict[str, str]:
+        """Each node's state; with a star when it does not answer."""
+        lines = self.run("sinfo", "--noheader", "--Node", "--partition=normal", "--format=%N %T").split("\n")
+        return dict(line.split() for line in lines if line)
+
+    def jobs(self, *options: str) -> list[dict[str, str]]:
+        """All jobs that squeue shows with these options."""
+        names = {"JobID": "id", "State": "state", "NodeList": "node", "RestartCnt": "restarts", "tres-per-job": "gpus"}
+        names |= {"Comment": "comment", "WorkDir": "folder"}
+        columns = ",".join(f"{name}:200" for name in names)
+        lines = self.run("squeue", "--noheader", f"--Format={columns}", *options).splitlines()
+        rows = [[line[start : start + 200].strip() for start in range(0, 200 * len(names), 200)] for line in lines]
+        return [dict(zip(names.values(), row, strict=True)) for row in rows]
+
+    def start_controller(self) -> None:
+        """Start slurmctld."""
+        self.run("slurmctld", "-f", str(self.configuration))
+
+    def kill_controller(self) -> None:
+        """kill -9 slurmctld."""
+        self._kill([int((self.folder / "slurmctld.pid").read_text())])
+
+    def start_node(self, node: str) -> None:
+        """Start a node's slurmd."""
+        self.run("slurmd", "-N", node, "-f", str(self.configuration))
+
+    def kill_daemon(self, node: str) -> None:
+        """kill -9 slurmd of a node: its jobs run on, as when the network between node and controller breaks."""
+        self._kill([int((self.folder / f"slurmd-{node}.pid").read_text())])
+
+    def crash(self, node: str) -> None:
+        """kill -9 slurmd, its jobs and all of their processes, as when a node loses power."""
+        parents = {pid: parent for pid, parent in map(_parent, _pids()) if parent}
+        log = str(self.folder / "log" / f"slurmd-{node}.log")
+        own = {pid for pid in parents if log in _open_files(pid)}
+        while children := {pid for pid, parent in parents.items() if parent in own} - own:
+            own |= children
+        self._kill(sorted(own))
+
+    @staticmethod
+    def wait(condition, what: str, seconds: float = 60.0):
+        """Wait until a condition holds; returns its value."""
+        deadline = time.monotonic() + seconds
+        while not (value := condition()):
+            assert time.monotonic() < deadline, f"waited {seconds:.0f} s for {what}"
+            time.sleep(0.1)
+        return value
+
+    def _configure(self) -> None:
+        ports = _free_ports(self.nodes + 1)
+        lines = [CONFIGURATION.format(controller_port=ports[0], **vars(self))]
+        gres = ["AutoDetect=off"]
+        for node, port in zip(self.names, ports[1:], strict=True):
+            (self.folder / f"spool-{node}").mkdir()
+            lines.append(
+                f"NodeName={node} NodeHostname=localhost NodeAddr=127.0.0.1 Port={port} CPUs={self.cpus} RealMemory=64000 "
+                f"Gres=gpu:{self.gpus} State=UNKNOWN"
+            )
+            for number in range(self.gpus):
+                device = self.folder / "dev" / f"{node}-gpu{number}"
+                os.mknod(device, 0o20666, os.makedev(1, 3))
+                gres.append(f"NodeName={node} Name=gpu File={device}")
+        # Nodes come before partitions.
+        partitions = [line for line in lines[0].splitlines() if line.startswith("PartitionName")]
+        head = [line for line in lines[0].splitlines() if not line.startswith("PartitionName")]
+        self.configuration.write_text("\n".join([*head, *lines[1:], *partitions]) + "\n")
+        (self.folder / "gres.conf").write_text("\n".join(gres) + "\n")
+
+    def _processes(self, kind: str) -> list[int]:
+        """Processes of this cluster: jobs by their environment, daemons by their working folder, munge by its socket."""
+        found = []
+        for pid in _pids():
+            process = Path(f"/proc/{pid}")
+            try:
+                if kind == "job":
+                    variables = (process / "environ").read_bytes().split(b"\0")
+                    name = b"SLURMD_NODENAME=n"
+                    own = f"SLURM_CONF={self.configuration}".encode() in variables and any(
+                        v.startswith(name) for v in variables
+                    )
+                elif kind == "munge":
+                    own = f"--socket={self.folder}/munge/sock".encode() in (process / "cmdline").read_bytes()
+                else:
+                    daemon = (process / "comm").read_text().startswith("slurm")
+                    own = daemon and (process / "cwd").readlink() == self.folder / "log"
+            except OSError:
+                continue
+            if own and pid != os.getpid():
+                found.append(pid)
+        return found
+
+    def _end(self, kind: str, number: signal.Signals) -> None:
+        for pid in self._processes(kind):
+            os.kill(pid, number)
+        deadline = time.monotonic() + 5
+        while (left := self._processes(kind)) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        self._kill(left)
+
+    @staticmethod
+    def _kill(pids: list[int]) -> None:
+        for pid in pids:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    for each in sockets:
+        each.bind(("127.0.0.1", 0))
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def _pids() -> list[int]:
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+
+
+def _parent(pid: int) -> tuple[int, int]:
+    try:
+        return pid, int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return pid, 0
+
+
+def _open_files(pid: int) -> set[str]:
+    try:
+        return {str(entry.readlink()) for entry in Path(f"/proc/{pid}/fd").iterdir()}
+    except OSError:
+        return set()
