@@ -111,10 +111,10 @@ class Cluster:
         self.wait(lambda: self.states() == dict.fromkeys(self.names, "idle"), "all nodes to be idle", 30)
 
     def stop(self) -> None:
-        """Cancel all jobs and end every process of the cluster."""
+        """Cancel all jobs, give them five seconds, and end every process of the cluster."""
         if self.environment:
             subprocess.run(["scancel", "--user=root"], env=self.environment, capture_output=True, timeout=20)
-        deadline = time.monotonic() + 2 * self.kill_wait
+        deadline = time.monotonic() + 5
         while self._processes("job") and time.monotonic() < deadline:
             time.sleep(0.2)
         for kind, number in (("job", signal.SIGKILL), ("daemon", signal.SIGTERM), ("munge", signal.SIGTERM)):

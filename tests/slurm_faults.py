@@ -162,6 +162,7 @@ class Faults:
                 self.stages["timed"].fault = time.time()  # Slurm lets a stopped process go on to hear its signal.
                 held.remove("timed")
             time.sleep(0.2)
+        self.cluster.wait(lambda: set(self._jobs()) == {"orphan"}, "all jobs but the orphan to end", 60)
         self.cluster.start_node("n3")
 
     def _place(self, name):

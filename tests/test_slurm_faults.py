@@ -112,3 +112,5 @@ def test_a_killed_snakemake_takes_its_jobs_over(faults):
     orphan = [job for job in faults.cluster.jobs("--states=all") if "_tiny_orphan_42" in job["comment"]]
     assert sorted(job["state"] for job in orphan) == ["CANCELLED", "COMPLETED"]
     assert "of an earlier run still work in" in faults.unlocked
+    # What ended while nobody watched is not made again.
+    assert re.search(r"^finetune +1\ntotal +1$", faults.unlocked, re.M)

@@ -142,10 +142,10 @@ class Stage:
                 totals, work = self._train_step(chunks, stop)
                 self.step += 1
                 chunks = self._prepare() if self.step < self.steps else []  # while the device works
-                loss, tau, ordered, asked = totals.tolist()
-                if not math.isfinite(loss):
+                loss, tau, ordered, asked, norm = totals.tolist()
+                if not math.isfinite(loss + norm):  # Nothing of this step is saved.
                     hint = "a lower learning rate or a longer warm-up may help"
-                    raise InputError(f"step {self.step}: the loss is {loss}; {hint}.")
+                    raise InputError(f"step {self.step}: the loss is {loss}, the gradient's norm {norm}; {hint}.")
                 self.record.add(work, loss, tau / max(ordered, 1))
                 self.record.seconds = before + time.perf_counter() - start
                 progress.advance(loss, self.optimizer.param_groups[0]["lr"])
@@ -173,7 +173,7 @@ class Stage:
 
     def _train_step(self, chunks: list[Chunk], stop: StopRequest) -> tuple[Tensor, Work]:
         """One optimizer step. Returns, over all processes and on the device: (loss, sum of tau over groups with ordered
-        pairs, number of those groups, whether anyone was asked to stop); and this process's work."""
+        pairs, number of those groups, whether anyone was asked to stop, the gradient's norm); and this process's work."""
         self.model.train()
         loss, taus, chunks, self.memory = accumulate_in_memory(
             self.model,
@@ -186,12 +186,12 @@ class Stage:
             self._seed(),
         )
         sum_gradients(self.trained.values())
-        torch.nn.utils.clip_grad_norm_(self.trained.values(), self.settings.max_gradient_norm)
+        norm = torch.nn.utils.clip_grad_norm_(self.trained.values(), self.settings.max_gradient_norm)
         self.optimizer.param_groups[0]["lr"] = self.settings.learning_rate * self.share_of_rate(self.step)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         asked = torch.full_like(loss, float(bool(stop)))
-        return summed(torch.stack([loss, taus.nansum(), (~taus.isnan()).sum(), asked])), work_of(chunks)
+        return summed(torch.stack([loss, taus.nansum(), (~taus.isnan()).sum(), asked, norm])), work_of(chunks)
 
     def _look(self, progress: Progress) -> bool:
         """Measure on the validation set; whether training has made no better model so far, whose parameters are then kept.
