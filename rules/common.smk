@@ -287,9 +287,12 @@ def trained_stages():
     )
 
 
-def reranked(retriever, benchmark):
-    """A function: the run of a re-ranker over a first stage, given as (backbone, recipe, seed)."""
-    folder = "<experiment>/reranked/{}/{}/seed{}"
+def reranked(retriever, benchmark, scores="reranked"):
+    """A function: the run of a re-ranker over a first stage, given as (backbone, recipe, seed).
+
+    scores: `reranked`, or `fused` with the first stage's.
+    """
+    folder = f"<experiment>/{scores}/{{}}/{{}}/seed{{}}"
     return lambda model: f"{folder.format(*model)}/{retriever}/{benchmark}.run"
 
 
@@ -341,13 +344,13 @@ def systems_of(benchmark):
             if config["teachers"][teacher]["retriever"] == retriever:
                 path = f"results/teachers/{teacher}/{benchmark}.run"
                 systems.append((path, retriever, teacher, "teacher", ""))
-        for model in rerankers():
-            run, name = reranked(retriever, benchmark)(model), [retriever, *model]
-            systems.append((run, *name))
+        for backbone, recipe, seed in rerankers():
+            model = backbone, recipe, seed
+            run = reranked(retriever, benchmark)(model)
+            systems.append((run, retriever, *model))
             if config["grid"]["fusion"]:
-                backbone, recipe, seed = model
-                fused = run.replace("/reranked/", "/fused/")
-                systems.append((fused, retriever, backbone, f"{recipe}{FUSED}", seed))
+                run = reranked(retriever, benchmark, "fused")(model)
+                systems.append((run, retriever, backbone, f"{recipe}{FUSED}", seed))
     return systems
 
 
