@@ -13,6 +13,7 @@ from transformers.utils import logging as transformers_logging
 from jobs.errors import InputError
 from jobs.files import replacing, scratch
 from jobs.provenance import digests, versions
+from jobs.signals import stop_signals_held
 
 from .backbone import BackboneSettings
 from .checkpoint import FILES, WEIGHTS, distance, load_cross_encoder, load_tokenizer, new_cross_encoder, save_cross_encoder
@@ -108,6 +109,7 @@ def _finished(output: str | Path, key: str) -> bool:
     return record.is_file() and weights.is_file() and json.loads(record.read_text()).get("stage") == key
 
 
+@stop_signals_held()
 def _train(
     device: str,
     inputs: StageInputs,

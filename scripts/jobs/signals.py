@@ -15,7 +15,24 @@ class StopRequest:
     name = ""
 
     def __bool__(self) -> bool:
+        if waiting := signal.sigtimedwait(STOP_SIGNALS, 0):
+            self.name = signal.Signals(waiting.si_signo).name
         return bool(self.name)
+
+
+@contextmanager
+def stop_signals_held() -> Iterator[None]:
+    """Keep the signals that ask to stop waiting, in this thread and those that it starts, until a `StopRequest` is looked at.
+
+    On x86-64 oneDNN's matrix kernels do not survive a signal handler: whatever runs in their thread while they compute, be it
+    empty, leaves wrong numbers or a damaged heap (PyTorch 2.11, a few thousand signals, on an AMD EPYC). To be entered before
+    the first computation, which starts PyTorch's threads.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
