@@ -117,6 +117,7 @@ def test_an_objective_like_another_is_it_but_for_what_it_says(config):
         ),
         ("grid.depth", 101, "grid.depth is 101, but retrievers.bm25.depth keeps 100"),
         ("objectives.cl.candidates.depth", 101, "objectives.cl.candidates.depth is 101, but retrievers.bm25.depth keeps 100"),
+        ("evaluation.baseline", "lc", "evaluation.baseline (lc): 'lc' is no entry of objectives; choose from cl, kd"),
         ("grid.recipes", ["cl/kd"], "grid.recipes.0: 'cl/kd' does not match"),
         ("objectives.untrained", None, "untrained"),
     ],

@@ -52,8 +52,8 @@ def check_config(config: Config, schema: str | Path) -> None:
     """Check a merged config. Raises InputError naming the key, what was found there and what was expected.
 
     First objectives `like` others are filled in, in place. Then the schema (types, ranges, no unknown key), then
-    cross-references: every name must be defined, every objective of every recipe too, candidates are not deeper than what their
-    retriever keeps, and the baseline is one of the grid's recipes.
+    cross-references: every name must be defined, every objective of every recipe too, and candidates are not deeper than what
+    their retriever keeps.
     """
     _complete_objectives(config)
     validator = jsonschema.Draft202012Validator(yaml.safe_load(Path(schema).read_text(encoding="utf-8")))
@@ -63,17 +63,17 @@ def check_config(config: Config, schema: str | Path) -> None:
     for pattern, section in REFERENCES.items():
         for key, name in _values(config, pattern.split(".")):
             _require(key, name, config[section], f"entry of {section}")
-    for place, recipe in enumerate(config["grid"]["recipes"]):
+    recipes = {f"grid.recipes[{place}]": recipe for place, recipe in enumerate(config["grid"]["recipes"])}
+    if config["evaluation"]["baseline"] is not None:
+        recipes["evaluation.baseline"] = config["evaluation"]["baseline"]
+    for key, recipe in recipes.items():
         for objective in recipe.split("-"):
-            _require(f"grid.recipes[{place}] ({recipe})", objective, config["objectives"], "entry of objectives")
+            _require(f"{key} ({recipe})", objective, config["objectives"], "entry of objectives")
     for source, entry in config["sources"].items():
         if "url" in entry:
             download_name(source, entry)
     _check_querysets(config)
     _check_depths(config)
-    baseline = config["evaluation"]["baseline"]
-    if baseline is not None:
-        _require("evaluation.baseline", baseline, config["grid"]["recipes"], "entry of grid.recipes")
     _check_objectives(config)
 
 
