@@ -25,15 +25,17 @@ def run(cluster, tmp_path_factory, index):
     config.write_text(yaml.safe_dump({"grid": {"recipes": ["cl-kd"]}}))
     others = ",".join(cluster.names[GPUS:])
     cluster.run("scontrol", "update", f"nodename={others}", "state=drain", "reason=two GPUs")
-    start = time.monotonic()
-    running = SlurmRun(cluster, folder / "work", configs=[SLICE, config], environment=index)
-    seen = []
-    while running.process.poll() is None:
-        seen.append(cluster.jobs("--me", f"--name={run_id(running)}"))
-        time.sleep(0.3)
-    running.succeed()
-    print(f"\n{time.monotonic() - start:.0f} s")
-    cluster.run("scontrol", "update", f"nodename={others}", "state=resume")
+    try:
+        start = time.monotonic()
+        running = SlurmRun(cluster, folder / "work", configs=[SLICE, config], environment=index)
+        seen = []
+        while running.process.poll() is None:
+            seen.append(cluster.jobs("--me", f"--name={run_id(running)}"))
+            time.sleep(0.3)
+        running.succeed()
+        print(f"\n{time.monotonic() - start:.0f} s")
+    finally:
+        cluster.run("scontrol", "update", f"nodename={others}", "state=resume")
     return folder / "work", running.text(), seen
 
 
