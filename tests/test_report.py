@@ -97,7 +97,8 @@ def results_of(driver, category):
                 assert eye.get_attribute("href").startswith("data:") and len(eye.get_attribute("href")) > 200
             else:
                 press(driver, eye)
-                view(driver, driver.execute_script("return app.state.resultPath"))
+                shown = "const path = app.state.resultPath; return results[path].mime_type == 'text/csv' ? null : path"
+                view(driver, opened(driver, lambda: driver.execute_script(shown)))
             press(driver, information)
             opened(driver, lambda: "DESCRIPTION" in driver.find_element("css selector", "nav").text.upper())
             seen.add(driver.execute_script("return app.state.resultPath"))
