@@ -15,6 +15,8 @@ from browser import CHROMIUM, DRIVER, browser, errors, requests
 from workflow import jobs, snakemake, succeed
 
 RECIPES = ["untrained", "cl", "kd", "cl-kd", "kd-cl"]
+# The result that is shown; those that are only downloaded are never.
+SHOWN = "const path = app.state.resultPath; return results[path].mime_type == 'text/csv' ? null : path"
 needs_chromium = pytest.mark.skipif(
     CHROMIUM is None or DRIVER is None, reason="no Chromium here: apt-get install chromium chromium-driver"
 )
@@ -97,8 +99,7 @@ def results_of(driver, category):
                 assert eye.get_attribute("href").startswith("data:") and len(eye.get_attribute("href")) > 200
             else:
                 press(driver, eye)
-                shown = "const path = app.state.resultPath; return results[path].mime_type == 'text/csv' ? null : path"
-                view(driver, opened(driver, lambda: driver.execute_script(shown)))
+                view(driver, opened(driver, lambda: driver.execute_script(SHOWN)))
             press(driver, information)
             opened(driver, lambda: "DESCRIPTION" in driver.find_element("css selector", "nav").text.upper())
             seen.add(driver.execute_script("return app.state.resultPath"))
