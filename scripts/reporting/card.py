@@ -10,6 +10,7 @@ from huggingface_hub import ModelCard, ModelCardData
 from jinja2 import Environment, StrictUndefined
 
 from jobs.files import replacing
+from jobs.recipes import last_objective
 
 from .page import html_page, markdown_to_html
 
@@ -102,18 +103,12 @@ def _title(backbone: str, record: Record) -> str:
 
 def _summary(records: list[Record], lineage: dict[str, Any]) -> str:
     what = f"A cross-encoder that re-ranks passages for a query: {lineage['checkpoint']}"
-    stages = [f"{_objective(record)} ({record['objective']['loss']})" for record in records[-2::-1]]
+    stages = [f"{last_objective(record['recipe'])} ({record['objective']['loss']})" for record in records[-2::-1]]
     if not stages:
         return f"{what} before any fine-tuning, where every recipe starts. Its scores mean nothing yet."
     if len(stages) == 1:
         return f"{what}, fine-tuned in one stage, {stages[0]}."
     return f"{what}, fine-tuned in {len(stages)} stages, first {', then '.join(stages)}."
-
-
-def _objective(record: Record) -> str:
-    """The name of a stage's objective, the last of its recipe."""
-    name: str = record["recipe"].rpartition("-")[2]
-    return name
 
 
 def _parent(records: list[Record], backbone: str) -> str:
@@ -129,7 +124,7 @@ def _stage(record: Record) -> dict[str, Any]:
     steps, epochs = record["validation"][-1]["step"], objective["epochs"]
     length = f"{steps:,} steps" + (f" ({epochs:g} epochs)" if epochs else "")
     return {
-        "name": _objective(record),
+        "name": last_objective(record["recipe"]),
         "settings": {"Length": length} | {name: _plain(objective[key]) for key, name in SETTINGS.items()},
         "cost": [
             f"{record['seconds']:,.1f}",

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
+from jobs.recipes import last_objective, stages_of
+
 Config = dict[str, Any]
 # (source, section, what it is used as): an entry of the config's sources, or a checkpoint of the Hub.
 Use = tuple[str, str, str]
@@ -15,7 +17,7 @@ def lineage(config: Config, backbone: str, recipe: str) -> dict[str, Any]:
     objective, its query set and collection, and where its passages come from, in words. sources: name, what it is used as,
     where it comes from and its licence, each source once. data: the names of those that are no models.
     """
-    objectives = [] if recipe == "untrained" else recipe.split("-")
+    objectives = [last_objective(stage) for stage in stages_of(recipe)]
     checkpoint = config["backbones"][backbone]["checkpoint"]
     uses = [_checkpoint(config, checkpoint, "the pre-trained model")]
     for objective in dict.fromkeys(objectives):
