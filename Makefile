@@ -19,9 +19,9 @@ test: .venv/tests lint data
 	$(BIN)/pytest tests
 
 lint: .venv/tests
-	$(BIN)/ruff check scripts tests benchmarks
-	$(BIN)/ruff format --check scripts tests benchmarks
-	$(BIN)/mypy scripts
+	$(BIN)/ruff check multistage scripts tests benchmarks
+	$(BIN)/ruff format --check multistage scripts tests benchmarks
+	$(BIN)/mypy multistage scripts
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
 

@@ -15,11 +15,17 @@ from snakemake.utils import min_version
 min_version("9.27")
 
 
-configfile: Path(workflow.basedir) / "config.yaml"
+# The folder of this file, also where another workflow uses it as a module.
+ROOT = Path(str(workflow.current_basedir))
 
 
-sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
-from jobs.config import (
+configfile: ROOT / "config.yaml"
+
+
+# The one place that makes the package known: to this process, and to every job that it starts.
+sys.path.insert(0, str(ROOT))
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+from multistage.config.check import (
     check_config,
     download_name,
     groups_objective,
@@ -27,12 +33,12 @@ from jobs.config import (
     sort_keys,
     stage_objective,
 )
-from jobs.errors import InputError
-from jobs.slurm import end_left_jobs
-from reporting.front_page import MarkdownFile
-from reporting.lineage import lineage
+from multistage.jobs.errors import InputError
+from multistage.jobs.slurm import end_left_jobs
+from multistage.reporting.front_page import MarkdownFile
+from multistage.reporting.lineage import lineage
 
-check_config(config, Path(workflow.basedir) / "schemas" / "config.schema.yaml")
+check_config(config, ROOT / "schemas" / "config.schema.yaml")
 sort_keys(config)
 # For what is no input or output; those write <experiment>.
 EXPERIMENT = f"results/{config['experiment']}"

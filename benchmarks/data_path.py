@@ -1,4 +1,4 @@
-"""The data path alone, at MS MARCO's full size.  python benchmarks/data_path.py
+"""The data path alone, at MS MARCO's full size.  python -m benchmarks.data_path
 
 Writes, in a process of its own, a generated training set of 502,939 queries with 500 candidates each (251,469,500 rows) and
 a token store of 8.84 million passages of MS MARCO's lengths: 3.2 GB in a temporary folder. Then draws groups of 100 and puts
@@ -9,18 +9,15 @@ the files come on top and are the system's to take back.
 import argparse
 import multiprocessing
 import statistics
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
-
-from crossencoder.batches import by_token_budget
-from crossencoder.groups import Groups, GroupSampler
-from crossencoder.tokens import Pairs, PairTemplate, StoreFiles, TokenStore
+from multistage.data.groups import Groups, GroupSampler
+from multistage.data.tokens import Pairs, PairTemplate, StoreFiles, TokenStore
+from multistage.scoring.batches import by_token_budget
 
 BERT = PairTemplate(before=[101], between=[102], after=[102], types=[[0], [0], [0], [1], [1]], pad=0)
 

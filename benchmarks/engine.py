@@ -1,27 +1,23 @@
 """What the engine's benchmarks share: a MiniLM-size re-ranker in a folder, and its stores of some candidates."""
 
 import argparse
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
 
 import numpy as np
 import torch
 from tokenizers import Tokenizer
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
-
-from msmarco import Candidates, candidates
-
-from crossencoder.backbone import BackboneSettings
-from crossencoder.checkpoint import load_tokenizer
-from crossencoder.groups import Groups
-from crossencoder.stage import initialise, pairs_for
-from crossencoder.tokens import Pairs, StoreFiles, TokenStore, build_store, load_tokenizer_file
+from benchmarks.msmarco import Candidates, candidates
+from multistage.config.backbone import BackboneSettings
+from multistage.data.groups import Groups
+from multistage.data.tokens import Pairs, StoreFiles, TokenStore, build_store, load_tokenizer_file
+from multistage.model.checkpoint import load_tokenizer
+from multistage.scoring.scoring import pairs_for
+from multistage.training.stage import initialise
 
 BACKBONE = BackboneSettings(max_length=256, max_query_length=64, dropout=0.0, frozen=[])
 

@@ -1,4 +1,4 @@
-"""Evaluating 4 benchmarks x 24 models x 2 first stages, runs of 7,000 queries x 100 passages.  python benchmarks/evaluation.py
+"""Evaluating 4 benchmarks x 24 models x 2 first stages, runs of 7,000 queries x 100 passages.  python -m benchmarks.evaluation
 
 From run files to tables: every measure of every query, then all intervals and tests. The runs are generated, MS MARCO's ids and
 about its judgements (1.07 relevant passages a query); the four benchmarks read the same files. The peer, on single runs in the
@@ -6,7 +6,6 @@ same process: pandas.read_csv and ranx, whose Run is made of ids as strings.
 """
 
 import argparse
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -16,14 +15,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from pyarrow import csv
-from timing import interleaved
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
-
-from evaluation.comparison import Criteria, compare
-from evaluation.judgements import read_judgements, read_ranking
-from evaluation.measures import System, evaluate_runs, measure_ranking
-from evaluation.resampling import Resampling
+from benchmarks.timing import interleaved
+from multistage.evaluation.comparison import Criteria, compare
+from multistage.evaluation.judgements import read_judgements, read_ranking
+from multistage.evaluation.measures import System, evaluate_runs, measure_ranking
+from multistage.evaluation.resampling import Resampling
 
 MEASURES = ["nDCG@10", "nDCG@1", "nDCG@5", "AP", "RR@10", "R@100", "P@10", "judged@10"]
 PEERS = ["ndcg@10", "ndcg@1", "ndcg@5", "map-l1", "mrr@10-l1", "recall@100-l1", "precision@10-l1"]

@@ -1,10 +1,9 @@
-"""Are the first stages of the default experiment what they should be?  python benchmarks/first_stages.py
+"""Are the first stages of the default experiment what they should be?  python -m benchmarks.first_stages
 
 Reads results/ after `make demo`. BM25: MRR@10 and R@100 over the queries of all splits, measured by trec_eval's rules.
 ColBERT: how much of PLAID's top ten is the top ten of exact MaxSim over the same token vectors, on the test queries.
 """
 
-import sys
 import tempfile
 from pathlib import Path
 
@@ -14,13 +13,12 @@ import torch
 import yaml
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(REPOSITORY / "scripts"))
 
-from collection.tables import count_texts, read_ids, read_texts, stream_texts  # noqa: E402
-from evaluation.judgements import read_judgements, read_ranking  # noqa: E402
-from evaluation.measures import ALL_PASSAGES, measure_ranking  # noqa: E402
-from retrieval.late_interaction import encode_passages, encode_queries, load_encoder, read_token_vectors  # noqa: E402
-from trec.runs import cut, read_run, rows_of  # noqa: E402
+from multistage.data.runs import cut, read_run, rows_of  # noqa: E402
+from multistage.data.tables import count_texts, read_ids, read_texts, stream_texts  # noqa: E402
+from multistage.evaluation.judgements import read_judgements, read_ranking  # noqa: E402
+from multistage.evaluation.measures import ALL_PASSAGES, measure_ranking  # noqa: E402
+from multistage.retrieval.late_interaction import encode_passages, encode_queries, load_encoder, read_token_vectors  # noqa: E402
 
 RESULTS = REPOSITORY / "results"
 COLLECTION = RESULTS / "collections" / "wikipedia"

@@ -1,4 +1,4 @@
-"""Training and re-ranking with a base-size model on a GPU, beside their peers.  python benchmarks/gpu.py > figures.txt
+"""Training and re-ranking with a base-size model on a GPU, beside their peers.  python -m benchmarks.gpu > figures.txt
 
 Needs no checkpoint and no network: a BERT of the given size with random weights, its vocabulary and texts generated with MS
 MARCO's lengths. Prints, in medians of interleaved runs: the card's bfloat16 matrix rate; pairs/s, ratios and the share of
@@ -14,18 +14,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from engine import BACKBONE, Bench, prepare_bench
-from timing import interleaved, report
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from train_step import trainer_step
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
 
-from crossencoder.checkpoint import load_cross_encoder
-from crossencoder.gradients import Memory, accumulate, prepare
-from crossencoder.groups import GroupSampler
-from crossencoder.objectives import LOSSES
-from crossencoder.scoring import score_pairs
-from crossencoder.stage import set_dropout
+from benchmarks.engine import BACKBONE, Bench, prepare_bench
+from benchmarks.timing import interleaved, report
+from multistage.data.groups import GroupSampler
+from multistage.model.checkpoint import load_cross_encoder, set_dropout
+from multistage.scoring.scoring import score_pairs
+from multistage.training.gradients import Memory, accumulate, prepare
+from multistage.training.losses import LOSSES
 
 OURS = "ours"
 

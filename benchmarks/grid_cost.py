@@ -1,4 +1,4 @@
-"""What the experiments on MS MARCO cost, on paper.  python benchmarks/grid_cost.py configs/ecir2025.yaml
+"""What the experiments on MS MARCO cost, on paper.  python -m benchmarks.grid_cost configs/ecir2025.yaml
 
 Several config files are merged as Snakemake merges them. Jobs are those of Snakemake's dry run; their work comes from the
 config and the sizes of MS MARCO; the rates below are measured, with the command that measures them, or assumed, and say which.
@@ -17,9 +17,8 @@ import yaml
 from snakemake.utils import update_config
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(REPOSITORY / "scripts"))
 
-from jobs.config import check_config, stage_objective  # noqa: E402
+from multistage.config.check import check_config, stage_objective  # noqa: E402
 
 PASSAGES = 8_841_823
 QUERIES = {"dl19": 43, "dl20": 54, "dlhard": 50, "devsmall": 6_980, "msmarco-train": 497_910, "msmarco-validation": 5_029}

@@ -1,6 +1,6 @@
 """When the jobs of an experiment on MS MARCO would run on a cluster, on paper.
 
-python benchmarks/grid_schedule.py configs/ecir2025.yaml --gpus 8 --processes 1
+python -m benchmarks.grid_schedule configs/ecir2025.yaml --gpus 8 --processes 1
 
 The jobs and what they wait for are those of Snakemake's own graph; how long they take is `grid_cost.py`'s work divided by
 its rates, alike for all jobs of a rule but fine-tuning, whose stages differ. A stage on several GPUs is taken to be as many
@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from grid_cost import REPOSITORY, load, planned_jobs, rates, stage_pairs, work
+from benchmarks.grid_cost import REPOSITORY, load, planned_jobs, rates, stage_pairs, work
 
 NODE = re.compile(r'\s*(\d+)\[label = "([^"]+)"')
 EDGE = re.compile(r"\s*(\d+) -> (\d+)")

@@ -1,4 +1,4 @@
-"""The Zenodo ColBERTv2 run becomes the candidate matrix.  python benchmarks/ingestion.py [--rows 251469500 --ours-alone]
+"""The Zenodo ColBERTv2 run becomes the candidate matrix.  python -m benchmarks.ingestion [--rows 251469500 --ours-alone]
 
 Writes a generated run in that file's exact format, `121352⇥0⇥2912791⇥1⇥25.984375⇥ColBERT`, 500 rows a query, over MS MARCO's
 8,841,823 passages, and a second one of half the rows. Then, each time in a fresh process, reads it as the rule candidate_matrix
@@ -23,12 +23,9 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import csv
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
-
-from timing import interleaved
-
-from collection.tables import read_ids
-from trec.matrix import candidate_matrix, write_matrix
+from benchmarks.timing import interleaved
+from multistage.data.matrix import candidate_matrix, write_matrix
+from multistage.data.tables import read_ids
 
 DEPTH, PASSAGES, FULL = 500, 8_841_823, 251_469_500
 # Query ids are below this.
@@ -65,7 +62,7 @@ def write_generated_run(path: Path, rows: int) -> None:
 
 def ours(run: Path, threads: int) -> int:
     """What the rule candidate_matrix does; the number of queries."""
-    from trec.streaming import RunCounts, stream_candidates
+    from multistage.data.streaming import RunCounts, stream_candidates
 
     queries, counts = read_ids(run.with_suffix(".queries.parquet")), RunCounts()
     blocks = stream_candidates(run, queries, read_ids(run.parent / "passages.parquet"), DEPTH, threads, counts)

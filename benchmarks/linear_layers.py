@@ -1,20 +1,16 @@
-"""oneDNN's linear layers against PyTorch's own, on this CPU, one thread.  python benchmarks/linear_layers.py
+"""oneDNN's linear layers against PyTorch's own, on this CPU, one thread.  python -m benchmarks.linear_layers
 
 Medians of interleaved runs, as ratios: a training step (forwards and backwards) and scoring, of BERT models of the
 demo's size and of MiniLM's, with random weights, on pairs of 64 tokens.
 """
 
 import statistics
-import sys
 import time
-from pathlib import Path
 
 import torch
 from transformers import BertConfig, BertForSequenceClassification
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
-
-from crossencoder.linear import use_onednn
+from multistage.model.linear import use_onednn
 
 SIZES = {"2 layers, 128 wide": (2, 128, 2), "6 layers, 384 wide (MiniLM)": (6, 384, 12)}
 PAIRS, TOKENS, RUNS = 64, 64, 9

@@ -1,4 +1,4 @@
-"""Re-ranking 20 queries x 100 passages with a MiniLM-size cross-encoder on this CPU.  python benchmarks/rerank.py
+"""Re-ranking 20 queries x 100 passages with a MiniLM-size cross-encoder on this CPU.  python -m benchmarks.rerank
 
 Peers, on the same weights and texts, in the same run: sentence-transformers' `CrossEncoder.predict` at its best batch size
 (tried first), and batches of whole queries padded to their longest pair. Both tokenise while they score; the workflow does
@@ -10,11 +10,11 @@ from functools import partial
 
 import numpy as np
 import torch
-from engine import BACKBONE, cpu_bench, prepare_bench
-from timing import interleaved, report
 
-from crossencoder.checkpoint import load_cross_encoder
-from crossencoder.scoring import score_pairs
+from benchmarks.engine import BACKBONE, cpu_bench, prepare_bench
+from benchmarks.timing import interleaved, report
+from multistage.model.checkpoint import load_cross_encoder
+from multistage.scoring.scoring import score_pairs
 
 OURS = "ours, from the token store"
 

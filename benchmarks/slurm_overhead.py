@@ -1,4 +1,4 @@
-"""What Slurm costs: the tests' slice on this machine, then on a cluster of as many cores.  python benchmarks/slurm_overhead.py
+"""What Slurm costs: the tests' slice on this machine, then on a cluster of as many cores.  python -m benchmarks.slurm_overhead
 
 The cluster is the tests' (root and Debian's Slurm packages needed), with as many nodes of one core as the machine has cores,
 and one second before the first look at the queue.
@@ -7,7 +7,6 @@ and one second before the first look at the queue.
 import os
 import re
 import shutil
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -15,10 +14,9 @@ from pathlib import Path
 import yaml
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(REPOSITORY / "scripts"), str(REPOSITORY / "tests")]
 
 from slurm_cluster import Cluster, obstacle  # noqa: E402
-from workflow import SLICE, SlurmRun, snakemake, succeed  # noqa: E402
+from workflow_runs import SLICE, SlurmRun, snakemake, succeed  # noqa: E402
 
 DONE = re.compile(r" done in ([\d.]+) s")
 ELAPSED = re.compile(r"^Elapsed time: (\d+):(\d+):([\d.]+)", re.M)

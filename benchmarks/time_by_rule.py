@@ -1,4 +1,4 @@
-"""How the time of the default experiment divides by rule.  python benchmarks/time_by_rule.py [results]
+"""How the time of the default experiment divides by rule.  python -m benchmarks.time_by_rule [results]
 
 Sums what the jobs' logs say at their end: seconds, and the largest resident memory.
 """

@@ -1,4 +1,4 @@
-"""A training step of 4 queries x 100 passages with a MiniLM-size cross-encoder on this CPU.  python benchmarks/train_step.py
+"""A training step of 4 queries x 100 passages with a MiniLM-size cross-encoder on this CPU.  python -m benchmarks.train_step
 
 The peer, on the same weights, groups and loss (RankNet), in the same run: sentence-transformers' `CrossEncoderTrainer`, whose
 optimizer step has the same 4 groups, as it comes (forward passes of as many pairs as there are groups) and at its best
@@ -12,15 +12,14 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 import torch
-from engine import BACKBONE, Bench, cpu_bench
-from timing import interleaved, report
 from transformers import TrainerCallback
 
-from crossencoder.checkpoint import load_cross_encoder
-from crossencoder.gradients import Memory, accumulate, prepare, work_of
-from crossencoder.groups import GroupSampler
-from crossencoder.objectives import LOSSES
-from crossencoder.stage import set_dropout
+from benchmarks.engine import BACKBONE, Bench, cpu_bench
+from benchmarks.timing import interleaved, report
+from multistage.data.groups import GroupSampler
+from multistage.model.checkpoint import load_cross_encoder, set_dropout
+from multistage.training.gradients import Memory, accumulate, prepare, work_of
+from multistage.training.losses import LOSSES
 
 OURS = "ours"
 

@@ -29,7 +29,7 @@ rule prepare_passages:
     message:
         "Preparing the passages of {wildcards.collection}"
     script:
-        "../scripts/prepare_passages.py"
+        "../scripts/collections/prepare_passages.py"
 
 
 rule prepare_queries:
@@ -54,7 +54,7 @@ rule prepare_queries:
     message:
         "Preparing the queries and judgements of {wildcards.queryset}"
     script:
-        "../scripts/prepare_queries.py"
+        "../scripts/collections/prepare_queries.py"
 
 
 rule tokenize:
@@ -78,4 +78,4 @@ rule tokenize:
     message:
         "Tokenising {wildcards.texts} of {wildcards.collection} for {wildcards.checkpoint}"
     script:
-        "../scripts/tokenize_texts.py"
+        "../scripts/collections/tokenize.py"

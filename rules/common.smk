@@ -3,8 +3,8 @@
 import os
 import re
 
-from jobs.errors import InputError
-from jobs.recipes import FUSED, UNTRAINED, last_objective, parent_of, stages_of
+from multistage.jobs.errors import InputError
+from multistage.config.recipes import FUSED, UNTRAINED, last_objective, parent_of, stages_of
 
 
 def any_of(names):
@@ -14,9 +14,7 @@ def any_of(names):
 
 def of_kind(section, *kinds):
     """A regular expression for the entries of a section that are of one of the kinds."""
-    return any_of(
-        name for name, entry in config[section].items() if entry["kind"] in kinds
-    )
+    return any_of(name for name, entry in config[section].items() if entry["kind"] in kinds)
 
 
 def having(section, key):
@@ -25,11 +23,7 @@ def having(section, key):
 
 
 OBJECTIVE = any_of(config["objectives"])
-CONTRASTIVE = [
-    name
-    for name, entry in config["objectives"].items()
-    if "retriever" in entry["candidates"]
-]
+CONTRASTIVE = [name for name, entry in config["objectives"].items() if "retriever" in entry["candidates"]]
 DISTILLATION = [name for name in config["objectives"] if name not in CONTRASTIVE]
 # GPUs that a job with a model asks for, and those of a fine-tuning stage.
 GPU = int(config["device"] == "cuda")
@@ -81,10 +75,7 @@ def store_of(backbone, collection, texts):
     """The three files of the token store of `texts` in a backbone's vocabulary."""
     tokenizer = config["backbones"][backbone]["tokenizer"]
     suffixes = ["ids.npy", "offsets.npy", "json"]
-    return [
-        f"results/tokens/{tokenizer}/{collection}/{texts}.{suffix}"
-        for suffix in suffixes
-    ]
+    return [f"results/tokens/{tokenizer}/{collection}/{texts}.{suffix}" for suffix in suffixes]
 
 
 def query_store_of(backbone, queryset):
@@ -100,9 +91,7 @@ def passage_store_of(backbone, queryset):
 def checkpoint_of(section):
     """An input function: the checkpoint of the entry that the section's wildcard names."""
     wildcard = section.removesuffix("s")
-    return (
-        lambda wc: f"results/checkpoints/{config[section][wc[wildcard]]['checkpoint']}"
-    )
+    return lambda wc: f"results/checkpoints/{config[section][wc[wildcard]]['checkpoint']}"
 
 
 def backbone_settings(backbone):
@@ -127,11 +116,7 @@ def sources_of(section):
 
     def files(wildcards):
         entry = config[section][wildcards[wildcard]]
-        named = [
-            entry[key]
-            for key in ("source", "passages", "queries", "qrels")
-            if key in entry
-        ]
+        named = [entry[key] for key in ("source", "passages", "queries", "qrels") if key in entry]
         return [source_of(name) for name in [*named, *entry.get("sources", [])]]
 
     return files
@@ -205,9 +190,7 @@ def rankings_of(part, suffix):
         entry = config["teachers"][wildcards.teacher]
         if entry["kind"] == "rankgpt":
             return source_of(entry[part])
-        return (
-            f"results/teachers/{wildcards.teacher}/{wildcards.queryset}.{part}.{suffix}"
-        )
+        return f"results/teachers/{wildcards.teacher}/{wildcards.queryset}.{part}.{suffix}"
 
     return file
 
@@ -237,9 +220,7 @@ def training_queryset(wildcards):
 
 def teachers_in_grid():
     """The teachers of the grid's recipes whose candidates come from a first stage of the grid."""
-    objectives = {
-        name for recipe in config["grid"]["recipes"] for name in recipe.split("-")
-    }
+    objectives = {name for recipe in config["grid"]["recipes"] for name in recipe.split("-")}
     names = {candidates_of(name).get("teacher") for name in objectives}
     return [
         name
@@ -253,15 +234,13 @@ def published_results(wildcards):
     reference = config["evaluation"]["reference"]
     if reference is None:
         raise InputError("config: evaluation.reference names no published results.")
-    return os.path.join(workflow.basedir, reference)
+    return os.path.join(str(ROOT), reference)
 
 
 def fusion_settings(wildcards):
     """How re-ranked and first-stage scores are fused."""
     if config["grid"]["fusion"] is None:
-        raise InputError(
-            "config: grid.fusion is null; say how to fuse, such as {norm: min-max, measure: nDCG@10}."
-        )
+        raise InputError("config: grid.fusion is null; say how to fuse, such as {norm: min-max, measure: nDCG@10}.")
     return config["grid"]["fusion"]
 
 
@@ -278,13 +257,7 @@ def rerankers():
 
 def trained_stages():
     """The models that the grid trains, those on the way included: (backbone, recipe, seed)."""
-    return list(
-        dict.fromkeys(
-            (backbone, stage, seed)
-            for backbone, recipe, seed in rerankers()
-            for stage in stages_of(recipe)
-        )
-    )
+    return list(dict.fromkeys((backbone, stage, seed) for backbone, recipe, seed in rerankers() for stage in stages_of(recipe)))
 
 
 def reranked(retriever, benchmark, scores="reranked"):
@@ -364,9 +337,7 @@ def report_files():
     tables += ["<experiment>/tables/effectiveness.tex", "<experiment>/tables/answer.md"]
     if config["evaluation"]["reference"]:
         tables.append("<experiment>/tables/published.csv")
-    plots = expand(
-        "<experiment>/plots/{name}.svg", name=["effectiveness", "costs", "depths"]
-    )
+    plots = expand("<experiment>/plots/{name}.svg", name=["effectiveness", "costs", "depths"])
     views = expand(
         "<experiment>/queries/{retriever}/{benchmark}.html",
         retriever=config["grid"]["retrievers"],

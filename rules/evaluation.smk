@@ -36,20 +36,15 @@ rule evaluate:
     message:
         "Evaluating every run of {wildcards.benchmark}"
     script:
-        "../scripts/evaluate_benchmark.py"
+        "../scripts/evaluation/evaluate.py"
 
 
 rule depth_curves:
     input:
         runs=lambda wc: [
-            reranked(retriever, wc.benchmark)(model)
-            for retriever in config["grid"]["retrievers"]
-            for model in rerankers()
+            reranked(retriever, wc.benchmark)(model) for retriever in config["grid"]["retrievers"] for model in rerankers()
         ],
-        first_stages=lambda wc: [
-            run_of(retriever, wc.benchmark)
-            for retriever in config["grid"]["retrievers"]
-        ],
+        first_stages=lambda wc: [run_of(retriever, wc.benchmark) for retriever in config["grid"]["retrievers"]],
         qrels=lambda wc: qrels_of(wc.benchmark),
     output:
         curves="<experiment>/evaluation/{benchmark}.depths.csv",
@@ -62,11 +57,7 @@ rule depth_curves:
         runtime=lambda wc, attempt: 60 * attempt,
         gpu=0,
     params:
-        systems=[
-            (retriever, *model)
-            for retriever in config["grid"]["retrievers"]
-            for model in rerankers()
-        ],
+        systems=[(retriever, *model) for retriever in config["grid"]["retrievers"] for model in rerankers()],
         retrievers=config["grid"]["retrievers"],
         measure=main_measure(),
         relevance=lambda wc: config["querysets"][wc.benchmark]["relevance"],
@@ -75,7 +66,7 @@ rule depth_curves:
     message:
         "Effectiveness on {wildcards.benchmark} by re-ranking depth"
     script:
-        "../scripts/depth_curves.py"
+        "../scripts/evaluation/depth_curves.py"
 
 
 rule compare:
@@ -113,16 +104,14 @@ rule compare:
     message:
         "Comparing all systems"
     script:
-        "../scripts/compare_systems.py"
+        "../scripts/evaluation/compare.py"
 
 
 rule view_queries:
     input:
         values="<experiment>/evaluation/{benchmark}.parquet",
         runs=lambda wc: [
-            reranked(wc.retriever, wc.benchmark)(
-                (backbone, recipe, config["grid"]["seeds"][0])
-            )
+            reranked(wc.retriever, wc.benchmark)((backbone, recipe, config["grid"]["seeds"][0]))
             for backbone, *recipes in further_stages()
             for recipe in recipes
         ],
@@ -152,21 +141,16 @@ rule view_queries:
     message:
         "Queries of {wildcards.benchmark} over {wildcards.retriever} that a further stage helps and hurts"
     script:
-        "../scripts/view_queries.py"
+        "../scripts/evaluation/view_queries.py"
 
 
 rule tabulate_costs:
     input:
         means="<experiment>/tables/effectiveness.csv",
-        training=[
-            "<experiment>/models/{}/{}/seed{}/training.json".format(*stage)
-            for stage in trained_stages()
-        ],
+        training=["<experiment>/models/{}/{}/seed{}/training.json".format(*stage) for stage in trained_stages()],
         # Written by Snakemake for the jobs of rule rerank.
         timings=[
-            "<experiment>/benchmarks/rerank/{}/{}/seed{}/{}.tsv".format(
-                *model, benchmark
-            )
+            "<experiment>/benchmarks/rerank/{}/{}/seed{}/{}.tsv".format(*model, benchmark)
             for model in rerankers()
             for benchmark in config["grid"]["benchmarks"]
         ],
@@ -190,13 +174,9 @@ rule tabulate_costs:
         gpu=0,
     params:
         stages=trained_stages(),
-        timed=[
-            (*model, benchmark)
-            for model in rerankers()
-            for benchmark in config["grid"]["benchmarks"]
-        ],
+        timed=[(*model, benchmark) for model in rerankers() for benchmark in config["grid"]["benchmarks"]],
         measure=main_measure(),
     message:
         "What effectiveness costs"
     script:
-        "../scripts/tabulate_costs.py"
+        "../scripts/evaluation/tabulate_costs.py"

@@ -30,7 +30,7 @@ rule choose_fusion_weight:
     message:
         "Choosing the weight of {wildcards.backbone}, {wildcards.recipe}, seed {wildcards.seed} over {wildcards.retriever}"
     script:
-        "../scripts/choose_fusion_weight.py"
+        "../scripts/fusion/choose_fusion_weight.py"
 
 
 rule fuse:
@@ -53,4 +53,4 @@ rule fuse:
     message:
         "Fusing {wildcards.backbone}, {wildcards.recipe}, seed {wildcards.seed} with {wildcards.retriever} on {wildcards.benchmark}"
     script:
-        "../scripts/fuse.py"
+        "../scripts/fusion/fuse.py"

@@ -42,7 +42,7 @@ rule model_card:
     message:
         "The card of {wildcards.backbone}, recipe {wildcards.recipe}, seed {wildcards.seed}"
     script:
-        "../scripts/model_card.py"
+        "../scripts/report/model_card.py"
 
 
 use rule model_card as untrained_card with:

@@ -8,9 +8,7 @@ Gives  <experiment>/reranked/{backbone}/{recipe}/seed{seed}/{retriever}/{benchma
 rule rerank:
     input:
         model="<experiment>/models/{backbone}/{recipe}/seed{seed}/model.safetensors",
-        runs=lambda wc: [
-            run_of(name, wc.benchmark) for name in config["grid"]["retrievers"]
-        ],
+        runs=lambda wc: [run_of(name, wc.benchmark) for name in config["grid"]["retrievers"]],
         queries=lambda wc: query_store_of(wc.backbone, wc.benchmark),
         passages=lambda wc: passage_store_of(wc.backbone, wc.benchmark),
         query_ids=lambda wc: queries_of(wc.benchmark),
@@ -36,4 +34,4 @@ rule rerank:
     message:
         "Re-ranking {wildcards.benchmark} with {wildcards.backbone}, {wildcards.recipe}, seed {wildcards.seed}"
     script:
-        "../scripts/rerank.py"
+        "../scripts/reranking/rerank.py"

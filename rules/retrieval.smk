@@ -30,7 +30,7 @@ rule bm25_index:
     message:
         "Indexing {wildcards.collection} with Lucene"
     script:
-        "../scripts/bm25_index.py"
+        "../scripts/retrieval/bm25_index.py"
 
 
 rule bm25_search:
@@ -59,7 +59,7 @@ rule bm25_search:
     message:
         "Searching {wildcards.queryset} with BM25"
     script:
-        "../scripts/bm25_search.py"
+        "../scripts/retrieval/bm25_search.py"
 
 
 rule colbert_encode:
@@ -67,9 +67,7 @@ rule colbert_encode:
         passages="results/collections/{collection}/passages.parquet",
         checkpoint=checkpoint_of("retrievers"),
     output:
-        vectors=temp(
-            "results/indexes/{retriever}/{collection}/shard{shard}.vectors.safetensors"
-        ),
+        vectors=temp("results/indexes/{retriever}/{collection}/shard{shard}.vectors.safetensors"),
     log:
         "results/logs/colbert_encode/{retriever}/{collection}.shard{shard}.log",
     benchmark:
@@ -88,7 +86,7 @@ rule colbert_encode:
     message:
         "Encoding part {wildcards.shard} of {wildcards.collection} for {wildcards.retriever}"
     script:
-        "../scripts/colbert_encode.py"
+        "../scripts/retrieval/colbert_encode.py"
 
 
 rule plaid_index:
@@ -106,10 +104,7 @@ rule plaid_index:
     resources:
         # PLAID's own choice of what to cluster is a third of the vectors of a million passages; vectors are 70 times their table,
         # which is there already when a shard's jobs are submitted together.
-        mem_mb=lambda wc, input, attempt: (
-            int(8000 + 50 * megabytes(input.passages) / len(shards_of(wc.retriever)))
-            * attempt
-        ),
+        mem_mb=lambda wc, input, attempt: (int(8000 + 50 * megabytes(input.passages) / len(shards_of(wc.retriever))) * attempt),
         runtime=lambda wc, attempt: 60 * attempt,
         gpu=GPU,
     params:
@@ -118,7 +113,7 @@ rule plaid_index:
     message:
         "Building the PLAID index of part {wildcards.shard} of {wildcards.collection}"
     script:
-        "../scripts/plaid_index.py"
+        "../scripts/retrieval/plaid_index.py"
 
 
 rule plaid_search:
@@ -139,10 +134,7 @@ rule plaid_search:
         "../envs/models.yaml"
     resources:
         # An index with 4 bits is 25 times the table of its passages.
-        mem_mb=lambda wc, input, attempt: (
-            int(8000 + 30 * megabytes(input.passages) / len(shards_of(wc.retriever)))
-            * attempt
-        ),
+        mem_mb=lambda wc, input, attempt: (int(8000 + 30 * megabytes(input.passages) / len(shards_of(wc.retriever))) * attempt),
         runtime=lambda wc, attempt: 30 * attempt,
         gpu=GPU,
     params:
@@ -153,7 +145,7 @@ rule plaid_search:
     message:
         "Searching {wildcards.queryset} with {wildcards.retriever} in part {wildcards.shard}"
     script:
-        "../scripts/plaid_search.py"
+        "../scripts/retrieval/plaid_search.py"
 
 
 rule dense_encode:
@@ -179,7 +171,7 @@ rule dense_encode:
     message:
         "Encoding part {wildcards.shard} of {wildcards.collection} with {wildcards.retriever}"
     script:
-        "../scripts/dense_encode.py"
+        "../scripts/retrieval/dense_encode.py"
 
 
 rule dense_search:
@@ -200,10 +192,7 @@ rule dense_search:
         "../envs/models.yaml"
     resources:
         # A part's vectors are at most 12 times its table.
-        mem_mb=lambda wc, input, attempt: (
-            int(8000 + 12 * megabytes(input.passages) / len(shards_of(wc.retriever)))
-            * attempt
-        ),
+        mem_mb=lambda wc, input, attempt: (int(8000 + 12 * megabytes(input.passages) / len(shards_of(wc.retriever))) * attempt),
         runtime=lambda wc, attempt: 30 * attempt,
         gpu=GPU,
     params:
@@ -214,15 +203,12 @@ rule dense_search:
     message:
         "Searching {wildcards.queryset} with {wildcards.retriever} in part {wildcards.shard}"
     script:
-        "../scripts/dense_search.py"
+        "../scripts/retrieval/dense_search.py"
 
 
 rule merge_shards:
     input:
-        runs=lambda wc: [
-            f"results/runs/{wc.retriever}/{wc.queryset}.shard{shard}.run"
-            for shard in shards_of(wc.retriever)
-        ],
+        runs=lambda wc: [f"results/runs/{wc.retriever}/{wc.queryset}.shard{shard}.run" for shard in shards_of(wc.retriever)],
     output:
         run="results/runs/{retriever}/{queryset}.run",
     log:
@@ -233,9 +219,7 @@ rule merge_shards:
         "../envs/data.yaml"
     resources:
         # Text becomes some ten times as many bytes while it is read.
-        mem_mb=lambda wc, input, attempt: (
-            int(1000 + 20 * input.size_mb / len(input.runs)) * attempt
-        ),
+        mem_mb=lambda wc, input, attempt: (int(1000 + 20 * input.size_mb / len(input.runs)) * attempt),
         runtime=lambda wc, attempt: 60 * attempt,
         gpu=0,
     params:
@@ -243,7 +227,7 @@ rule merge_shards:
     message:
         "Merging what {wildcards.retriever} found for {wildcards.queryset}"
     script:
-        "../scripts/merge_shards.py"
+        "../scripts/retrieval/merge_shards.py"
 
 
 rule adopt_run:
@@ -268,4 +252,4 @@ rule adopt_run:
     message:
         "Taking the run of {wildcards.retriever} for {wildcards.queryset} from its source"
     script:
-        "../scripts/adopt_run.py"
+        "../scripts/retrieval/adopt_run.py"

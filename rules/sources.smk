@@ -31,7 +31,7 @@ rule fetch_package:
     message:
         "Fetching {params.package}"
     script:
-        "../scripts/fetch_package.py"
+        "../scripts/sources/fetch_package.py"
 
 
 rule download:
@@ -41,11 +41,7 @@ rule download:
         "results/logs/download/{source}/{file}.log",
     wildcard_constraints:
         source=having("sources", "url"),
-        file=any_of(
-            download_name(name, entry)
-            for name, entry in config["sources"].items()
-            if "url" in entry
-        ),
+        file=any_of(download_name(name, entry) for name, entry in config["sources"].items() if "url" in entry),
     localrule: True
     conda:
         "../envs/data.yaml"
@@ -61,7 +57,7 @@ rule download:
     message:
         "Downloading {wildcards.source}: {wildcards.file}"
     script:
-        "../scripts/download.py"
+        "../scripts/sources/download.py"
 
 
 rule unpack_checkpoint:
@@ -85,7 +81,7 @@ rule unpack_checkpoint:
     message:
         "Unpacking the pre-trained model {wildcards.checkpoint}"
     script:
-        "../scripts/unpack_checkpoint.py"
+        "../scripts/sources/unpack_checkpoint.py"
 
 
 rule fetch_model:
@@ -109,4 +105,4 @@ rule fetch_model:
     message:
         "Fetching {params.hub} at {params.revision}"
     script:
-        "../scripts/fetch_model.py"
+        "../scripts/sources/fetch_model.py"

@@ -37,7 +37,7 @@ rule tabulate:
     message:
         "The table of results, and the answer"
     script:
-        "../scripts/tabulate_effectiveness.py"
+        "../scripts/tables/tabulate.py"
 
 
 rule tabulate_published:
@@ -64,7 +64,7 @@ rule tabulate_published:
     message:
         "Our results beside the published ones"
     script:
-        "../scripts/tabulate_published.py"
+        "../scripts/tables/tabulate_published.py"
 
 
 rule plot_effectiveness:
@@ -93,7 +93,7 @@ rule plot_effectiveness:
     message:
         "Plotting effectiveness"
     script:
-        "../scripts/plot_effectiveness.py"
+        "../scripts/tables/plot_effectiveness.py"
 
 
 rule plot_costs:
@@ -119,7 +119,7 @@ rule plot_costs:
     message:
         "Plotting effectiveness by cost"
     script:
-        "../scripts/plot_costs.py"
+        "../scripts/tables/plot_costs.py"
 
 
 rule plot_depths:
@@ -150,4 +150,4 @@ rule plot_depths:
     message:
         "Plotting effectiveness by re-ranking depth"
     script:
-        "../scripts/plot_depths.py"
+        "../scripts/tables/plot_depths.py"

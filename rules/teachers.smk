@@ -31,7 +31,7 @@ rule teacher_encode:
     message:
         "Encoding the passages of {wildcards.collection} for the teacher {wildcards.teacher}"
     script:
-        "../scripts/teacher_encode.py"
+        "../scripts/teachers/teacher_encode.py"
 
 
 rule teacher_rank:
@@ -64,7 +64,7 @@ rule teacher_rank:
     message:
         "The teacher {wildcards.teacher} ranks the candidates of {wildcards.queryset}"
     script:
-        "../scripts/teacher_rank.py"
+        "../scripts/teachers/teacher_rank.py"
 
 
 rule read_permutations:
@@ -89,7 +89,7 @@ rule read_permutations:
     message:
         "Reading the permutations of {wildcards.teacher} for {wildcards.queryset}"
     script:
-        "../scripts/read_permutations.py"
+        "../scripts/teachers/read_permutations.py"
 
 
 rule teacher_run:
@@ -115,4 +115,4 @@ rule teacher_run:
     message:
         "Reading the run of {wildcards.teacher} for {wildcards.queryset}"
     script:
-        "../scripts/teacher_run.py"
+        "../scripts/teachers/teacher_run.py"

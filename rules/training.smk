@@ -35,14 +35,12 @@ rule candidate_matrix:
     message:
         "The candidates that {wildcards.retriever} gives {wildcards.queryset}"
     script:
-        "../scripts/candidate_matrix.py"
+        "../scripts/training/candidate_matrix.py"
 
 
 rule contrastive_groups:
     input:
-        candidates=lambda wc: "results/candidates/{retriever}/{queryset}.safetensors".format(
-            **candidates_of(wc.objective)
-        ),
+        candidates=lambda wc: "results/candidates/{retriever}/{queryset}.safetensors".format(**candidates_of(wc.objective)),
         qrels=lambda wc: qrels_of(candidates_of(wc.objective)["queryset"]),
         queries=lambda wc: queries_of(candidates_of(wc.objective)["queryset"]),
         passages=lambda wc: passages_of(candidates_of(wc.objective)["queryset"]),
@@ -63,7 +61,7 @@ rule contrastive_groups:
     message:
         "Candidates of {wildcards.objective}: relevant passages and hard negatives"
     script:
-        "../scripts/contrastive_groups.py"
+        "../scripts/training/contrastive_groups.py"
 
 
 rule distillation_groups:
@@ -88,7 +86,7 @@ rule distillation_groups:
     message:
         "Candidates of {wildcards.objective}: the teacher's rankings"
     script:
-        "../scripts/distillation_groups.py"
+        "../scripts/training/distillation_groups.py"
 
 
 rule validation_set:
@@ -113,7 +111,7 @@ rule validation_set:
     message:
         "The re-ranking set that training is watched on"
     script:
-        "../scripts/validation_set.py"
+        "../scripts/training/validation_set.py"
 
 
 rule initialise:
@@ -141,7 +139,7 @@ rule initialise:
     message:
         "A new re-ranker from {wildcards.backbone}, seed {wildcards.seed}"
     script:
-        "../scripts/initialise.py"
+        "../scripts/training/initialise.py"
 
 
 rule finetune:
@@ -150,9 +148,7 @@ rule finetune:
         groups=lambda wc: groups_of(last_objective(wc.recipe)),
         validation="<experiment>/training/validation.safetensors",
         queries=lambda wc: query_store_of(wc.backbone, training_queryset(wc)),
-        validation_queries=lambda wc: query_store_of(
-            wc.backbone, config["validation"]["queryset"]
-        ),
+        validation_queries=lambda wc: query_store_of(wc.backbone, config["validation"]["queryset"]),
         passages=lambda wc: passage_store_of(wc.backbone, training_queryset(wc)),
     output:
         model="<experiment>/models/{backbone}/{recipe}/seed{seed}/model.safetensors",
@@ -181,4 +177,4 @@ rule finetune:
     message:
         "Fine-tuning {wildcards.backbone}, recipe {wildcards.recipe}, seed {wildcards.seed}"
     script:
-        "../scripts/finetune.py"
+        "../scripts/training/finetune.py"

@@ -1,0 +1,91 @@
+"""What people start themselves, without Snakemake.
+
+python -m multistage rerank --model MODEL --run my.run --queries queries.tsv --passages passages.jsonl.gz --output new.run
+python -m multistage rerank --model MODEL --pairs pairs.jsonl --output scored.jsonl
+python -m multistage watch [--every SECONDS]
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+from multistage.jobs.log import reporting
+
+TOKENS_PER_BATCH = {"cpu": 4096, "cuda": 65536}
+TEXTS = "JSON lines with id and text, lines of id, tab, text (both also .gz), or a table of the workflow's (.parquet)"
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m multistage", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(required=True)
+    _add_rerank(commands.add_parser("rerank", help="re-rank TREC runs, or score pairs, of your own with any trained model"))
+    _add_watch(commands.add_parser("watch", help="say how far the workflow is: what runs where, time left, what failed"))
+    given = parser.parse_args()
+    given.command(given)
+
+
+def rerank(given: argparse.Namespace) -> None:
+    """Re-rank runs or score pairs, as the options say."""
+    if given.run and not (given.queries and given.passages):
+        given.usage("--run needs --queries and --passages")
+    if given.pairs and (given.queries or given.passages or given.depth):
+        given.usage("--queries, --passages and --depth go with --run")
+    if len(given.output) != len(given.run or [given.pairs]):
+        given.usage("--output needs one file for each run, or for the pairs")
+    with reporting():
+        from multistage.scoring.own_texts import Scorer, rerank_own_runs, score_own_pairs
+
+        budget = given.tokens_per_batch or TOKENS_PER_BATCH[given.device]
+        scorer = Scorer(given.model, given.device, budget, given.max_length, given.max_query_length)
+        if given.run:
+            rerank_own_runs(scorer, given.run, given.queries, given.passages, given.depth, given.output)
+        else:
+            score_own_pairs(scorer, given.pairs, given.output[0])
+
+
+def watch(given: argparse.Namespace) -> None:
+    """Print the page once, or again and again."""
+    from multistage.jobs.status import page
+
+    while True:
+        text = page(given.directory.resolve())
+        print(f"\033[2J\033[H{text}" if given.every else text, flush=True)
+        if not given.every:
+            break
+        time.sleep(given.every)
+
+
+def _add_rerank(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(command=rerank, usage=parser.error)
+    parser.add_argument("--model", type=Path, required=True, help="folder of a checkpoint with one label, ours or another's")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--run", nargs="+", help="TREC runs to re-rank; several are scored together, each pair once")
+    what.add_argument("--pairs", help="JSON lines with query and passage; each gets its score")
+    parser.add_argument("--queries", help=f"with --run: {TEXTS}")
+    parser.add_argument("--passages", help="with --run: the same, of any size")
+    parser.add_argument("--output", nargs="+", required=True, help="one file for each run, or for the pairs")
+    parser.add_argument("--depth", type=_positive, help="with --run: passages of each query that are re-ranked (all)")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="where the model runs (cpu)")
+    parser.add_argument("--tokens-per-batch", type=_positive, help="padded tokens in one forward pass (cpu: 4096, cuda: 65536)")
+    parser.add_argument("--max-length", type=_positive, help="tokens of a pair (what the checkpoint records)")
+    parser.add_argument("--max-query-length", type=_positive, help="tokens of a query (as recorded, else half a pair)")
+
+
+def _add_watch(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(command=watch)
+    parser.add_argument("--directory", type=Path, default=Path(), help="Snakemake's working folder (this one)")
+    parser.add_argument("--every", type=float, metavar="SECONDS", help="print the page again and again")
+
+
+def _positive(text: str) -> int:
+    """A whole number above zero."""
+    if int(text) < 1:
+        raise ValueError
+    return int(text)
+
+
+if __name__ == "__main__":
+    main()

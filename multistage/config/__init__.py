@@ -1,0 +1,1 @@
+"""The config: its one definition, and what recipes are."""

@@ -1,0 +1,1 @@
+"""Collections, TREC files, token stores and training groups."""

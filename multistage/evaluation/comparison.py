@@ -1,0 +1,114 @@
+"""From values per query to what is known of every system: means with intervals, differences with tests."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from multistage.config.recipes import UNTRAINED
+from multistage.evaluation.inference import difference, holm, verdict
+from multistage.evaluation.measures import FIRST_STAGE, SYSTEM, is_judged
+from multistage.evaluation.resampling import Bootstrap, Resampling, randomization_tests
+
+Values = npt.NDArray[np.float64]
+# A recipe, whose seeds are taken together.
+POOLED = SYSTEM[:-1]
+# The same by a measure: the measure, then POOLED.
+Key = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Criteria:
+    """baseline: the recipe that the others are compared with; None: none. margin: differences below it are of no interest, in
+    units of the measure. resampling: of intervals and tests; 1 - confidence is the level of tests, too."""
+
+    baseline: str | None
+    margin: float
+    resampling: Resampling
+
+    @classmethod
+    def from_config(cls, entry: dict[str, Any]) -> "Criteria":
+        """From the config's values, those of the resampling in a dictionary of their own."""
+        return cls(entry["baseline"], entry["margin"], Resampling(**entry["resampling"]))
+
+
+def compare(values: dict[str, pd.DataFrame], criteria: Criteria) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """What is known of every system, and of every system beside another.
+
+    values: for each benchmark what `measures.evaluate_runs` wrote. Systems that differ in the seed alone are one.
+    First table, by benchmark, system and measure: seeds, queries, mean, its bootstrap interval (low, high), and the standard
+    deviation of seeds' means (nan for one).
+    Second table, of systems `against` their own first stage, and of trained ones against the baseline with their backbone:
+    difference, its t-interval (low, high) and its bootstrap interval, effect size; p-values of the tests in `inference` and
+    `resampling`, as they are and adjusted for all of one benchmark, measure and kind of comparison; the verdict of the
+    adjusted t-tests.
+    """
+    means, differences = [], []
+    for benchmark, table in values.items():
+        systems = {(measure, *key): own for measure in measures_of(table) for key, own in by_system(table, measure).items()}
+        bootstrap = Bootstrap(list(systems.values()), criteria.resampling)
+        means.append(_means(systems, bootstrap).assign(benchmark=benchmark))
+        differences.append(_differences(systems, bootstrap, criteria).assign(benchmark=benchmark))
+    return _in_order(pd.concat(means, ignore_index=True), []), _in_order(pd.concat(differences, ignore_index=True), ["against"])
+
+
+def measures_of(table: pd.DataFrame) -> list[str]:
+    """The measures in a table of values."""
+    return [name for name in table.columns if name not in (*SYSTEM, "query")]
+
+
+def by_system(table: pd.DataFrame, measure: str) -> dict[Key, Values]:
+    """A measure's values of each system, (seeds, queries), in the table's order. Queries stand in the same order throughout."""
+    groups = table.groupby(POOLED, sort=False, observed=True)
+    queries = table["query"].nunique()
+    return {tuple(map(str, key)): group[measure].to_numpy().reshape(-1, queries) for key, group in groups}
+
+
+def pairs(systems: list[Key], baseline: str | None) -> Iterator[tuple[Key, Key, str]]:
+    """Every comparison that is made: a system by a measure, the one it is compared with, and the latter's recipe."""
+    for key in systems:
+        measure, retriever, backbone, recipe = key
+        if recipe != FIRST_STAGE:
+            yield key, (measure, retriever, "", FIRST_STAGE), FIRST_STAGE
+        other = (measure, retriever, backbone, baseline or "")
+        if other in systems and recipe not in (baseline, UNTRAINED):
+            yield key, other, str(baseline)
+
+
+def _means(systems: dict[Key, Values], bootstrap: Bootstrap) -> pd.DataFrame:
+    rows = []
+    for place, (key, values) in enumerate(systems.items()):
+        seeds, queries = values.shape
+        spread = float(values.mean(1).std(ddof=1)) if seeds > 1 else np.nan
+        rows.append([*key, seeds, queries, float(values.mean()), *bootstrap.interval(place), spread])
+    return pd.DataFrame(rows, columns=["measure", *POOLED, "seeds", "queries", "mean", "low", "high", "seed_sd"])
+
+
+def _differences(systems: dict[Key, Values], bootstrap: Bootstrap, criteria: Criteria) -> pd.DataFrame:
+    """The tests on a benchmark, p-values adjusted for all that ask the same question by the same measure, and verdicts."""
+    place = {key: number for number, key in enumerate(systems)}
+    rows, by_query = [], []
+    for key, other, against in pairs([key for key in systems if not is_judged(key[0])], criteria.baseline):
+        a, b = systems[key], systems[other]
+        found = difference(a, b)
+        by_query.append(a.mean(0) - b.mean(0))
+        intervals = [*found.interval(criteria.resampling.confidence), *bootstrap.interval(place[key], place[other])]
+        tests = [found.effect, found.p, found.p_equivalence(criteria.margin)]
+        rows.append([*key, against, len(a), a.shape[1], found.mean, *intervals, *tests])
+    columns = ["seeds", "queries", "difference", "low", "high", "bootstrap_low", "bootstrap_high"]
+    table = pd.DataFrame(rows, columns=["measure", *POOLED, "against", *columns, "effect", "p", "p_equivalence"])
+    table["p_randomization"] = randomization_tests(np.array(by_query), criteria.resampling) if rows else []
+    question = table.groupby(["measure", "against"], sort=False)
+    for name in ("p", "p_equivalence", "p_randomization"):
+        table[f"{name}_holm"] = question[name].transform(holm) if rows else []
+    judged = zip(table["difference"], table["p_holm"], table["p_equivalence_holm"], strict=True)
+    return table.assign(verdict=[verdict(*found, 1 - criteria.resampling.confidence) for found in judged])
+
+
+def _in_order(table: pd.DataFrame, more: list[str]) -> pd.DataFrame:
+    """With the columns that say which row it is in front."""
+    front = ["benchmark", *POOLED, *more, "measure"]
+    return table[[*front, *(name for name in table.columns if name not in front)]]

@@ -1,0 +1,107 @@
+"""Fusion of a re-ranker's scores with its first stage's, by ranx: a weighted sum of both, each normalised per query.
+
+The weight is the re-ranker's; the first stage has the rest of 1. It is chosen on validation queries.
+"""
+
+import json
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from multistage.data.runs import in_run_order, read_run, write_run
+from multistage.evaluation.judgements import ranking_of, read_judgements
+from multistage.evaluation.measures import measure_ranking
+from multistage.jobs.errors import InputError
+from multistage.jobs.files import replacing
+
+if TYPE_CHECKING:
+    from ranx import Run
+
+logger = logging.getLogger("jobs")
+WEIGHTS = [step / 20 for step in range(21)]
+
+
+class Sides:
+    """A re-ranked run and the first-stage run it was made of, which rank the same passages."""
+
+    def __init__(self, reranked: str | Path, first_stage: str | Path, depth: int) -> None:
+        """Read both. depth: passages of each query that were re-ranked. Raises InputError where the passages differ."""
+        self.reranked = read_run(reranked)
+        first = read_run(first_stage, depth)
+        both = self.reranked.merge(first, on=["query", "passage"])
+        if not len(both) == len(self.reranked) == len(first):
+            raise InputError(
+                f"{reranked} has {len(self.reranked):,} passages, the first {depth} of each query in {first_stage} are "
+                f"{len(first):,}, and {len(both):,} are in both; delete the one that is older to have it made again."
+            )
+        self._ranx_runs = [_ranx_run(self.reranked), _ranx_run(first)]
+
+    def fused(self, weight: float, norm: str) -> pd.DataFrame:
+        """The fused run, in run order. weight: of the re-ranker. norm: ranx's name of a normalisation."""
+        from ranx import fuse
+
+        weights = {"weights": [weight, 1.0 - weight]}
+        scores = fuse(self._ranx_runs, norm=norm, method="wsum", params=weights).to_dict()
+        pairs = zip(self.reranked["query"], self.reranked["passage"], strict=True)
+        return in_run_order(self.reranked.assign(score=[scores[query][passage] for query, passage in pairs]))
+
+
+def choose_weight(
+    reranked: str | Path,
+    first_stage: str | Path,
+    qrels: str | Path,
+    depth: int,
+    norm: str,
+    measure: str,
+    relevance: int,
+    output: str | Path,
+) -> None:
+    """Try every weight on validation queries and write the best as JSON, beside what each reached.
+
+    measure, relevance: as in `measures.measure_ranking`; the mean over queries counts, and of equal weights the smallest.
+    Raises InputError as `Sides` does, or when run and judgements share no query.
+    """
+    sides, judgements = Sides(reranked, first_stage, depth), read_judgements(qrels, relevance)
+    tried = []
+    for weight in WEIGHTS:
+        values = measure_ranking(ranking_of(sides.fused(weight, norm), judgements), judgements, [measure], relevance)[measure]
+        tried.append({"weight_of_reranker": weight, "mean": float(values.mean())})
+    best = max(tried, key=lambda entry: entry["mean"])
+    logger.info(
+        "weight of the re-ranker %.2f: %s %.4f on %d queries", best["weight_of_reranker"], measure, best["mean"], len(values)
+    )
+    record = {
+        "weight_of_reranker": best["weight_of_reranker"],
+        "weight_of_first_stage": round(1.0 - best["weight_of_reranker"], 2),
+        "norm": norm,
+        "measure": measure,
+        "relevance": relevance,
+        "queries": len(values),
+        "inputs": {"reranked": str(reranked), "first_stage": str(first_stage), "qrels": str(qrels)},
+        "tried": tried,
+    }
+    with replacing(output) as (partial,):
+        partial.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+def fuse_files(
+    reranked: str | Path, first_stage: str | Path, weight: str | Path, depth: int, tag: str, output: str | Path
+) -> None:
+    """Write the fused run. weight: what `choose_weight` wrote. Raises InputError as `Sides` does."""
+    chosen = json.loads(Path(weight).read_text(encoding="utf-8"))
+    run = Sides(reranked, first_stage, depth).fused(chosen["weight_of_reranker"], chosen["norm"])
+    write_run(output, run, tag)
+
+
+def _ranx_run(run: pd.DataFrame) -> "Run":
+    from ranx import Run
+
+    scores = run.assign(score=run["score"].astype(float))
+    return Run.from_dict(
+        {
+            str(query): dict(zip(rows["passage"], rows["score"], strict=True))
+            for query, rows in scores.groupby("query", sort=False)
+        }
+    )

@@ -1,0 +1,1 @@
+"""What every job shares: its log, its files, its errors and signals."""

@@ -1,0 +1,77 @@
+"""A job's log: messages, progress with rate and time left, and at the end seconds and peak memory."""
+
+import logging
+import os
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+from multistage.jobs.errors import InputError, RunAgain
+
+SECONDS_BETWEEN_LINES = 5.0
+logger = logging.getLogger("jobs")
+
+
+@contextmanager
+def job_log(path: str) -> Iterator[None]:
+    """Send everything the job says, also from C and Java code, to the log file at `path`; it ends as `reporting` says."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w", encoding="utf-8") as stream:
+        for descriptor in (sys.stdout.fileno(), sys.stderr.fileno()):
+            os.dup2(stream.fileno(), descriptor)
+    with reporting():
+        yield
+
+
+@contextmanager
+def reporting() -> Iterator[None]:
+    """Say on standard error how the work goes.
+
+    Bad input (`InputError`) ends the process with its message alone; any other exception keeps its traceback.
+    """
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(message)s", force=True)
+    for chatty in ("httpx", "sentence_transformers", "pyserini", "transformers", "datasets"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    start = time.perf_counter()
+    try:
+        yield
+    except InputError as error:
+        print(f"ERROR: {error}", file=sys.stderr, flush=True)
+        sys.exit(1)
+    except RunAgain as request:
+        logger.info("stopped on request, with everything saved: run again to go on. %s", request)
+        sys.exit(os.EX_TEMPFAIL)
+    logger.info("done in %.1f s, peak memory %.0f MB", time.perf_counter() - start, peak_memory_mb())
+
+
+def peak_memory_mb() -> float:
+    """The largest resident size that this process or one of its children has had, in megabytes."""
+    return max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) / 1024
+
+
+class Rate:
+    """Counts work done and says, at most every few seconds, how far it is, how fast, and how long it will take.
+
+    total: units of work in all. unit: what is counted, in the plural. done: units that were done before, in another process.
+    """
+
+    def __init__(self, total: int, unit: str, done: int = 0) -> None:
+        self.total, self.unit, self.done, self.before = total, unit, done, done
+        self.start = self.last_line = time.perf_counter()
+
+    def advance(self, count: int, note: str = "") -> None:
+        """Record `count` more units; log a line if the last one is a few seconds old or the work is complete."""
+        self.done += count
+        now = time.perf_counter()
+        if now - self.last_line < SECONDS_BETWEEN_LINES and self.done < self.total:
+            return
+        self.last_line = now
+        rate = (self.done - self.before) / max(now - self.start, 1e-9)
+        left = timedelta(seconds=round((self.total - self.done) / max(rate, 1e-9)))
+        logger.info(
+            "%s of %s %s, %.1f/s, %s left%s", f"{self.done:,}", f"{self.total:,}", self.unit, rate, left, note and f", {note}"
+        )

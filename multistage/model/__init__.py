@@ -1,0 +1,1 @@
+"""Cross-encoder checkpoints: loading, precision and speed."""

@@ -1,0 +1,1 @@
+"""Tables, plots, the answer, model cards: what people read."""

@@ -1,0 +1,69 @@
+"""Our results beside published ones."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from multistage.jobs.errors import InputError
+from multistage.jobs.files import replacing
+from multistage.reporting.names import system_name
+
+KEY = ["benchmark", "retriever", "backbone", "recipe", "measure"]
+COLUMNS = ["backbone", "recipe", "retriever", "benchmark", "measure", "value"]
+
+
+def read_published(path: str | Path) -> pd.DataFrame:
+    """Published results: columns backbone, recipe, retriever, benchmark, measure (text) and value.
+
+    The recipe of a first stage is `first-stage`. Raises InputError: other columns, a value that is no number, a result twice.
+    """
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    if list(table.columns) != COLUMNS:
+        raise InputError(f"{path}: its columns are {', '.join(table.columns)}, expected {', '.join(COLUMNS)}.")
+    values = pd.to_numeric(table["value"], errors="coerce")
+    repeated = table.duplicated(KEY)
+    for wrong, what in ((values.isna(), "its value is no number"), (repeated, "this result stands twice")):
+        if wrong.any():
+            line = int(wrong.to_numpy().argmax())
+            raise InputError(f"{path}, line {line + 2}: {what}: {','.join(table.iloc[line])}.")
+    return table.assign(value=values)
+
+
+def beside_published(table: pd.DataFrame, published: pd.DataFrame, path: str | Path) -> pd.DataFrame:
+    """Our means for which there is a published value.
+
+    Columns: those of KEY, seeds, queries, mean, low, high, published, gap (ours less theirs).
+    table: the means that `comparison.compare` made. path: of the published results. Raises InputError when they have no result
+    in common.
+    """
+    ours = table[[*KEY, "seeds", "queries", "mean", "low", "high"]]
+    both = ours.merge(published.rename(columns={"value": "published"}), on=KEY, how="inner")
+    if both.empty:
+        raise InputError(
+            f"{path}: none of its results is of a benchmark, first stage, backbone, recipe and measure of this grid; "
+            "set evaluation.reference to null where there is nothing to compare with."
+        )
+    return both.assign(gap=both["mean"] - both["published"])
+
+
+def write_beside(both: pd.DataFrame, csv: str | Path, markdown: str | Path) -> None:
+    """Write what `beside_published` made as CSV and as Markdown: a table for each benchmark and measure."""
+    parts = []
+    for (benchmark, measure), rows in both.groupby(["benchmark", "measure"], sort=False):
+        parts.append(f"### {benchmark}, {measure} ({rows['queries'].iloc[0]:,} queries)\n")
+        parts.append("| First stage | System | Ours | Interval | Published | Difference |\n|---|---|---:|---:|---:|---:|")
+        for row in rows.itertuples(index=False):
+            name = system_name(str(row.retriever), str(row.backbone), str(row.recipe))
+            parts.append(
+                f"| {row.retriever} | {name} | {row.mean:.4f} | {row.low:.4f} to {row.high:.4f} | {row.published:.4f} "
+                f"| {row.gap:+.4f} |"
+            )
+        parts.append("")
+    inside = int(((both["low"] <= both["published"]) & (both["published"] <= both["high"])).sum())
+    parts.append(
+        f"{len(both)} results beside their published values; mean absolute difference {both['gap'].abs().mean():.4f}; "
+        f"{inside} published values lie in our bootstrap interval over queries.\n"
+    )
+    with replacing(csv, markdown) as (csv_file, markdown_file):
+        both.to_csv(csv_file, index=False, float_format="%.6g")
+        markdown_file.write_text("\n".join(parts), encoding="utf-8")

@@ -1,0 +1,117 @@
+"""Dense retrieval: a bi-encoder's vectors, and exact search by inner product.
+
+TAS-B (Hofstätter et al., SIGIR 2021) takes the first token's vector, Contriever (Izacard et al., TMLR 2022) the mean of all
+tokens' vectors; neither scales them to unit length.
+"""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+
+from multistage.data.runs import cut, in_run_order
+from multistage.jobs.errors import InputError
+from multistage.jobs.log import Rate
+from multistage.model.cpu import speed_up_on_cpu
+from multistage.retrieval.encoding import AT_ONCE, plain_encoder, write_encoded
+from multistage.retrieval.vectors import read_vectors
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+# Passages and queries that are scored at once: 200 MB of scores.
+PASSAGES_AT_ONCE, QUERIES_AT_ONCE = 100_000, 500
+# Passages that are searched beyond the depth, at least, so that seldom more of them could belong to the best.
+BEYOND = 64
+Found = tuple[torch.Tensor, torch.Tensor]
+
+
+def load_bi_encoder(checkpoint: str | Path, max_length: int, device: str, pooling: str | None = None) -> "SentenceTransformer":
+    """A bi-encoder from a local folder, reading `max_length` tokens of a text.
+
+    A sentence-transformers checkpoint (with modules.json) is taken as it is, a plain encoder with `pooling`, cls or mean.
+    Raises InputError when a checkpoint says itself how it pools, and it is not `pooling`.
+    """
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Pooling
+
+    if pooling is None or Path(checkpoint, "modules.json").is_file():
+        encoder = SentenceTransformer(str(checkpoint), device=device, local_files_only=True)
+        own = [module.pooling_mode for module in encoder if isinstance(module, Pooling)]
+        if pooling is not None and own != [pooling]:
+            raise InputError(f"{checkpoint}: modules.json pools by {own[0] if own else 'nothing'}, the config by {pooling}.")
+        encoder.max_seq_length = max_length
+    else:
+        transformer = plain_encoder(checkpoint, max_length)
+        encoder = SentenceTransformer(
+            modules=[transformer, Pooling(transformer.get_embedding_dimension(), pooling_mode=pooling)], device=device
+        )
+    speed_up_on_cpu(encoder)
+    return encoder
+
+
+def encode_passages(encoder: "SentenceTransformer", texts: Iterable[list[str]], total: int, output: str | Path) -> None:
+    """Write a vector of each passage (see `encoding.write_encoded`)."""
+
+    def encode(batch: list[str]) -> tuple[torch.Tensor, list[int]]:
+        return torch.from_numpy(encoder.encode_document(batch, batch_size=64, show_progress_bar=False)), [1] * len(batch)
+
+    write_encoded(output, texts, total, encode)
+
+
+def search_vectors(
+    vectors: str | Path,
+    encoder: "SentenceTransformer",
+    queries: pd.DataFrame,
+    passage_ids: npt.NDArray[np.object_],
+    depth: int,
+    device: str,
+) -> Iterator[pd.DataFrame]:
+    """The `depth` best passages of every query (id, text): runs of some queries each (query, passage, score).
+
+    passage_ids: id of each passage, by its row in the file `vectors`.
+    """
+    passages = read_vectors(vectors)[0].to(device)
+    rate = Rate(len(queries), "queries")
+    for start in range(0, len(queries), AT_ONCE):
+        batch = queries.iloc[start : start + AT_ONCE]
+        encoded = encoder.encode_query(batch["text"].tolist(), batch_size=64, show_progress_bar=False)
+        found = largest_products(torch.from_numpy(encoded).to(device), passages, depth)
+        sizes = [len(rows) for rows, _ in found]
+        rows, scores = (torch.cat(parts).cpu().numpy() for parts in zip(*found, strict=True))
+        run = pd.DataFrame({"query": np.repeat(batch["id"].to_numpy(), sizes), "passage": passage_ids[rows], "score": scores})
+        yield cut(in_run_order(run), depth)
+        rate.advance(len(batch))
+
+
+def largest_products(queries: torch.Tensor, passages: torch.Tensor, depth: int) -> list[Found]:
+    """For every query the rows of the passages with the `depth` largest inner products, and these, float32.
+
+    queries: (queries, width) float32. passages: (passages, width) float16, on the same device.
+    Exact, so that it does not matter how a collection is divided: products are summed in double precision and rounded once, and
+    passages that tie with the last are all there, in no order. A matrix product in single precision finds the candidates; its
+    error is at most width * 2^-24 * |q| * |p| (Higham, "Accuracy and Stability of Numerical Algorithms", eq. 3.5; twice that is
+    taken). Where candidates within that error of the last one may have been missed, the query is searched deeper.
+    """
+    from sentence_transformers.util import dot_score, semantic_search
+
+    longest = torch.linalg.vector_norm(passages, dim=1, dtype=torch.float32).max()
+    errors = passages.shape[1] * 2.0**-23 * longest * torch.linalg.vector_norm(queries, dim=1)
+    depth = min(depth, len(passages))
+    found: dict[int, Found] = {}
+    searched = min(depth + BEYOND, len(passages))
+    while len(found) < len(queries):
+        left = [query for query in range(len(queries)) if query not in found]
+        hits = semantic_search(queries[left], passages, QUERIES_AT_ONCE, PASSAGES_AT_ONCE, searched, dot_score)
+        for query, candidates in zip(left, hits, strict=True):
+            rows = torch.tensor([hit["corpus_id"] for hit in candidates], device=passages.device)
+            products = (passages[rows].double() * queries[query].double()).sum(dim=1).float()
+            last = products.topk(depth).values[-1]
+            if searched == len(passages) or last > candidates[-1]["score"] + errors[query]:
+                found[query] = rows[products >= last], products[products >= last]
+        searched = min(2 * searched, len(passages))
+    return [found[query] for query in range(len(queries))]

@@ -1,0 +1,55 @@
+"""A collection in parts: contiguous rows, each part searched by a job of its own, and the runs of the parts merged."""
+
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from multistage.data.runs import cut, in_run_order
+from multistage.data.tables import count_texts, stream_ids
+from multistage.jobs.errors import InputError
+
+
+def shard_rows(count: int, shard: int, shards: int) -> tuple[int, int]:
+    """The rows of a part, from start up to stop, in a table of `count` rows. Sizes of parts differ by one at most.
+
+    shard: which part, from 0. Raises InputError when there are more parts than rows.
+    """
+    if shards > count:
+        raise InputError(f"config: {shards} shards are too many for a collection of {count} passages; each needs one at least.")
+    return count * shard // shards, count * (shard + 1) // shards
+
+
+def shard_ids(passages: str | Path, shard: int, shards: int) -> npt.NDArray[np.object_]:
+    """The ids of the passages in a part of a passages table, by row of the part."""
+    start, stop = shard_rows(count_texts(passages), shard, shards)
+    return np.array(list(chain.from_iterable(stream_ids(passages, start, stop))), dtype=object)
+
+
+def in_batches(texts: Iterable[list[str]], size: int) -> Iterator[list[str]]:
+    """The texts in lists of `size`, however they come; what is encoded together decides the last digits of a vector."""
+    waiting: list[str] = []
+    for some in texts:
+        waiting.extend(some)
+        while len(waiting) >= size:
+            yield waiting[:size]
+            waiting = waiting[size:]
+    if waiting:
+        yield waiting
+
+
+def merge_runs(runs: Iterable[pd.DataFrame], depth: int) -> pd.DataFrame:
+    """The `depth` best passages of every query over all runs, in run order (see `trec.runs`).
+
+    runs: of parts that share no passage, each holding the `depth` best of its part. Then the result holds the `depth` best of
+    the whole: a passage among these is among the best of its own part. Memory: two runs, however many there are.
+    """
+    merged: pd.DataFrame | None = None
+    for run in runs:
+        merged = cut(in_run_order(run if merged is None else pd.concat([merged, run])), depth)
+    if merged is None:
+        raise ValueError("there is no run to merge")
+    return merged

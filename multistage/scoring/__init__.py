@@ -1,0 +1,1 @@
+"""Scoring (query, passage) pairs, and re-ranking runs with it."""

@@ -1,0 +1,123 @@
+"""Scoring (query, passage) pairs with a cross-encoder."""
+
+import logging
+from collections import deque
+from inspect import signature
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from multistage.config.backbone import BackboneSettings
+from multistage.data.tokens import Ints, Pairs, PairTemplate, TokenStore, vocabulary_fingerprint
+from multistage.jobs.errors import InputError
+from multistage.jobs.log import Rate
+from multistage.scoring.batches import by_token_budget
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+logger = logging.getLogger("jobs")
+# Batches that are on their way through the device while the next one is put together.
+IN_FLIGHT = 3
+
+
+def pairs_for(
+    tokenizer: "PreTrainedTokenizerBase", queries: TokenStore, passages: TokenStore, backbone: BackboneSettings
+) -> Pairs:
+    """Pairs from two stores, after checking that both were made with the model's own vocabulary."""
+    own = vocabulary_fingerprint(tokenizer.backend_tokenizer)
+    for store in (queries, passages):
+        if store.fingerprint != own:
+            raise InputError(
+                f"{store.name}: tokenised with another vocabulary than the model's; name the right `tokenizer` for the "
+                "backbone in the config."
+            )
+    template = PairTemplate.of(tokenizer.backend_tokenizer, tokenizer.pad_token_id)
+    return Pairs(queries, passages, template, backbone.max_length, backbone.max_query_length)
+
+
+def on_device(arrays: dict[str, npt.NDArray[Any]], device: torch.device) -> dict[str, Tensor]:
+    """Arrays as tensors on the device, without waiting for it."""
+    tensors = {name: torch.from_numpy(values) for name, values in arrays.items()}
+    if device.type == "cpu":
+        return tensors
+    return {name: tensor.pin_memory().to(device, non_blocking=True) for name, tensor in tensors.items()}
+
+
+def logits(model: "PreTrainedModel", inputs: dict[str, Tensor]) -> Tensor:
+    """The relevance logit of each pair: (pairs,) float32 on the model's device."""
+    if "token_type_ids" not in signature(model.forward).parameters:  # DistilBERT, whose tokenizer is BERT's
+        inputs = {name: values for name, values in inputs.items() if name != "token_type_ids"}
+    scores: Tensor = model(**inputs).logits.squeeze(-1).float()
+    return scores
+
+
+@torch.inference_mode()
+def score_pairs(
+    model: "PreTrainedModel",
+    pairs: Pairs,
+    query_rows: Ints,
+    passage_rows: Ints,
+    tokens_per_batch: int,
+    rate: Rate | None = None,
+) -> npt.NDArray[np.float32]:
+    """Score every pair once, in batches by token budget over all of them.
+
+    query_rows, passage_rows: (pairs,) store rows. Returns (pairs,) float32 logits in the same order. Where the device runs
+    out of memory, batches get half as large. Raises InputError when one pair does not fit.
+    """
+    model.eval()
+    scores = np.empty(len(query_rows), dtype=np.float32)
+    lengths = pairs.total_lengths(query_rows, passage_rows)
+    left: Ints = np.arange(len(query_rows))
+    while len(left):
+        left = _score_batches(model, pairs, query_rows, passage_rows, lengths, left, tokens_per_batch, scores, rate)
+        if len(left):
+            if tokens_per_batch <= pairs.max_length:
+                raise InputError(f"the device's memory does not hold one pair of {pairs.max_length} tokens.")
+            tokens_per_batch = max(pairs.max_length, tokens_per_batch // 2)
+            torch.cuda.empty_cache()
+            logger.warning("WARNING: out of memory; from here on %d tokens in a batch", tokens_per_batch)
+    return scores
+
+
+def _score_batches(
+    model: "PreTrainedModel",
+    pairs: Pairs,
+    query_rows: Ints,
+    passage_rows: Ints,
+    lengths: Ints,
+    chosen: Ints,
+    tokens_per_batch: int,
+    scores: npt.NDArray[np.float32],
+    rate: Rate | None,
+) -> Ints:
+    """Fill in the scores of the pairs `chosen`, batch by batch; returns those that are left when memory runs out."""
+    waiting: deque[tuple[Ints, Tensor, torch.Event | None]] = deque()
+
+    def collect(at_most: int) -> None:
+        while len(waiting) > at_most:
+            done, result, ready = waiting.popleft()
+            if ready is not None:
+                ready.synchronize()
+            scores[done] = result.numpy()
+            if rate is not None:
+                rate.advance(len(done))
+
+    on_cpu = model.device.type == "cpu"
+    batches = [chosen[batch] for batch in by_token_budget(lengths[chosen], tokens_per_batch)]
+    for number, batch in enumerate(batches):
+        try:
+            inputs = on_device(pairs.batch(query_rows[batch], passage_rows[batch]), model.device)
+            result = logits(model, inputs).to("cpu", non_blocking=True)
+        except torch.OutOfMemoryError:
+            collect(0)
+            return np.concatenate(batches[number:])
+        # A batch is fetched when it is ready, while the device works on later ones; a CPU works on one.
+        waiting.append((batch, result, None if on_cpu else torch.cuda.current_stream().record_event()))
+        collect(0 if on_cpu else IN_FLIGHT)
+    collect(0)
+    return chosen[:0]

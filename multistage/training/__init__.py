@@ -1,0 +1,1 @@
+"""Fine-tuning: losses, exact gradients, resumable stages."""

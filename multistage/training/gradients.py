@@ -1,0 +1,179 @@
+"""The exact gradient of a step's group losses, in whatever memory there is.
+
+A step's groups are dealt to chunks whose activations fit in memory; a chunk's pairs are scored in micro-batches by token
+budget, sorted by length, and the loss is taken over the regathered scores. Where even one group's activations do not fit,
+the micro-batches beyond the budget are scored twice: once without activations, and, when the gradient of the loss by
+their scores is known, again with them (gradient caching: Gao et al., "Scaling Deep Contrastive Learning Batch Size under
+Memory Limited Setup", RepL4NLP 2021). Dropout is seeded for each micro-batch, so that both times drop the same units.
+"""
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from multistage.data.groups import StepBatch
+from multistage.data.tokens import Ints, Pairs
+from multistage.jobs.errors import InputError
+from multistage.scoring.batches import by_token_budget
+from multistage.scoring.scoring import logits, on_device
+from multistage.training.losses import Loss, kendall_tau
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+logger = logging.getLogger("jobs")
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What fits. tokens_per_batch: padded tokens in one forward pass. tokens_kept: tokens whose activations are kept for the
+    backward pass at once."""
+
+    tokens_per_batch: int
+    tokens_kept: int
+
+    def smaller(self, longest: int) -> "Memory":
+        """Half of it: fewer activations first, then smaller passes. Raises InputError below one pair of `longest` tokens."""
+        if self.tokens_kept > self.tokens_per_batch:
+            return Memory(self.tokens_per_batch, max(self.tokens_per_batch, self.tokens_kept // 2))
+        if self.tokens_per_batch <= longest:
+            raise InputError(f"the device's memory does not hold the training of one pair of {longest} tokens.")
+        half = max(longest, self.tokens_per_batch // 2)
+        return Memory(half, half)
+
+
+class MicroBatch(NamedTuple):
+    """Pairs that are scored together. inputs: the model's. tokens: in them, without padding. group, column: (pairs,) each
+    pair's place in the chunk's score matrix. seed: of its dropout."""
+
+    inputs: dict[str, Tensor]
+    tokens: int
+    group: Tensor
+    column: Tensor
+    seed: int
+
+
+class Chunk(NamedTuple):
+    """Groups whose loss is taken together. ranks, teacher: (groups, widest), as losses take them."""
+
+    batches: list[MicroBatch]
+    ranks: Tensor
+    teacher: Tensor
+
+
+@dataclass
+class Work:
+    """What was computed: pairs, and tokens with and without padding."""
+
+    pairs: int = 0
+    tokens: int = 0
+    padded_tokens: int = 0
+
+
+def prepare(pairs: Pairs, step: StepBatch, memory: Memory, seed: tuple[int, ...], device: torch.device) -> list[Chunk]:
+    """A step's groups as chunks on the device; nothing waits for the device. seed: identifies the step."""
+    lengths = pairs.total_lengths(step.query_rows, step.passage_rows)
+    chunks: list[Chunk] = []
+    for members in _chunks(lengths, step.group, memory.tokens_kept):
+        groups, group = np.unique(step.group[members], return_inverse=True)
+        batches: list[MicroBatch] = []
+        for part in by_token_budget(lengths[members], memory.tokens_per_batch):
+            chosen = members[part]
+            inputs = pairs.batch(step.query_rows[chosen], step.passage_rows[chosen])
+            places = on_device({"group": group[part], "column": step.column[chosen]}, device)
+            dropout = int(np.random.SeedSequence([*seed, len(chunks), len(batches)]).generate_state(1, np.uint64)[0])
+            batches.append(
+                MicroBatch(on_device(inputs, device), int(lengths[chosen].sum()), places["group"], places["column"], dropout)
+            )
+        targets = on_device({"ranks": step.ranks[groups], "teacher": step.teacher[groups]}, device)
+        chunks.append(Chunk(batches, targets["ranks"], targets["teacher"]))
+    return chunks
+
+
+def accumulate(
+    model: "PreTrainedModel", chunks: list[Chunk], loss_of: Loss, groups: int, tokens_kept: int
+) -> tuple[Tensor, Tensor]:
+    """Add the gradient of the chunks' share of a step's mean loss to the parameters.
+
+    groups: how many the whole step has, over all processes. Returns the share of the loss, a scalar, and Kendall's tau of
+    each group's scores with its target order, (groups here,), both on the device.
+    """
+    total, taus = torch.zeros((), device=model.device), []
+    for chunk in chunks:
+        with torch.enable_grad():
+            scored, kept = [], 0
+            for batch in chunk.batches:
+                kept += batch.tokens
+                with torch.set_grad_enabled(kept <= tokens_kept):
+                    scored.append(_score(model, batch))
+            leaves = [part.detach().requires_grad_() for part in scored]
+            scores = torch.full(chunk.ranks.shape, torch.nan, device=model.device)
+            places = tuple(torch.cat([getattr(batch, axis) for batch in chunk.batches]) for axis in ("group", "column"))
+            scores = scores.index_put(places, torch.cat(leaves))
+            loss = loss_of(scores, chunk.ranks, chunk.teacher).sum() / groups
+            loss.backward()
+            total += loss.detach()
+            taus.append(kendall_tau(scores.detach(), chunk.ranks))
+            for number, (batch, leaf) in enumerate(zip(chunk.batches, leaves, strict=True)):
+                part, scored[number] = scored[number], leaf  # each graph is freed when it has been used
+                (part if part.requires_grad else _score(model, batch)).backward(leaf.grad)
+    return total, torch.cat(taus)
+
+
+def accumulate_in_memory(
+    model: "PreTrainedModel",
+    pairs: Pairs,
+    step: StepBatch,
+    prepared: list[Chunk],
+    loss_of: Loss,
+    groups: int,
+    memory: Memory,
+    seed: tuple[int, ...],
+) -> tuple[Tensor, Tensor, list[Chunk], Memory]:
+    """`accumulate`, again with less memory whenever the device has run out of it. Gradients must be None before.
+
+    Returns also the chunks and the memory with which it went well.
+    """
+    while True:
+        try:
+            loss, taus = accumulate(model, prepared, loss_of, groups, memory.tokens_kept)
+            return loss, taus, prepared, memory
+        except torch.OutOfMemoryError:
+            memory = memory.smaller(pairs.max_length)
+        # Outside the handler: the exception holds on to the activations.
+        model.zero_grad(set_to_none=True)
+        prepared = []
+        torch.cuda.empty_cache()
+        logger.warning("WARNING: out of memory; from here on %s", memory)
+        prepared = prepare(pairs, step, memory, seed, model.device)
+
+
+def work_of(chunks: list[Chunk]) -> Work:
+    """What scoring the chunks once takes."""
+    batches = [batch for chunk in chunks for batch in chunk.batches]
+    return Work(
+        pairs=sum(len(batch.group) for batch in batches),
+        tokens=sum(batch.tokens for batch in batches),
+        padded_tokens=sum(batch.inputs["input_ids"].numel() for batch in batches),
+    )
+
+
+def _score(model: "PreTrainedModel", batch: MicroBatch) -> Tensor:
+    torch.manual_seed(batch.seed)
+    return logits(model, batch.inputs)
+
+
+def _chunks(lengths: Ints, group: Ints, budget: int) -> list[Ints]:
+    """Pair indices of consecutive groups of at most `budget` tokens together; a larger group is a chunk of its own."""
+    sizes = np.bincount(group, weights=lengths).astype(np.int64)
+    chunk, number, tokens = np.zeros(len(sizes), dtype=np.int64), 0, 0
+    for position, size in enumerate(sizes):
+        if tokens and tokens + size > budget:
+            number, tokens = number + 1, 0
+        chunk[position] = number
+        tokens += int(size)
+    return [np.flatnonzero(chunk[group] == each) for each in range(number + 1)]

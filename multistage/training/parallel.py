@@ -1,0 +1,96 @@
+"""Training on several processes of one machine, a GPU each: every one does its groups, gradients are summed."""
+
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterable
+from types import FrameType
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.multiprocessing.spawn import ProcessExitedException, start_processes
+
+from multistage.jobs.errors import InputError, RunAgain
+from multistage.jobs.signals import STOP_SIGNALS
+
+
+def launch(work: Callable[..., None], arguments: tuple[Any, ...], processes: int, device: str) -> None:
+    """Call `work(device, *arguments)` in this process or, where there are to be several, in as many new ones.
+
+    device: cpu or cuda; of several processes on cuda each has the GPU of its number. Inside, `process_number` and
+    `process_count` say which one it is. Signals that ask to stop are passed on. Raises what `work` says with its exit
+    code: RunAgain, or SystemExit after an error that the process has logged itself.
+    """
+    if processes == 1:
+        work(device, *arguments)
+        return
+    if device == "cuda" and torch.cuda.device_count() < processes:
+        raise InputError(f"config: training.processes is {processes}, but this machine has {torch.cuda.device_count()} GPUs.")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+    # Forked before anything here has touched a GPU; a spawned process would run the calling script again.
+    context = start_processes(
+        _process, (work, arguments, processes, device, address), nprocs=processes, join=False, start_method="fork"
+    )
+    children = [process.pid for process in context.processes if process.pid is not None]
+
+    def pass_on(number: int, frame: FrameType | None) -> None:
+        for child in children:
+            os.kill(child, number)
+
+    before = {number: signal.signal(number, pass_on) for number in STOP_SIGNALS}
+    try:
+        while not context.join():
+            pass
+    except ProcessExitedException as error:
+        if error.exit_code == os.EX_TEMPFAIL:
+            raise RunAgain from error
+        raise SystemExit(1) from error
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def process_number() -> int:
+    """This process's number among those that train together, from 0."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def process_count() -> int:
+    """How many processes train together."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def sum_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
+    """Replace every process's gradients by their sum over all processes."""
+    if process_count() > 1:
+        works = [dist.all_reduce(parameter.grad, async_op=True) for parameter in parameters if parameter.grad is not None]
+        for work in works:
+            work.wait()
+
+
+def summed(value: Tensor) -> Tensor:
+    """The sum of a tensor over all processes."""
+    if process_count() > 1:
+        dist.all_reduce(value)
+    return value
+
+
+def _process(
+    number: int, work: Callable[..., None], arguments: tuple[Any, ...], processes: int, device: str, address: str
+) -> None:
+    on_gpu = device == "cuda"
+    if on_gpu:
+        torch.cuda.set_device(number)
+    dist.init_process_group("nccl" if on_gpu else "gloo", init_method=address, rank=number, world_size=processes)
+    try:
+        work(f"cuda:{number}" if on_gpu else device, *arguments)
+    except InputError as error:
+        raise SystemExit(f"ERROR: {error}" if number == 0 else 1) from error
+    except RunAgain as error:
+        raise SystemExit(os.EX_TEMPFAIL) from error
+    finally:
+        dist.destroy_process_group()

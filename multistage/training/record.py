@@ -1,0 +1,108 @@
+"""What a stage did and how it goes: curves and totals for training.json, progress lines, TensorBoard."""
+
+import time
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from multistage.jobs.log import Rate
+from multistage.training.gradients import Work
+
+Point = dict[str, float]
+
+
+@dataclass
+class Best:
+    """The best look at the validation set after training began. weights: where its parameters are kept, None for the last
+    step's, which the model has."""
+
+    step: int = 0
+    ndcg: float = -1.0
+    weights: dict[str, str] | None = None
+
+
+@dataclass
+class StageRecord:
+    """Curves and totals. The totals are this process's; several that train together do about the same."""
+
+    loss: list[Point] = field(default_factory=list)
+    validation: list[Point] = field(default_factory=list)
+    best: Best = field(default_factory=Best)
+    work: Work = field(default_factory=Work)
+    seconds: float = 0.0
+    validation_seconds: float = 0.0
+    interruptions: int = 0
+    # Sums since the last point of the loss curve.
+    steps_since: int = 0
+    loss_since: float = 0.0
+    tau_since: float = 0.0
+
+    @classmethod
+    def from_saved(cls, saved: dict[str, Any]) -> "StageRecord":
+        """A record from `dataclasses.asdict` of one."""
+        values = {entry.name: saved[entry.name] for entry in fields(cls)}
+        return cls(**values | {"best": Best(**saved["best"]), "work": Work(**saved["work"])})
+
+    def add(self, work: Work, loss: float, tau: float) -> None:
+        """Count a step."""
+        for name, value in asdict(work).items():
+            setattr(self.work, name, getattr(self.work, name) + value)
+        self.steps_since, self.loss_since, self.tau_since = self.steps_since + 1, self.loss_since + loss, self.tau_since + tau
+
+    def look(self, step: int, ndcg: float) -> Point:
+        """Add a point to the curves: mean loss and tau since the last one, nDCG@10 on the validation set."""
+        self.validation.append({"step": step, "ndcg@10": ndcg})
+        if not self.steps_since:
+            return {"ndcg@10": ndcg}
+        means = {"loss": self.loss_since / self.steps_since, "kendall_tau": self.tau_since / self.steps_since}
+        self.loss.append({"step": step, **means})
+        self.steps_since, self.loss_since, self.tau_since = 0, 0.0, 0.0
+        return means | {"ndcg@10": ndcg}
+
+    def summary(self) -> dict[str, Any]:
+        """Totals and curves for training.json."""
+        return {
+            "pairs": self.work.pairs,
+            "tokens": self.work.tokens,
+            "padding_share": 1 - self.work.tokens / max(1, self.work.padded_tokens),
+            "seconds": round(self.seconds, 1),
+            "pairs_per_second": round(self.work.pairs / max(self.seconds, 1e-9), 1),
+            "validation_share": round(self.validation_seconds / max(self.seconds, 1e-9), 4),
+            "interruptions": self.interruptions,
+            "loss": self.loss,
+            "validation": self.validation,
+        }
+
+
+class Progress:
+    """Says how a stage goes: a line in the log every few seconds and, on request, TensorBoard event files."""
+
+    def __init__(self, record: StageRecord, steps: int, done: int, tensorboard: str | Path | None) -> None:
+        self.record, self.step = record, done
+        self.rate = Rate(steps, "steps", done)
+        self.start, self.before = time.perf_counter(), Work(**asdict(record.work))
+        self.writer = None
+        if tensorboard:
+            from tensorboardX import SummaryWriter
+
+            self.writer = SummaryWriter(str(tensorboard), purge_step=done)
+
+    def advance(self, loss: float, learning_rate: float) -> None:
+        """A step is done."""
+        self.step += 1
+        work, seconds = self.record.work, time.perf_counter() - self.start
+        pairs, tokens = (work.pairs - self.before.pairs) / seconds, (work.tokens - self.before.tokens) / seconds
+        padding = 1 - work.tokens / max(1, work.padded_tokens)
+        self.rate.advance(1, f"loss {loss:.4f}, {pairs:,.0f} pairs/s, {tokens:,.0f} tokens/s, {padding:.1%} padding")
+        self.write({"loss": loss, "learning_rate": learning_rate, "pairs_per_second": pairs, "tokens_per_second": tokens})
+
+    def write(self, values: Point) -> None:
+        """Values of the present step for TensorBoard."""
+        if self.writer is not None:
+            for name, value in values.items():
+                self.writer.add_scalar(f"training/{name}", value, self.step)
+
+    def close(self) -> None:
+        """Write out what TensorBoard has been given."""
+        if self.writer is not None:
+            self.writer.close()

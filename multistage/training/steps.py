@@ -1,0 +1,264 @@
+"""The steps of one fine-tuning stage: from a parent model and the groups of an objective to a model."""
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from transformers import get_scheduler
+
+from multistage.data.groups import GroupSampler
+from multistage.data.tokens import Pairs
+from multistage.data.validation_set import ValidationSet
+from multistage.jobs.errors import InputError, RunAgain
+from multistage.jobs.signals import StopRequest, stop_request
+from multistage.training.gradients import Chunk, Memory, Work, accumulate_in_memory, prepare, work_of
+from multistage.training.losses import LOSSES
+from multistage.training.parallel import process_number, sum_gradients, summed
+from multistage.training.record import Best, Progress, StageRecord
+from multistage.training.state import StageState, Tensors
+from multistage.training.validation import validation_ndcg
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+logger = logging.getLogger("jobs")
+# What a training step costs of a pair, in forward passes: measured on a CPU; by multiplications it is three.
+PASSES_PER_STEP = 2.5
+# What AdamW keeps of each parameter, beside the number of steps.
+MOMENTS = ("exp_avg", "exp_avg_sq")
+
+
+@dataclass(frozen=True)
+class StageSettings:
+    """The part of an objective's config that fine-tuning uses; the keys are explained in config.yaml.
+
+    Either `steps` or `epochs` is a number, the other None.
+    """
+
+    loss: str
+    group_size: int
+    queries_per_step: int
+    learning_rate: float
+    schedule: str
+    warmup: float
+    weight_decay: float
+    max_gradient_norm: float
+    validate_every: int
+    steps: int | None = None
+    epochs: float | None = None
+
+    def total_steps(self, queries: int) -> int:
+        """Optimizer steps of the stage, for a training set of so many queries."""
+        if self.steps is not None:
+            return self.steps
+        assert self.epochs is not None, "the config check lets neither pass"
+        return math.ceil(self.epochs * queries / self.queries_per_step)
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """How a stage runs, which does not change what it computes.
+
+    device: cpu or cuda. processes: that train together. memory: what fits into that of each.
+    checkpoint_seconds: between two checkpoints. tensorboard: a folder for event files, or None.
+    """
+
+    device: str
+    processes: int
+    memory: Memory
+    checkpoint_seconds: float
+    tensorboard: str | None
+
+
+@dataclass(frozen=True)
+class ValidationPlan:
+    """What training is watched on, and for at most which share of the stage's compute."""
+
+    candidates: ValidationSet
+    pairs: Pairs
+    share: float
+
+    def interval(self, settings: StageSettings, steps: int) -> int:
+        """Steps between two looks: `validate_every`, or more where that would cost more than the share.
+
+        A look costs a forward pass over the validation pairs; the first is before training, the last after it.
+        """
+        affordable = self.share * steps * PASSES_PER_STEP * settings.queries_per_step * settings.group_size
+        looks = max(1, int(affordable // self.candidates.pairs) - 1)
+        return max(settings.validate_every, math.ceil(steps / looks))
+
+
+class Stage:
+    """A stage in progress. After `run`, the model has the last step's parameters and `record` says what was done."""
+
+    def __init__(
+        self,
+        model: "PreTrainedModel",
+        sampler: GroupSampler,
+        pairs: Pairs,
+        validation: ValidationPlan,
+        settings: StageSettings,
+        run: RunSettings,
+        frozen: list[str],
+        state: StageState,
+    ) -> None:
+        """frozen: parameters whose name contains one of these are not trained; each must occur, or InputError is raised."""
+        self.model, self.sampler, self.pairs, self.validation = model, sampler, pairs, validation
+        self.settings, self.state = settings, state
+        self.memory, self.checkpoint_seconds, self.tensorboard = run.memory, run.checkpoint_seconds, run.tensorboard
+        self.steps = settings.total_steps(len(sampler.groups.queries))
+        self.interval = validation.interval(settings, self.steps)
+        self.trained = dict(_trained_parameters(model, frozen))
+        self.optimizer = torch.optim.AdamW(
+            self.trained.values(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+        )
+        self.share_of_rate = _schedule(settings, self.optimizer, self.steps)
+        self.record = StageRecord()
+        self.step = 0
+        self.leads = process_number() == 0
+
+    def run(self) -> None:
+        """Train from the newest whole checkpoint, or from the start, to the end.
+
+        The result depends on the model, data, settings and seed alone, and not on how often it was interrupted. Raises
+        RunAgain, with everything saved, when a signal asks to stop; InputError when the loss is not a finite number.
+        """
+        self._resume()
+        progress = Progress(self.record, self.steps, self.step, self.tensorboard if self.leads else None)
+        start = saved = time.perf_counter()
+        before = self.record.seconds
+        with stop_request() as stop:
+            if self.step == 0:
+                self._look(progress)
+            chunks = self._prepare()
+            while self.step < self.steps:
+                if self.leads and not stop and self.state.handover_asked():
+                    stop.name = "A request to hand over"
+                totals, work = self._train_step(chunks, stop)
+                self.step += 1
+                chunks = self._prepare() if self.step < self.steps else []  # while the device works
+                loss, tau, ordered, asked, norm = totals.tolist()
+                if not math.isfinite(loss + norm):  # Nothing of this step is saved.
+                    hint = "a lower learning rate or a longer warm-up may help"
+                    raise InputError(f"step {self.step}: the loss is {loss}, the gradient's norm {norm}; {hint}.")
+                self.record.add(work, loss, tau / max(ordered, 1))
+                self.record.seconds = before + time.perf_counter() - start
+                progress.advance(loss, self.optimizer.param_groups[0]["lr"])
+                best = (self.step % self.interval == 0 or self.step == self.steps) and self._look(progress)
+                if best or asked or self.step == self.steps or time.perf_counter() - saved > self.checkpoint_seconds:
+                    self._save()
+                    saved = time.perf_counter()
+                if asked and self.step < self.steps:
+                    progress.close()
+                    raise RunAgain(f"{stop.name or 'A signal to another process'} came at step {self.step} of {self.steps}.")
+        progress.close()
+
+    def best_weights(self) -> Tensors | None:
+        """The parameters that validated best, when they are not the last step's."""
+        weights = self.record.best.weights
+        return None if weights is None else self.state.load_best(weights)
+
+    def _prepare(self) -> list[Chunk]:
+        """The next step's groups, on the device."""
+        self.batch = self.sampler.step(self.step)
+        return prepare(self.pairs, self.batch, self.memory, self._seed(), self.model.device)
+
+    def _seed(self) -> tuple[int, ...]:
+        return self.sampler.seed, self.step, process_number()
+
+    def _train_step(self, chunks: list[Chunk], stop: StopRequest) -> tuple[Tensor, Work]:
+        """One optimizer step. Returns, over all processes and on the device: (loss, sum of tau over groups with ordered
+        pairs, number of those groups, whether anyone was asked to stop, the gradient's norm); and this process's work."""
+        self.model.train()
+        loss, taus, chunks, self.memory = accumulate_in_memory(
+            self.model,
+            self.pairs,
+            self.batch,
+            chunks,
+            LOSSES[self.settings.loss],
+            self.settings.queries_per_step,
+            self.memory,
+            self._seed(),
+        )
+        sum_gradients(self.trained.values())
+        norm = torch.nn.utils.clip_grad_norm_(self.trained.values(), self.settings.max_gradient_norm)
+        self.optimizer.param_groups[0]["lr"] = self.settings.learning_rate * self.share_of_rate(self.step)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        asked = torch.full_like(loss, float(bool(stop)))
+        return summed(torch.stack([loss, taus.nansum(), (~taus.isnan()).sum(), asked, norm])), work_of(chunks)
+
+    def _look(self, progress: Progress) -> bool:
+        """Measure on the validation set; whether training has made no better model so far, whose parameters are then kept.
+
+        Ties go to the later one. The next checkpoint names the kept parameters.
+        """
+        if not self.leads:
+            return False
+        start = time.perf_counter()
+        plan = self.validation
+        ndcg = validation_ndcg(plan.candidates, self.model, plan.pairs, self.memory.tokens_per_batch)
+        self.record.validation_seconds += time.perf_counter() - start
+        values = self.record.look(self.step, ndcg)
+        progress.write(values)
+        logger.info("step %d: %s", self.step, ", ".join(f"{name} {value:.4f}" for name, value in values.items()))
+        if not self.step or ndcg < self.record.best.ndcg:
+            return False
+        last = self.step == self.steps
+        self.record.best = Best(self.step, ndcg, None if last else self.state.save_best(self.step, self._parameters()))
+        return True
+
+    def _parameters(self) -> Tensors:
+        return {name: parameter.detach() for name, parameter in self.model.named_parameters()}
+
+    def _save(self) -> None:
+        if not self.leads:
+            return
+        tensors = {f"model.{name}": tensor for name, tensor in self._parameters().items()}
+        for name, parameter in self.trained.items():
+            for moment in MOMENTS:
+                if parameter in self.optimizer.state:  # a parameter that the loss does not reach has none
+                    tensors[f"{moment}.{name}"] = self.optimizer.state[parameter][moment]
+        self.state.save(self.step, tensors, asdict(self.record))
+
+    def _resume(self) -> None:
+        saved = self.state.load()
+        if saved is None:
+            return
+        self.step, tensors, record = saved
+        self.record = StageRecord.from_saved(record)
+        self.record.interruptions += 1
+        self.model.load_state_dict({name: tensors[f"model.{name}"] for name in self._parameters()}, strict=False)
+        for name, parameter in self.trained.items():
+            if f"{MOMENTS[0]}.{name}" in tensors:
+                moments = {moment: tensors[f"{moment}.{name}"].to(parameter.device) for moment in MOMENTS}
+                count = torch.tensor(float(self.step), device=parameter.device)
+                self.optimizer.state[parameter] = {"step": count, **moments}
+        logger.info("going on from the checkpoint of step %d of %d", self.step, self.steps)
+
+
+def _schedule(settings: StageSettings, optimizer: torch.optim.Optimizer, steps: int) -> Callable[[int], float]:
+    """The share of the peak learning rate in each step, counted from 0, by transformers' schedule of that name."""
+    schedule = get_scheduler(
+        settings.schedule, optimizer, num_warmup_steps=round(settings.warmup * steps), num_training_steps=steps
+    )
+    share: Callable[[int], float] = schedule.lr_lambdas[0]
+    return share
+
+
+def _trained_parameters(model: "PreTrainedModel", frozen: list[str]) -> Iterator[tuple[str, torch.nn.Parameter]]:
+    """Names and parameters to optimise; switches gradients off for the frozen ones."""
+    names = [name for name, _ in model.named_parameters()]
+    for fragment in frozen:
+        if not any(fragment in name for name in names):
+            raise InputError(f"frozen: no parameter's name contains {fragment!r}; the model has {', '.join(names[:6])}, …")
+    for name, parameter in model.named_parameters():
+        if any(fragment in name for fragment in frozen):
+            parameter.requires_grad_(False)
+        else:
+            yield name, parameter

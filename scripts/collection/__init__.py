@@ -1,1 +1,0 @@
-"""Collections and query sets: passages, queries and relevance judgements as Parquet tables."""

@@ -1,1 +1,0 @@
-"""Cross-encoder re-rankers: token stores, groups, objectives, fine-tuning and scoring."""

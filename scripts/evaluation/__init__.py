@@ -1,1 +1,0 @@
-"""Evaluation: measures per query, comparisons with intervals and tests, tables and plots."""

@@ -1,0 +1,21 @@
+"""Rule evaluate: measures per query of every run of a benchmark."""
+
+from typing import TYPE_CHECKING
+
+from multistage.evaluation.measures import System, evaluate_runs
+from multistage.jobs.log import job_log
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with job_log(snakemake.log[0]):
+    evaluate_runs(
+        [System(*system) for system in snakemake.params.systems],
+        snakemake.input.runs,
+        snakemake.input.qrels,
+        snakemake.params.measures,
+        snakemake.params.relevance,
+        snakemake.params.depth,
+        snakemake.output.values,
+        snakemake.threads,
+    )

@@ -1,1 +1,0 @@
-"""What every job of the workflow shares: its config, its log, its files."""

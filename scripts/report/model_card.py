@@ -1,0 +1,26 @@
+"""Rule model_card: a model's card, as Markdown and as a page, and its training curve."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from multistage.jobs.log import job_log
+from multistage.reporting.card import write_card
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with job_log(snakemake.log[0]):
+    curve = snakemake.output.get("curve")
+    if curve:
+        from multistage.reporting.curve import draw_curve
+
+        draw_curve(json.loads(Path(snakemake.input.records[0]).read_text(encoding="utf-8")), curve)
+    write_card(
+        snakemake.input.records,
+        lineage=snakemake.params.lineage,
+        backbone=snakemake.wildcards.backbone,
+        readme=snakemake.output.readme,
+        page=snakemake.output.page,
+        curve=curve,
+    )

@@ -1,1 +1,0 @@
-"""What people read: HTML pages in one style, model cards, training curves."""

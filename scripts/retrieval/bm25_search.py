@@ -1,0 +1,22 @@
+"""Rule bm25_search: BM25's run for a query set."""
+
+from typing import TYPE_CHECKING
+
+from multistage.data.runs import write_runs
+from multistage.data.tables import read_texts
+from multistage.jobs.log import job_log
+from multistage.retrieval.lucene import search
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with job_log(snakemake.log[0]):
+    runs = search(
+        snakemake.input.index,
+        read_texts(snakemake.input.queries),
+        k1=snakemake.params.k1,
+        b=snakemake.params.b,
+        depth=snakemake.params.depth,
+        threads=snakemake.threads,
+    )
+    write_runs(snakemake.output.run, runs, tag=snakemake.wildcards.retriever)

@@ -1,1 +1,0 @@
-"""Teachers: rankings of a query's candidates by a stronger model, kept in RankGPT's files."""

@@ -1,0 +1,35 @@
+"""Rule teacher_rank: a teacher's order of first-stage candidates, as RankGPT permutations."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from multistage.data.runs import read_run
+from multistage.data.tables import read_texts
+from multistage.jobs.log import job_log
+from multistage.retrieval.dense import load_bi_encoder
+from multistage.teachers.bi_encoder import encode, rank_candidates
+from multistage.teachers.rankgpt import write_rankings
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with job_log(snakemake.log[0]):
+    queries = read_texts(snakemake.input.queries)
+    encoder = load_bi_encoder(snakemake.input.checkpoint, snakemake.params.max_length, snakemake.config["device"])
+    taught = rank_candidates(
+        run=read_run(snakemake.input.run, snakemake.params.depth),
+        queries=queries,
+        passages=read_texts(snakemake.input.passages),
+        query_vectors=encode(encoder, queries["text"].tolist()),
+        passage_vectors=np.load(snakemake.input.vectors),
+        weight=snakemake.params.weight,
+        source=snakemake.input.run,
+    )
+    write_rankings(
+        taught,
+        snakemake.output.candidates,
+        snakemake.output.permutations,
+        snakemake.output.scores,
+        tag=snakemake.wildcards.teacher,
+    )

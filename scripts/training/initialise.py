@@ -1,0 +1,18 @@
+"""Rule initialise: the untrained re-ranker."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from multistage.jobs.log import job_log
+from multistage.training.stage import initialise
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with job_log(snakemake.log[0]):
+    initialise(
+        snakemake.input.checkpoint,
+        max_length=snakemake.params.max_length,
+        seed=int(snakemake.wildcards.seed),
+        output=Path(snakemake.output.model).parent,
+    )

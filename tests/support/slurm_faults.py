@@ -1,0 +1,191 @@
+"""What ordinary accidents of a cluster do to fine-tuning stages: one run of the workflow in which each stage meets another one.
+
+A stage is long here by standing still: its process is stopped (SIGSTOP) once it has saved a checkpoint, and goes on when its
+accident has come. So every accident meets a stage that is under way, on a machine of any speed.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import time
+from dataclasses import dataclass
+from datetime import datetime
+
+from workflow_runs import SlurmRun, snakemake
+
+ACCIDENTS = ("cancelled", "requeued", "preempted", "crashed", "lost", "full", "timed", "orphan")
+# Where a stage is to run: an accident of a node meets one stage; what is lost on n3 starts again on n5.
+PLACES = {"preempted": "--nodelist=n1", "crashed": "--nodelist=n2", "lost": "--exclude=n1,n2,n4"}
+ELSEWHERE = "--nodelist=n4"
+STEPS = 200
+TMPFS_MB, BALLAST_MB = 260, 180
+GROUPS = "results/slice/training/memory.groups.safetensors"
+
+
+@dataclass
+class Stage:
+    """What has happened to a stage: seconds since the epoch, steps."""
+
+    fault: float = 0.0
+    step: int = 0
+
+
+def config():
+    """The accidents as objectives, each a stage of the same settings, and so with the same weights in the end."""
+    stages = {name: {"like": "cl", "steps": STEPS} for name in (*ACCIDENTS, "undisturbed")}
+    memory = {"like": "cl", "candidates": {"queryset": "wikipedia-train", "retriever": "bm25", "depth": 10}}
+    return {"objectives": stages | {"memory": memory}, "training": {"checkpoint_minutes": 0.01}}
+
+
+def model(name):
+    """The target of a stage."""
+    return f"results/slice/models/tiny/{name}/seed42/model.safetensors"
+
+
+class Faults:
+    """The run: `provoke` brings the accidents and sees the workflow to its end; what was seen is kept for the tests."""
+
+    def __init__(self, cluster, folder, configs):
+        self.cluster, self.folder, self.configs = cluster, folder, configs
+        self.stages = {name: Stage() for name in ACCIDENTS}
+        self.said, self.unlocked = "", ""
+        self.disk = folder / "results" / "slice" / "state" / "tiny" / "full"
+
+    def mount(self):
+        """Give one stage a disk that can be full; returns what stands against it, or nothing."""
+        self.disk.mkdir(parents=True)
+        command = ["mount", "-t", "tmpfs", "-o", f"size={TMPFS_MB}m", "tmpfs", self.disk]
+        return subprocess.run(command, capture_output=True, text=True).stderr
+
+    def start(self):
+        """Snakemake on all targets. Where a stage goes, and what the first attempt lacks, is set by its resources."""
+        places = " else ".join(f"'{place}' if wildcards.recipe == '{name}'" for name, place in PLACES.items())
+        resources = [
+            "finetune:gpu=0",
+            "finetune:mem_mb=3000",
+            "finetune:runtime=2 if wildcards.recipe == 'timed' and attempt == 1 else 30",
+            f"finetune:slurm_extra='--signal=TERM@10 ' + ({places} else '{ELSEWHERE}')",
+            "contrastive_groups:mem_mb=450 if attempt == 1 else 3000",
+        ]
+        targets = [*map(model, ACCIDENTS), GROUPS]
+        return SlurmRun(self.cluster, self.folder, "--set-resources", *resources, "--", *targets, configs=self.configs)
+
+    def provoke(self):
+        """Bring every accident about, then kill Snakemake itself and start it again."""
+        (self.disk / "ballast").write_bytes(bytes(BALLAST_MB * 2**20))
+        run = self.start()
+        try:
+            self._hold_all(run)
+            self._restart_controller(run)
+            self._strike()
+            self._see_through(run)
+        except BaseException:
+            run.kill()
+            print(run.text()[-6000:])
+            raise
+        self.said = run.text()
+        self.stages["orphan"].fault = time.time()
+        run.kill()
+        unlock = snakemake(self.folder, "--unlock", configs=self.configs)
+        assert unlock.returncode == 0
+        again = self.start()
+        again.succeed()
+        self.unlocked = again.text()
+
+    def resumed(self, name):
+        """(step, time) at which the last attempt of a stage went on, or None: from its log."""
+        log = (self.folder / f"results/slice/logs/finetune/tiny/{name}/seed42.log").read_text()
+        found = re.search(r"^(\S+ \S+) going on from the checkpoint of step (\d+) of", log, re.M)
+        return found and (int(found[2]), datetime.strptime(found[1], "%Y-%m-%d %H:%M:%S,%f").timestamp())
+
+    def table(self):
+        """Of each accident: the step saved before, the step that training went on from, and seconds in between."""
+        lines = [f"{'accident':12} {'step':>5} {'resumed':>8} {'seconds':>8}"]
+        for name, stage in self.stages.items():
+            step, when = self.resumed(name) or (0, stage.fault)
+            lines.append(f"{name:12} {stage.step:5} {step:8} {when - stage.fault:8.0f}")
+        return "\n".join(lines)
+
+    def _hold_all(self, run):
+        """Let every stage save a checkpoint and stand still there."""
+        waiting, deadline = set(ACCIDENTS), time.monotonic() + 300
+        while waiting:
+            assert time.monotonic() < deadline and run.process.poll() is None, f"{waiting} have not begun: {run.text()[-3000:]}"
+            for name in list(waiting):
+                if step := self._saved(name):
+                    os.kill(self._process(name), signal.SIGSTOP)
+                    self.stages[name].step = step
+                    waiting.remove(name)
+            time.sleep(0.05)
+
+    def _restart_controller(self, run):
+        """An outage of the controller, which Snakemake waits out with all its jobs under way."""
+        self.cluster.kill_controller()
+        time.sleep(5)
+        self.cluster.start_controller()
+        self.cluster.wait(lambda: len(self._jobs()) == len(ACCIDENTS), "the controller to know its jobs again", 60)
+        assert run.process.poll() is None
+
+    def _strike(self):
+        cluster, job = self.cluster, self._jobs()
+        for name in ("cancelled", "requeued", "preempted", "full"):
+            self._go_on(name)
+        now = time.time()
+        for stage in self.stages.values():
+            stage.fault = now
+        cluster.run("scancel", job["cancelled"])
+        cluster.run("scontrol", "requeue", job["requeued"])
+        urgent = ["--partition=urgent", "--nodelist=n1", "--exclusive", "--mem=1000", "--output=/dev/null", "--wrap=sleep 2"]
+        cluster.run("sbatch", *urgent)
+        cluster.wait(lambda: self._state(job["preempted"]) not in ("RUNNING", None), "preemption", 60)
+        cluster.crash("n2")
+        cluster.kill_daemon("n3")
+
+    def _see_through(self, run):
+        """React as people and nodes would, until all but the orphan have ended."""
+        crashed_down = freed = False
+        held = {"lost", "timed"}
+        deadline = time.monotonic() + 400
+        while not all((self.folder / path).exists() for path in [*map(model, set(ACCIDENTS) - {"orphan"}), GROUPS]):
+            assert time.monotonic() < deadline and run.process.poll() is None, self.table()
+            if not crashed_down and self.cluster.states()["n2"].startswith("down"):
+                self.cluster.start_node("n2")
+                crashed_down = True
+            if not freed and "No space left on device" in run.text():
+                (self.disk / "ballast").unlink()
+                freed = True
+            if "lost" in held and self._place("lost").with_suffix(".handover").exists():
+                self._go_on("lost")
+                held.remove("lost")
+            if "timed" in held and not self._place("timed").with_suffix(".owner").exists():
+                self.stages["timed"].fault = time.time()  # Slurm lets a stopped process go on to hear its signal.
+                held.remove("timed")
+            time.sleep(0.2)
+        self.cluster.wait(lambda: set(self._jobs()) == {"orphan"}, "all jobs but the orphan to end", 60)
+        self.cluster.start_node("n3")
+
+    def _place(self, name):
+        return self.folder / "results" / "slice" / "state" / "tiny" / name / "seed42"
+
+    def _saved(self, name):
+        """The step of the newest checkpoint, 0 where there is none."""
+        return max((int(path.stem.partition("-")[2]) for path in self._place(name).glob("*/step-*.json")), default=0)
+
+    def _process(self, name):
+        """The process that trains a stage, as its lock says."""
+        return int(re.match(r"process (\d+) on", self._place(name).with_suffix(".owner").read_text())[1])
+
+    def _go_on(self, name):
+        os.kill(self._process(name), signal.SIGCONT)
+
+    def _jobs(self):
+        """The job of each stage."""
+        found = {}
+        for job in self.cluster.jobs("--states=RUNNING"):
+            if stage := re.fullmatch(r"rule_finetune_wildcards_tiny_(\w+)_42", job["comment"]):
+                found[stage[1]] = job["id"]
+        return found
+
+    def _state(self, job):
+        return next((row["state"] for row in self.cluster.jobs(f"--jobs={job}", "--states=all")), None)

@@ -1,0 +1,92 @@
+"""A stage small enough to train in a moment: two queries, six passages, a tiny BERT."""
+
+import numpy as np
+import pandas as pd
+
+from multistage.config.backbone import BackboneSettings
+from multistage.data.groups import Groups
+from multistage.data.tokens import StoreFiles, TokenStore, build_store, load_tokenizer_file
+from multistage.data.validation_set import ValidationSet
+from multistage.model.checkpoint import load_cross_encoder, load_tokenizer
+from multistage.scoring.scoring import pairs_for
+from multistage.training.gradients import Memory
+from multistage.training.stage import StageInputs, initialise, train_stage
+from multistage.training.steps import RunSettings
+from multistage.training.validation import ValidationSettings
+from small_models import write_bert_checkpoint
+
+QUERIES = ["the capital of france", "river in london"]
+PASSAGES = [
+    "paris and the city",
+    "thames the river in london of the capital",
+    "",
+    "france the the the",
+    "a e i o u",
+    "city of london",
+]
+BACKBONE = BackboneSettings(max_length=24, max_query_length=10, dropout=0.1, frozen=["position_embeddings"])
+MEMORY = Memory(tokens_per_batch=64, tokens_kept=1000)
+RUN = {"device": "cpu", "processes": 1, "memory": MEMORY, "checkpoint_seconds": 1000.0, "tensorboard": None}
+OBJECTIVE = {
+    "loss": "localized-contrastive",
+    "candidates": {"queryset": "train", "retriever": "bm25", "depth": 5},
+    "group_size": 3,
+    "queries_per_step": 2,
+    "steps": 6,
+    "epochs": None,
+    "learning_rate": 1e-2,
+    "schedule": "linear",
+    "warmup": 0.1,
+    "weight_decay": 0.01,
+    "max_gradient_norm": 10.0,
+    "validate_every": 3,
+}
+
+
+def write_inputs(folder) -> StageInputs:
+    """Everything a stage reads, around a fresh untrained model."""
+    checkpoint = write_bert_checkpoint(folder / "checkpoint")
+    initialise(checkpoint, BACKBONE.max_length, seed=1, output=folder / "untrained")
+    stores = {}
+    for name, texts in (("queries", QUERIES), ("passages", PASSAGES)):
+        stores[name] = StoreFiles(*(str(folder / f"{name}.{suffix}") for suffix in ("ids.npy", "offsets.npy", "json")))
+        build_store([texts], len(texts), load_tokenizer_file(checkpoint / "tokenizer.json"), stores[name])
+        pd.DataFrame({"id": [f"{name[0]}{row}" for row in range(len(texts))], "text": texts}).to_parquet(
+            folder / f"{name}.parquet"
+        )
+    ranked = [[(0, 1), (1, 2), (2, 2), (4, 2)], [(1, 1), (0, 2), (3, 2), (5, 2)]]
+    Groups.from_lists("contrastive", [0, 1], ranked).write(folder / "groups.safetensors", {})
+    rows = np.array([[0, 1, 2], [3, 1, -1]], dtype=np.int32)
+    grades = np.array([[1, 0, 0], [0, 1, 0]], dtype=np.int16)
+    ValidationSet(np.array([0, 1], dtype=np.int32), rows, grades).write(folder / "validation.safetensors")
+    return StageInputs(
+        parent=str(folder / "untrained" / "model.safetensors"),
+        groups=str(folder / "groups.safetensors"),
+        validation=str(folder / "validation.safetensors"),
+        queries=stores["queries"],
+        validation_queries=stores["queries"],
+        passages=stores["passages"],
+    )
+
+
+def train(inputs, output, seed=3, share=1.0, export="best", backbone=BACKBONE, run=None, **changes):
+    """Train the stage into the folder `output`, with its state beside it; changes are the objective's."""
+    train_stage(
+        inputs,
+        "cl",
+        OBJECTIVE | changes,
+        backbone,
+        ValidationSettings(share, export),
+        RunSettings(**(RUN | (run or {}))),
+        seed,
+        state=output.parent / "state" / output.name,
+        output=output,
+    )
+    return output
+
+
+def untrained_model(inputs):
+    """The model that the stage starts from, without dropout, and its pairs."""
+    model = load_cross_encoder(inputs.parent.rpartition("/")[0]).eval()
+    pairs = pairs_for(load_tokenizer(model.name_or_path), TokenStore(inputs.queries), TokenStore(inputs.passages), BACKBONE)
+    return model, pairs

@@ -1,0 +1,519 @@
+"""Collections: tables of any size, draws of queries, and each kind of collection from its real file formats."""
+
+import gzip
+import json
+import logging
+import socket
+import string
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from msmarco_files import BEIR_METADATA, FILES, HARD_IDS, PLACES, QuerySet, write_beir, write_msmarco
+from multistage.data import tables
+from multistage.data.ir_datasets_reader import open_dataset
+from multistage.data.local_files import read_local_texts, read_qrels_file
+from multistage.data.preparing import prepare_passages, prepare_queries
+from multistage.data.query_sets import Draw, draw_queries
+from multistage.data.vital_articles import article_queries, read_articles
+from multistage.jobs.errors import InputError
+from repository import REPOSITORY
+
+ARTICLES = {
+    "Paris": {"title": "Paris", "extract": "Paris is a city.", "description": "Capital of France"},
+    "Seine": {"title": "Seine", "extract": "The Seine flows.", "description": "River in  France"},
+    "Loire": {"title": "Loire", "extract": "The Loire flows.", "description": "river in France"},
+    "Art": {"title": "Art", "extract": "Art is made.", "description": "Activity"},
+    "Rome": {"title": "Rome", "extract": "Rome is old.", "description": "Capital of Italy"},
+    "Nil": {"title": "Nil", "extract": "Nothing.", "description": None},
+}
+MEMBER = "tiny_data/articles.json"
+
+
+# Text that hardly shrinks when it is compressed.
+MEASURED = """
+import random, sys
+from multistage.data.tables import stream_rows, write_texts
+from multistage.jobs.log import peak_memory_mb
+count, path = int(sys.argv[1]), sys.argv[2]
+source = random.Random(0)
+write_texts(path, ((str(row), source.randbytes(150).hex()) for row in range(count)), "generated")
+assert sum(len(ids) for ids, _ in stream_rows(path)) == count
+print(peak_memory_mb())
+"""
+
+
+class TestTables:
+    """Passages, queries and judgements as Parquet."""
+
+    @pytest.fixture
+    def small_groups(self, monkeypatch):
+        """Row groups of 10 and batches of 4, so that a few texts fill several."""
+        monkeypatch.setattr(tables, "ROW_GROUP", 10)
+        monkeypatch.setattr(tables, "ROWS_AT_ONCE", 4)
+
+    @pytest.mark.parametrize("count", [1, 9, 10, 35])
+    def test_texts_are_written_as_pandas_writes_them(self, tmp_path, small_groups, count):
+        rows = [(f"d{row}", f"Text {row} é\n😀") for row in range(count)]
+        assert tables.write_texts(tmp_path / "ours.parquet", iter(rows), "source") == count
+        frame = pd.DataFrame(rows, columns=["id", "text"], dtype=str)
+        frame.to_parquet(tmp_path / "pandas.parquet", index=False, row_group_size=10)
+        assert (tmp_path / "ours.parquet").read_bytes() == (tmp_path / "pandas.parquet").read_bytes()
+        assert tables.read_texts(tmp_path / "ours.parquet").equals(frame)
+        assert tables.read_ids(tmp_path / "ours.parquet").tolist() == frame["id"].tolist()
+        assert tables.count_texts(tmp_path / "ours.parquet") == count
+
+    @pytest.mark.parametrize(("start", "stop"), [(0, None), (0, 35), (0, 0), (9, 10), (10, 20), (13, 27), (34, 99), (35, 40)])
+    def test_a_range_of_rows_reads_only_its_row_groups(self, tmp_path, small_groups, start, stop, monkeypatch):
+        rows = [(str(row), f"text {row}") for row in range(35)]
+        tables.write_texts(tmp_path / "texts.parquet", rows, "source")
+        groups = []
+
+        class Spy(pq.ParquetFile):
+            def iter_batches(self, **options):
+                groups.extend(options["row_groups"])
+                return super().iter_batches(**options)
+
+        monkeypatch.setattr(pq, "ParquetFile", Spy)
+        batches = list(tables.stream_rows(tmp_path / "texts.parquet", start, stop))
+        assert [pair for batch in batches for pair in zip(*batch, strict=True)] == rows[start:stop]
+        assert all(0 < len(ids) <= 4 for ids, _ in batches)
+        assert groups == sorted({row // 10 for row in range(35)[start:stop]})
+        texts = [text for batch in tables.stream_texts(tmp_path / "texts.parquet", start, stop) for text in batch]
+        assert texts == [text for _, text in rows[start:stop]]
+
+    def test_a_repeated_id_is_found_across_row_groups(self, tmp_path, small_groups):
+        ids = [*map(str, range(30)), "17", "3"]
+        with pytest.raises(InputError, match=r"^source: id '17' is empty, repeated"):
+            tables.write_texts(tmp_path / "texts.parquet", [(name, "") for name in ids], "source")
+        assert not list(tmp_path.iterdir())
+
+    def test_equal_hashes_of_different_ids_are_no_repetition(self, tmp_path, small_groups, monkeypatch):
+        monkeypatch.setattr(tables, "hash", lambda name: 7, raising=False)
+        tables.write_texts(tmp_path / "texts.parquet", [(str(row), "") for row in range(25)], "source")
+        with pytest.raises(InputError, match="id '4' is empty, repeated"):
+            tables.write_texts(tmp_path / "others.parquet", [(str(row % 20), "") for row in (*range(20), 4)], "source")
+
+    def test_memory_stays_flat_as_a_collection_grows(self, tmp_path):
+        """Written and read in a process of its own: 120 MB of text more, hardly any memory more."""
+        peaks = []
+        for count in (160_000, 560_000):
+            command = [sys.executable, "-c", MEASURED, str(count), str(tmp_path / "texts.parquet")]
+            ended = subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True, text=True)
+            peaks.append(float(ended.stdout))
+        assert (tmp_path / "texts.parquet").stat().st_size > 150e6 and peaks[1] - peaks[0] < 50
+
+    def test_tables_refuse_what_cannot_be_measured(self, tmp_path):
+        write_texts, write_queries, write_qrels = tables.write_texts, tables.write_queries, tables.write_qrels
+        cases = [
+            (lambda path: write_queries(path, [("1", "a b"), ("2", "  ")], "source"), "query '2' is empty"),
+            (lambda path: write_qrels(path, [("1", "p", 0)], "source"), "none of its 1 judgements has a grade above 0"),
+            (lambda path: write_qrels(path, [("1", "p", 1), ("1", "p", 2)], "source"), "'p' is judged twice for query '1'"),
+            (lambda path: write_qrels(path, [("1", "p", 40_000)], "source"), "query '1', passage 'p': grade 40000 is out of"),
+            (lambda path: write_texts(path, [("1", "a"), ("1", "b")], "source"), "id '1' is empty, repeated"),
+            (lambda path: write_texts(path, [("a b", "a")], "source"), "id 'a b' is empty, repeated"),
+            (lambda path: write_texts(path, [("a\u2009b", "a")], "source"), "is empty, repeated"),
+            (lambda path: write_texts(path, [("", "a")], "source"), "id '' is empty, repeated"),
+            (lambda path: write_texts(path, [], "source"), "not a single text"),
+            (lambda path: write_texts(path, [("1", "a"), ("2", "\ud800")], "source"), "id '2': its text holds half of a surr"),
+        ]
+        for number, (write, message) in enumerate(cases):
+            with pytest.raises(InputError, match=message):
+                write(tmp_path / f"{number}.parquet")
+        assert not list(tmp_path.iterdir())
+
+    def test_a_judgement_that_repeats_another_is_left_out(self, tmp_path, caplog):
+        tables.write_qrels(tmp_path / "qrels.parquet", [("1", "p", 1), ("1", "p", 1), ("1", "q", -2)], "source")
+        assert tables.read_qrels(tmp_path / "qrels.parquet").to_numpy().tolist() == [["1", "p", 1], ["1", "q", -2]]
+        assert "1 judgements are there more than once" in caplog.text
+
+
+class TestDraw:
+    """Queries drawn from a set."""
+
+    @given(st.integers(1, 300), st.integers(0, 2**32), st.data())
+    def test_positions_of_one_shuffled_order(self, count, seed, data):
+        start = data.draw(st.integers(0, count - 1))
+        stop = data.draw(st.integers(start + 1, count))
+        before, drawn = (draw_queries(count, seed, 0, start) if start else []), draw_queries(count, seed, start, stop)
+        after = draw_queries(count, seed, stop, None) if stop < count else []
+        assert drawn == sorted(drawn) and len(drawn) == stop - start
+        assert sorted([*before, *drawn, *after]) == list(range(count))
+
+    def test_the_seed_decides(self):
+        assert draw_queries(100, 3, 0, 30) == draw_queries(100, 3, 0, 30) != draw_queries(100, 4, 0, 30)
+
+    @pytest.mark.parametrize(("start", "stop"), [(30, 41), (40, None), (50, 60)])
+    def test_there_must_be_as_many_queries(self, start, stop):
+        with pytest.raises(InputError, match=rf"queries {start} up to {stop or 40} were asked for, and there are 40 of them"):
+            draw_queries(40, 3, start, stop)
+
+
+class TestVitalArticles:
+    """The embedded collection."""
+
+    @pytest.fixture
+    def wheel(self, tmp_path):
+        """A small package with articles."""
+        path = tmp_path / "tiny_data-1.0-py3-none-any.whl"
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr(MEMBER, json.dumps(ARTICLES))
+        return path
+
+    def test_descriptions_of_two_words_are_queries(self, wheel):
+        query_set = article_queries(wheel, MEMBER, None)
+        assert query_set.queries == [
+            ("0", "Capital of France"),
+            ("1", "River in France"),
+            ("2", "Capital of Italy"),
+        ]
+        assert query_set.judgements == [("0", "0", 1), ("1", "1", 1), ("1", "2", 1), ("2", "4", 1)]
+
+    def test_passages_are_the_extracts(self, wheel, tmp_path):
+        output = tmp_path / "passages.parquet"
+        prepare_passages("vital-articles", [str(wheel)], {"member": MEMBER, "articles": 2}, output)
+        assert pd.read_parquet(output).to_dict("list") == {"id": ["0", "1"], "text": ["Paris is a city.", "The Seine flows."]}
+
+    def test_draws_are_what_the_split_into_test_validation_and_train_gave(self, tmp_path):
+        """To the byte, the files are those of the split that came before: test first, then validation, the rest trains."""
+        wheel, count, test, validation = tmp_path / "a.whl", 70, 20, 7
+        articles = {f"a{row}": {"extract": f"Text {row}.", "description": f"thing {row % count}"} for row in range(90)}
+        with zipfile.ZipFile(wheel, "w") as archive:
+            archive.writestr(MEMBER, json.dumps(articles))
+        order = np.random.default_rng(42).permutation(count)
+        parts = {"test": order[:test], "validation": order[test : test + validation], "train": order[test + validation :]}
+        draws = {"test": Draw(42, 0, 20), "validation": Draw(42, 20, 27), "train": Draw(42, 27, None)}
+        for name, part in parts.items():
+            chosen = sorted(part.tolist())
+            texts = [f"thing {index}" for index in chosen]
+            expected = pd.DataFrame({"id": [str(index) for index in chosen], "text": texts}, dtype=str)
+            expected.to_parquet(tmp_path / "queries", index=False, row_group_size=50_000)
+            pairs = [(str(index), str(row), 1) for index in chosen for row in range(90) if row % count == index]
+            judged = pd.DataFrame(pairs, columns=["query", "passage", "grade"]).astype({"grade": "int16"})
+            judged.to_parquet(tmp_path / "qrels", index=False)
+            outputs = [tmp_path / f"{name}.{kind}.parquet" for kind in ("queries", "qrels")]
+            prepare_queries("vital-articles", [str(wheel)], {"member": MEMBER, "articles": None}, draws[name], *outputs, None)
+            assert [path.read_bytes() for path in outputs] == [(tmp_path / kind).read_bytes() for kind in ("queries", "qrels")]
+
+    def test_a_damaged_package_is_named(self, wheel):
+        with pytest.raises(InputError, match=r"tiny_data/absent\.json: not the expected JSON"):
+            read_articles(wheel, "tiny_data/absent.json")
+        wheel.write_bytes(wheel.read_bytes()[:300])
+        with pytest.raises(InputError, match="not the expected JSON"):
+            read_articles(wheel, MEMBER)
+
+
+PASSAGES = {str(row): f"passage {row} Ã©tÃ© \u201cquoted\u201d" for row in range(12)}
+SETS = {
+    "train/judged": QuerySet(
+        {"1185869": "what is a river", "700": "not judged", "1185868": "who is"},
+        {"1185869": {"3": 1, "4": 1}, "1185868": {"5": 1}},
+    ),
+    "dev/small": QuerySet({"1048585": "what is paula", "2": "androgen"}, {"1048585": {"7": 1}, "2": {"0": 1}}),
+    "trec-dl-2019/judged": QuerySet(
+        {"156493": "do goldfish grow", "5": "not judged", "1110199": "what is wifi"},
+        {"156493": {"1": 0, "2": 3}, "1110199": {"1": 2}},
+    ),
+    "trec-dl-2020/judged": QuerySet({"1030303": "who is aziz", HARD_IDS[1]: "hard 1"}, {"1030303": {"6": 2, "8": 1}}),
+    "trec-dl-hard": QuerySet(
+        {HARD_IDS[0]: "hard 0", HARD_IDS[1]: "hard 1"}, {HARD_IDS[0]: {"9": 1}, HARD_IDS[1]: {"9": 3, "1": 0}}
+    ),
+}
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    """Every connection is refused and noted; none may have been tried."""
+    tried = []
+
+    def refuse(self, address, *rest):
+        tried.append(address)
+        raise OSError(f"no network in this test: {address}")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda host, *rest, **options: refuse(None, host))
+    return tried
+
+
+@pytest.fixture
+def fresh_ir_datasets(monkeypatch, tmp_path):
+    """ir_datasets is imported anew, as in a process of its own, and what it keeps in the user's home would be seen."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("IR_DATASETS_DL_TRIES", "1")
+    for name in ("IR_DATASETS_HOME", "IR_DATASETS_TMP", "TQDM_MININTERVAL"):
+        monkeypatch.setenv(name, "")
+
+    def forget():
+        for name in [name for name in sys.modules if name.partition(".")[0] == "ir_datasets"]:
+            del sys.modules[name]
+        logging.getLogger("ir_datasets").handlers.clear()
+
+    forget()
+    yield forget
+    forget()
+    assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.usefixtures("fresh_ir_datasets")
+class TestIrDatasets:
+    """MS MARCO and BEIR as ir_datasets reads them, from small files in the real layout."""
+
+    @pytest.fixture
+    def msmarco(self, tmp_path):
+        return write_msmarco(tmp_path / "downloads", PASSAGES, *SETS.values())
+
+    def prepare(self, files, name, tmp_path, draw=None, places=PLACES):
+        """The queries and judgements that the job writes, as dictionaries, and nothing else is left."""
+        outputs = [tmp_path / "results" / f"set.{kind}.parquet" for kind in ("queries", "qrels")]
+        sources = [str(path) for path in files.values()]
+        prepare_queries("ir_datasets", sources, {"id": name, "places": [places[file] for file in files]}, draw, *outputs, None)
+        assert sorted(path.name for path in (tmp_path / "results").iterdir()) == ["set.qrels.parquet", "set.queries.parquet"]
+        queries, qrels = map(pd.read_parquet, outputs)
+        judged: dict[str, dict[str, int]] = {}
+        for query, passage, grade in qrels.itertuples(index=False):
+            judged.setdefault(query, {})[passage] = grade
+        return dict(queries.itertuples(index=False)), judged
+
+    def test_passages_of_msmarco(self, msmarco, tmp_path, no_network):
+        file = "collectionandqueries.tar.gz"
+        before = msmarco[file].read_bytes()
+        settings = {"id": "msmarco-passage", "places": [PLACES[file]]}
+        prepare_passages("ir_datasets", [str(msmarco[file])], settings, tmp_path / "results" / "passages.parquet")
+        passages = tables.read_texts(tmp_path / "results" / "passages.parquet")
+        # ir_datasets repairs the collection's doubly encoded characters.
+        repaired = {name: text.replace("Ã©tÃ©", "été") for name, text in PASSAGES.items()}
+        assert dict(passages.itertuples(index=False)) == repaired
+        assert [path.name for path in (tmp_path / "results").iterdir()] == ["passages.parquet"]
+        assert msmarco[file].read_bytes() == before and not no_network
+
+    @pytest.mark.parametrize("part", SETS)
+    def test_query_sets_of_msmarco(self, msmarco, tmp_path, no_network, part):
+        name = f"msmarco-passage/{part}"
+        queries, qrels = self.prepare({file: msmarco[file] for file in FILES[name]}, name, tmp_path)
+        judged = {query: text for query, text in SETS[part].queries.items() if query in SETS[part].qrels}
+        assert queries == judged and qrels == SETS[part].qrels
+        assert not no_network and all(path.is_file() for path in msmarco.values())
+
+    def test_a_draw_of_training_queries_and_only_their_judgements(self, msmarco, tmp_path):
+        name = "msmarco-passage/train/judged"
+        files = {file: msmarco[file] for file in FILES[name]}
+        queries, qrels = self.prepare(files, name, tmp_path, Draw(1, 0, 1))
+        first = ["1185869", "1185868"][np.random.default_rng(1).permutation(2)[0]]
+        assert list(queries) == [first] and qrels == {first: SETS["train/judged"].qrels[first]}
+
+    @pytest.mark.parametrize(
+        "name", ["climate-fever", "dbpedia-entity/test", "nq", "quora/test", "scidocs", "trec-covid", "arguana"]
+    )
+    def test_beir(self, tmp_path, no_network, fresh_ir_datasets, name):
+        folder = name.partition("/")[0]
+        passages = {"d1": ("Paris", "is a city. "), "<d2>": ("", "No title"), "d3": ("Ü", "")}
+        queries = QuerySet({"q1": "which city", "q2": "not judged"}, {"q1": {"d1": 2, "d3": -1}})
+        archive = write_beir(tmp_path / f"{folder}.zip", passages, queries)
+        place = f"beir/{folder}/source.zip"
+        settings = {"id": f"beir/{folder}", "places": [place]}
+        prepare_passages("ir_datasets", [str(archive)], settings, tmp_path / "passages.parquet")
+        # Of a few sets ir_datasets reads the text alone, for its documents have no title.
+        titled = {key: f"{title} {text}".strip() for key, (title, text) in passages.items()}
+        plain = {key: text.strip() for key, (_, text) in passages.items()}
+        found = dict(tables.read_texts(tmp_path / "passages.parquet").itertuples(index=False))
+        assert found == (plain if folder == "quora" else titled)
+        fresh_ir_datasets()
+        written, qrels = self.prepare({"zip": archive}, f"beir/{name}", tmp_path, places={"zip": place})
+        # Where a set has several splits, its queries are those that are judged in this one.
+        assert written == ({"q1": "which city"} if "/" in name else queries.queries)
+        assert qrels == queries.qrels and not no_network
+
+    def test_the_files_have_every_field_that_ir_datasets_asks_for(self):
+        import os
+
+        os.environ["IR_DATASETS_HOME"] = os.environ["HOME"] + "-unused"
+        from ir_datasets.datasets import beir
+
+        for name, (of_passages, of_queries) in BEIR_METADATA.items():
+            known = {"doc_id", "query_id", "title", "text"}
+            loaded = beir.subsets[name if name != "dbpedia-entity" else "dbpedia-entity/test"]
+            assert set(loaded.docs_cls()._fields) - known == set(of_passages)
+            assert set(loaded.queries_cls()._fields) - known == set(of_queries)
+
+    @pytest.mark.parametrize(
+        ("name", "message"),
+        [
+            (
+                "msmarco-passage/dev/smal",
+                r"there is no dataset 'msmarco-passage/dev/smal'; did you mean msmarco-passage/dev/small",
+            ),
+            ("beir/dbpedia-entity", r"beir/dbpedia-entity has no qrels; give the id of one of its parts"),
+            ("beir", r"beir has no queries"),
+        ],
+    )
+    def test_a_wrong_id(self, tmp_path, no_network, name, message):
+        archive = write_beir(tmp_path / "dbpedia-entity.zip", {"d": ("", "text")}, QuerySet({"q": "text"}, {"q": {"d": 1}}))
+        with pytest.raises(InputError, match=message):
+            self.prepare({"zip": archive}, name, tmp_path, places={"zip": "beir/dbpedia-entity/source.zip"})
+        assert not list((tmp_path / "results").iterdir()) and not no_network
+
+    @pytest.mark.parametrize(
+        ("file", "content", "message"),
+        [
+            ("2019qrels-pass.txt", b"19335 Q0 1\n", "RuntimeError: expected 4 columns, got 3"),
+            ("2019qrels-pass.txt", b"19335 Q0 1 high\n", "ValueError: .*'high'"),
+            ("msmarco-test2019-queries.tsv.gz", b"\x1f\x8bnot gzip at all", r"queries\.tsv\.gz: a damaged archive"),
+            ("msmarco-test2019-queries.tsv.gz", gzip.compress(b"19335\ta\tb\n"), "expected 2 fields, got 3"),
+            ("msmarco-test2019-queries.tsv.gz", gzip.compress(b"19335\t\xff\n"), "UnicodeDecodeError"),
+        ],
+        ids=["columns", "grade", "gzip", "fields", "encoding"],
+    )
+    def test_a_damaged_file(self, msmarco, tmp_path, no_network, file, content, message):
+        name = "msmarco-passage/trec-dl-2019/judged"
+        msmarco[file].write_bytes(content)
+        with pytest.raises(InputError, match=message) as error:
+            self.prepare({file: msmarco[file] for file in FILES[name]}, name, tmp_path)
+        assert str(msmarco[file]) in str(error.value) and not no_network
+        assert not list((tmp_path / "results").iterdir())
+
+    def test_a_file_that_is_not_in_place_is_downloaded(self, msmarco, tmp_path, no_network):
+        """Nothing can be here; the error says what was tried."""
+        name = "msmarco-passage/trec-dl-2019/judged"
+        with pytest.raises(InputError, match=r"could not read the queries of msmarco-passage/trec-dl-2019/judged \(.*network"):
+            self.prepare({"2019qrels-pass.txt": msmarco["2019qrels-pass.txt"]}, name, tmp_path)
+        assert no_network
+
+    @pytest.mark.parametrize(
+        ("place", "message"),
+        [(None, "needs a place"), ("a/../../escaped", "is outside the home"), ("/etc/escaped", "is outside")],
+    )
+    def test_a_place_is_in_the_home(self, msmarco, tmp_path, place, message):
+        source = msmarco["2019qrels-pass.txt"]
+        folder = tmp_path / "results" / "home"
+        with pytest.raises(InputError, match=message), open_dataset("msmarco-passage", [source], [place], folder):
+            pass
+        assert not list(tmp_path.rglob("escaped"))
+
+    def test_a_dataset_that_wants_a_password_gets_none(self, msmarco, tmp_path, monkeypatch):
+        def ask():
+            yield input("password: ")
+
+        monkeypatch.setattr(sys, "stdin", None)
+        with open_dataset("msmarco-passage", [], [], tmp_path / "home") as dataset:
+            dataset.loaded = type("Loaded", (), {"has": lambda self, kind: True, "docs_iter": lambda self: ask()})()
+            with pytest.raises(InputError, match="EOFError"):
+                list(dataset.passages())
+
+
+WORD = st.text(string.ascii_letters + string.digits + "éß😀-_:<>", min_size=1, max_size=8)
+LINE = st.text(st.characters(blacklist_characters="\t\r\n", blacklist_categories=["Cs"]), max_size=20)
+
+
+class TestLocal:
+    """Collections of the user's own."""
+
+    def write(self, path, text):
+        path.write_bytes(text.encode())
+        return path
+
+    @settings(max_examples=40, deadline=None)
+    @given(
+        st.dictionaries(WORD, st.tuples(LINE, LINE), min_size=1, max_size=6), st.sampled_from(["id", "_id", "docid"]), st.data()
+    )
+    def test_json_lines_come_back(self, tmp_path_factory, texts, key, data):
+        path = tmp_path_factory.mktemp("json") / data.draw(st.sampled_from(["p.jsonl", "p.jsonl.gz"]))
+        escaped, end = data.draw(st.booleans()), data.draw(st.sampled_from(["\n", "\r\n", "\n\n"]))
+        lines = [
+            json.dumps({key: name, "title": title, "text": text, "other": 1}, ensure_ascii=escaped)
+            for name, (title, text) in texts.items()
+        ]
+        content = end.join(lines).encode()
+        path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+        assert dict(read_local_texts(path)) == {name: f"{title} {text}".strip() for name, (title, text) in texts.items()}
+
+    @settings(max_examples=40, deadline=None)
+    @given(st.dictionaries(WORD, LINE, min_size=1, max_size=6), st.sampled_from(["\n", "\r\n", "\n\n"]))
+    def test_tabbed_lines_come_back(self, tmp_path_factory, texts, end):
+        path = self.write(tmp_path_factory.mktemp("tsv") / "p.tsv", end.join(f"{name}\t{text}" for name, text in texts.items()))
+        assert dict(read_local_texts(path)) == {name: text.strip() for name, text in texts.items()}
+
+    @settings(max_examples=100, deadline=None)
+    @given(st.text(st.sampled_from('{}[]":,\t\n id_text01é'), max_size=60))
+    def test_whatever_the_lines_are_they_are_texts_or_an_error_that_names_one(self, tmp_path_factory, content):
+        path = self.write(tmp_path_factory.mktemp("any") / "p", content)
+        for read, width in ((read_local_texts, 2), (read_qrels_file, 3)):
+            try:
+                assert all(len(row) == width for row in read(path))
+            except InputError as error:
+                assert f"{path}, line " in str(error)
+
+    @pytest.mark.parametrize(
+        ("content", "line", "message"),
+        [
+            ('{"id": "1", "text": "a"}\n{"id": "2"}\n', 2, "expected id, _id or docid, and text; found id"),
+            ('{"id": "1", "text": "a"}\nid\ttext\n', 2, "not JSON .*, in a file of JSON lines"),
+            ('{"id": "1", "text": "a"}\n[1]\n', 2, "not a JSON object"),
+            ('{"id": 1.5, "text": "a"}\n', 1, "id is neither a string nor a whole number"),
+            ('{"_id": true, "text": "a"}\n', 1, "_id is neither"),
+            ('{"id": "1", "text": ["a"]}\n', 1, "text and title must be strings"),
+            ('{"id": "1 2", "text": "a"}\n', 1, "id '1 2' is empty or holds a blank"),
+            ("1\ta\n\n2 b\n", 3, "0 tabs; expected id, tab, text"),
+            ("1\ta\tb\n", 1, "2 tabs; expected id, tab, text"),
+            ("\ta\n", 1, "id '' is empty or holds a blank"),
+        ],
+    )
+    def test_a_line_that_is_no_text(self, tmp_path, content, line, message):
+        path = self.write(tmp_path / "passages", content)
+        with pytest.raises(InputError, match=rf"passages, line {line}: .*{message}"):
+            list(read_local_texts(path))
+
+    def test_numbers_are_ids_and_titles_may_lack(self, tmp_path):
+        path = self.write(tmp_path / "p", '\ufeff{"docid": 7, "text": " a "}\n{"id": "8", "title": null, "text": "b"}\n')
+        assert list(read_local_texts(path)) == [("7", "a"), ("8", "b")]
+
+    @settings(max_examples=40, deadline=None)
+    @given(st.lists(st.tuples(WORD, WORD, st.integers(-2, 4)), min_size=1, max_size=6), st.booleans(), st.sampled_from(" \t"))
+    def test_judgements_come_back(self, tmp_path_factory, judgements, beir, blank):
+        lines = ["query-id\tcorpus-id\tscore"] if beir else []
+        lines += [blank.join([query, *([] if beir else ["0"]), passage, str(grade)]) for query, passage, grade in judgements]
+        path = self.write(tmp_path_factory.mktemp("qrels") / "q", "\n".join(lines))
+        assert list(read_qrels_file(path)) == judgements
+
+    @pytest.mark.parametrize(
+        ("content", "line", "message"),
+        [
+            ("q 0 p 1\nq p 1\n", 2, "3 columns; expected 4: query, 0, passage, grade"),
+            ("query-id\tcorpus-id\tscore\nq\t0\tp\t1\n", 2, "4 columns; expected 3: query-id, corpus-id, score"),
+            ("q 0 p 1.0\n", 1, r"grade '1\.0' is not a whole number"),
+            ("q 0 p 1_0\n", 1, "grade '1_0' is not a whole number"),
+            ("q 0 p ١\n", 1, "grade '١' is not a whole number"),
+        ],
+    )
+    def test_a_line_that_is_no_judgement(self, tmp_path, content, line, message):
+        path = self.write(tmp_path / "qrels", content)
+        with pytest.raises(InputError, match=rf"qrels, line {line}: {message}"):
+            list(read_qrels_file(path))
+
+    def test_a_collection_of_ones_own(self, tmp_path, caplog):
+        """Judgements of unknown queries are left out, those of unknown passages are kept; both are counted."""
+        caplog.set_level(logging.INFO)
+        passages = self.write(tmp_path / "p.jsonl", '{"id": "a", "text": "Paris"}\n{"id": "b", "text": "Rome"}\n')
+        queries = self.write(tmp_path / "q.tsv", "1\tcapital of France\n2\tcapital of Italy\n3\tnot judged\n")
+        qrels = self.write(tmp_path / "q.qrels", "1 0 a 1\n1 0 gone 2\n2 0 b 1\n9 0 a 1\n")
+        outputs = [tmp_path / f"{name}.parquet" for name in ("passages", "queries", "qrels")]
+        prepare_passages("local", [str(passages)], {}, outputs[0])
+        prepare_queries("local", [str(queries), str(qrels)], {}, None, *outputs[1:], outputs[0])
+        assert tables.read_ids(outputs[0]).tolist() == ["a", "b"] and tables.read_ids(outputs[1]).tolist() == ["1", "2", "3"]
+        assert tables.read_qrels(outputs[2]).to_numpy().tolist() == [["1", "a", 1], ["1", "gone", 2], ["2", "b", 1]]
+        assert "3 of 3 queries, 3 judgements; 1 queries have none" in caplog.text
+        assert "1 judgements left out: their queries are not in the query set" in caplog.text
+        assert "1 judged passages are not in the collection, such as 'gone'" in caplog.text
+        # A draw leaves out queries whose judgements are no surprise.
+        caplog.clear()
+        prepare_queries("local", [str(queries), str(qrels)], {}, Draw(0, 0, 2), *outputs[1:], outputs[0])
+        drawn = [str(index + 1) for index in sorted(np.random.default_rng(0).permutation(3)[:2])]
+        assert tables.read_ids(outputs[1]).tolist() == drawn
+        assert set(tables.read_qrels(outputs[2])["query"]) == {query for query in drawn if query != "3"}
+        assert "1 judgements left out" in caplog.text

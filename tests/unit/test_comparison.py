@@ -1,0 +1,149 @@
+"""Means, differences and verdicts of all systems; the tables, the answer and the plots made of them."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from multistage.evaluation.comparison import Criteria, compare
+from multistage.evaluation.resampling import Resampling
+from multistage.reporting.answer import answer
+from multistage.reporting.plots import plot_costs, plot_depths, plot_effectiveness
+from multistage.reporting.tables import (
+    as_latex,
+    as_markdown,
+    cells,
+    note,
+    read_differences,
+    read_means,
+    write_comparison,
+    write_tables,
+)
+from recompute import recompute
+
+SETTINGS = {"confidence": 0.95, "resamples": 600, "permutations": 700, "seed": 5}
+CRITERIA = Criteria("cl", 0.05, Resampling(**SETTINGS))
+# What each recipe adds to a query's value, in the mean.
+EFFECTS = {"untrained": -0.3, "cl": 0.1, "kd": 0.1, "cl-kd": 0.101, "kd-cl": 0.3}
+
+
+def random_values(seeds=3, queries=60):
+    """Values per query as an evaluation writes them: two first stages, a teacher and a fused system among them."""
+    generator = np.random.default_rng(0)
+    parts = []
+
+    def add(retriever, backbone, recipe, seed, values):
+        system = {"retriever": retriever, "backbone": backbone, "recipe": recipe, "seed": seed}
+        names = [f"q{number}" for number in range(queries)]
+        parts.append(pd.DataFrame({**system, "query": names, "nDCG@10": values, "judged@10": values / 2}))
+
+    for retriever in ("bm25", "colbert"):
+        base = generator.uniform(0.3, 0.6, queries)
+        add(retriever, "", "first-stage", "", base)
+        add(retriever, "minilm", "teacher", "", base + generator.normal(0.2, 0.02, queries))
+        for recipe, effect in (EFFECTS | {"cl+fused": 0.11}).items():
+            for seed in range(seeds):
+                add(retriever, "tiny", recipe, str(42 + seed), base + effect + generator.normal(0, 0.02, queries))
+    return pd.concat(parts, ignore_index=True)
+
+
+@pytest.fixture(scope="module", params=[1, 3], ids=["one seed", "three seeds"])
+def compared(request):
+    return *compare({"test": random_values(request.param)}, CRITERIA), request.param
+
+
+def test_every_number_comes_out_of_an_independent_computation(compared):
+    means, differences, seeds = compared
+    gap, count = recompute("test", random_values(seeds), means, differences, SETTINGS | {"margin": 0.05})
+    assert gap < 1e-6 and count > 300
+
+
+def test_what_is_compared_with_what(compared):
+    means, differences, seeds = compared
+    assert len(means) == 2 * 2 * 8 and set(means["measure"]) == {"nDCG@10", "judged@10"}
+    trained = means["backbone"] == "tiny"
+    assert (means.loc[trained, "seeds"] == seeds).all() and (means.loc[~trained, "seeds"] == 1).all()
+    assert means.loc[trained, "seed_sd"].notna().all() == (seeds > 1)
+    assert set(differences["measure"]) == {"nDCG@10"}, "the share of judged passages compares nothing"
+    against = differences.groupby("against")["recipe"].agg(set)
+    assert against["first-stage"] == {*EFFECTS, "cl+fused", "teacher"}
+    assert against["cl"] == {"kd", "cl-kd", "kd-cl", "cl+fused"}
+
+
+def test_verdicts_follow_the_effects(compared):
+    _, differences, _ = compared
+    verdicts = differences[differences["against"] == "cl"].groupby("recipe")["verdict"].agg(set)
+    assert verdicts["kd-cl"] == {"better"}
+    assert verdicts["kd"] <= {"equivalent", "better, by less than the margin", "worse, by less than the margin"}
+    beside_first = differences[differences["against"] == "first-stage"].groupby("recipe")["verdict"].agg(set)
+    assert beside_first["untrained"] == {"worse"} and beside_first["teacher"] == {"better"}
+
+
+def test_without_a_baseline_first_stages_are_all_there_is():
+    values = random_values(1)
+    means, differences = compare({"test": values}, Criteria(None, 0.05, Resampling(**SETTINGS)))
+    assert set(differences["against"]) == {"first-stage"}
+    assert answer(means, differences, Criteria(None, 0.05, CRITERIA.resampling), "nDCG@10").startswith("No baseline is set.")
+
+
+def test_the_answer_says_what_the_verdicts_are(compared):
+    means, differences, seeds = compared
+    text = answer(means, differences, CRITERIA, "nDCG@10")
+    first, *lines = text.splitlines()
+    assert first.startswith(
+        "**Is cl alone on par with recipes of more stages? No: by nDCG@10, cl→kd is equivalent within ±0.05 in 2"
+    )
+    assert "kd→cl is better in 2 of 2 comparisons (+0.1" in first or "kd→cl is better in 2 of 2 comparisons (+0.2" in first
+    assert "1 benchmark and 2 first stages, 60 queries" in first
+    assert ("3 seeds of each recipe" in first) == (seeds == 3)
+    assert len([line for line in lines if line.startswith("| test | ")]) == 2 * 4
+    assert re.search(
+        r"^\| test \| bm25 \| tiny kd→cl \| 0\.7\d+ \| 0\.\d+ \| \+0\.\d+ \| .* \| < 0\.001 \| 1\.00 \| better \|$", text, re.M
+    )
+    assert ("how much another seed would change is not known" in text) == (seeds == 1)
+
+
+def test_tables_mark_and_explain(compared):
+    means, differences, _ = compared
+    found, explanation = cells(means, differences), note(means, differences, CRITERIA)
+    markdown, latex = as_markdown(found, explanation), as_latex(found, explanation)
+    assert "### test (60 queries)" in markdown and "| bm25 | bm25 alone | 0.4" in markdown
+    row = re.search(r"^\| bm25 \| tiny kd→cl \| (.*?) \| (.*?) \|$", markdown, re.M)
+    assert row[1].startswith("**0.7") and row[1].endswith("▲↑") and "**" not in row[2]
+    assert re.search(r"^\| bm25 \| tiny cl→kd \| 0\.\d+ ▲≈ \|", markdown, re.M)
+    assert re.search(r"^\| bm25 \| tiny untrained \| 0\.\d+ ▼ \|", markdown, re.M)
+    assert "tiny cl, fused" in markdown
+    assert latex.count(r"\toprule") == latex.count(r"\bottomrule") == 1 and latex.count(r"\midrule") == 2
+    assert re.search(
+        r"tiny kd\$\\rightarrow\$cl & \\textbf\{0\.7\d+\}\$\^\{\\blacktriangle\\uparrow\}\$ & 0\.\d+ \\\\$", latex, re.M
+    )
+    assert {line.count(" & ") for line in latex.splitlines() if line.endswith(r"\\")} == {3}
+    body = re.sub(r"\\[a-z]+|\\.", "", latex)
+    assert body.count("{") == body.count("}") and not re.search(r"[▲▼↑↓≈→±]", latex)
+
+
+def test_files_are_the_same_again(compared, tmp_path):
+    means, differences, _ = compared
+    curves = pd.DataFrame(
+        [
+            ["bm25", "tiny", recipe, "42", depth, "nDCG@10", 0.5 + depth / 100]
+            for recipe in ("cl", "kd")
+            for depth in (0, 5, 10)
+        ],
+        columns=["retriever", "backbone", "recipe", "seed", "depth", "measure", "value"],
+    )
+    costs = means[means["measure"] == "nDCG@10"].assign(training_seconds=10.0, device="cpu", front=True)
+    contents = []
+    for name in ("one", "two"):
+        files = {suffix: tmp_path / f"{name}.{suffix}" for suffix in ("means.csv", "differences.csv", "md", "tex", "html")}
+        write_comparison(means, differences, files["means.csv"], files["differences.csv"])
+        read = read_means(files["means.csv"]), read_differences(files["differences.csv"])
+        write_tables(*read, CRITERIA, files["md"], files["tex"], files["html"])
+        plots = [tmp_path / f"{name}.{plot}.{suffix}" for plot in "abc" for suffix in ("svg", "png")]
+        plot_effectiveness(read[0], "nDCG@10", 0.95, *plots[:2])
+        plot_costs(costs, *plots[2:4])
+        plot_depths({"test": curves}, *plots[4:])
+        contents.append([file.read_bytes() for file in [*files.values(), *plots]])
+    assert contents[0] == contents[1]
+    assert b"<svg" in contents[0][5] and contents[0][6].startswith(b"\x89PNG") and b"<table" in contents[0][4]

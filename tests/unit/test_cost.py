@@ -1,0 +1,114 @@
+"""What effectiveness costs: sums over stages, the Pareto front, and curves by re-ranking depth against a plain computation."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from test_evaluation import measured, random_judgements
+
+from multistage.config.recipes import stages_of
+from multistage.data.runs import cut, in_run_order, read_run, write_run
+from multistage.evaluation.depth import depth_curves
+from multistage.evaluation.measures import System
+from multistage.jobs.errors import InputError
+from multistage.reporting.cost import Model, cost_table, on_front, read_costs, rerank_seconds, training_costs, write_costs
+
+
+def test_stages_of_a_recipe():
+    assert stages_of("cl-kd-cl") == ["cl", "cl-kd", "cl-kd-cl"] and stages_of("untrained") == []
+
+
+@pytest.fixture
+def costs(tmp_path):
+    """A table of costs of two recipes with two seeds; a stage's seconds are told from the others'."""
+    stages = [Model("tiny", recipe, seed) for recipe in ("cl", "cl-kd") for seed in ("1", "2")]
+    records = []
+    for place, stage in enumerate(stages):
+        records.append(str(tmp_path / f"{place}.json"))
+        record = {"run": {"device": "cuda", "processes": 2}, "seconds": 10.0 * (place + 1), "pairs": 100}
+        (tmp_path / f"{place}.json").write_text(json.dumps(record | {"recipe": stage.recipe}))
+    systems = [("", "first-stage", 0.5), ("minilm", "teacher", 0.9), ("tiny", "untrained", 0.1), ("tiny", "cl", 0.6)]
+    means = pd.DataFrame(
+        [*systems, ("tiny", "cl-kd", 0.55), ("tiny", "cl+fused", 0.8)],
+        columns=["backbone", "recipe", "mean"],
+    ).assign(benchmark="test", retriever="bm25", measure="nDCG@10", queries=40, low=0.0, high=1.0)
+    reranking = pd.DataFrame(
+        [("tiny", recipe, seed, "test", 4.0) for recipe in ("untrained", "cl", "cl-kd") for seed in ("1", "2")],
+        columns=[*Model._fields, "benchmark", "seconds"],
+    )
+    return cost_table(means, training_costs(stages, records), reranking, "nDCG@10")
+
+
+def test_a_model_costs_what_all_its_stages_cost(costs, tmp_path):
+    by_recipe = costs.set_index("recipe")
+    assert by_recipe["training_seconds"].to_dict() == {"first-stage": 0, "untrained": 0, "cl": 30, "cl-kd": 100}
+    assert by_recipe["training_pairs"].to_dict() == {"first-stage": 0, "untrained": 0, "cl": 200, "cl-kd": 400}
+    assert by_recipe["rerank_ms"].to_dict() == {"first-stage": 0, "untrained": 100, "cl": 100, "cl-kd": 100}
+    assert by_recipe["front"].to_dict() == {"first-stage": True, "untrained": False, "cl": True, "cl-kd": False}
+    files = [tmp_path / f"costs.{suffix}" for suffix in ("csv", "md", "html")]
+    write_costs(costs, *files)
+    assert "| bm25 | tiny cl→kd | 0.550 | 100 GPU-s | 400 | 100.0 ms |  |" in files[1].read_text()
+    pd.testing.assert_frame_equal(read_costs(files[0]), costs, check_dtype=False)
+
+
+def test_the_front_is_what_nothing_beats():
+    generator = np.random.default_rng(0)
+    cost, value = pd.Series(generator.integers(0, 6, 40)), pd.Series(generator.integers(0, 6, 40))
+    points = list(zip(cost, value, strict=True))
+    beaten = [any((c <= a and v >= b) and (c, v) != (a, b) for c, v in points) for a, b in points]
+    assert on_front(cost, value).tolist() == [not each for each in beaten]
+
+
+@pytest.mark.parametrize("text", ["", "s\th:m:s\n", "seconds\n3\n"])
+def test_a_file_without_seconds_is_an_error(tmp_path, text):
+    (tmp_path / "bench.tsv").write_text(text or "x\n")
+    with pytest.raises(InputError, match="no column s with a job's seconds"):
+        rerank_seconds(str(tmp_path / "bench.tsv"))
+    (tmp_path / "training.json").write_text('{"run": {"device": "cpu"}}')
+    with pytest.raises(InputError, match="it has no 'seconds'"):
+        training_costs([Model("a", "cl", "1")], [str(tmp_path / "training.json")])
+
+
+def test_depth_curves_are_those_of_cut_and_appended_runs(tmp_path):
+    qrels, first = random_judgements(1)
+    first = cut(in_run_order(first), 25)
+    scores = np.random.default_rng(2).random(len(first))
+    write_run(tmp_path / "first.run", first, tag="t")
+    write_run(tmp_path / "again.run", first.assign(score=scores), tag="t")
+    qrels.to_parquet(tmp_path / "qrels.parquet")
+    depth_curves(
+        [System("bm25", "tiny", "cl", "42")],
+        [str(tmp_path / "again.run")],
+        {"bm25": str(tmp_path / "first.run")},
+        str(tmp_path / "qrels.parquet"),
+        "nDCG@10",
+        1,
+        25,
+        [3, 12, 25],
+        tmp_path / "curves.csv",
+    )
+    curve = pd.read_csv(tmp_path / "curves.csv", dtype={"seed": str}).set_index("depth")["value"]
+    again = read_run(tmp_path / "again.run").set_index(["query", "passage"])["score"]
+    ranked = read_run(tmp_path / "first.run")
+    place = ranked.groupby("query").cumcount()
+    for depth in (0, 3, 12, 25):
+        own = again.loc[pd.MultiIndex.from_frame(ranked[["query", "passage"]])].to_numpy()
+        write_run(tmp_path / "mixed.run", ranked.assign(score=np.where(place < depth, 10 + own, -place)), tag="t")
+        assert curve[depth] == pytest.approx(
+            measured(tmp_path / "mixed.run", qrels, ["nDCG@10"], 1)["nDCG@10"].mean(), abs=1e-6
+        )
+    assert curve.nunique() == 4
+
+
+def test_a_run_of_other_passages_is_no_re_ranking(tmp_path):
+    qrels, first = random_judgements(1)
+    write_run(tmp_path / "first.run", first, tag="t")
+    swapped = first.assign(passage=np.roll(first["passage"].to_numpy(), 30))
+    write_run(tmp_path / "again.run", swapped.drop_duplicates(["query", "passage"]), tag="t")
+    qrels.to_parquet(tmp_path / "qrels.parquet")
+    paths = [str(tmp_path / name) for name in ("again.run", "first.run", "qrels.parquet")]
+    with pytest.raises(InputError, match=r"again\.run: passage 'p\d+' of query 'q\d+' is no candidate of the first stage"):
+        system = System("bm25", "tiny", "cl", "42")
+        depth_curves([system], paths[:1], {"bm25": paths[1]}, paths[2], "AP", 1, 30, [5], tmp_path / "curves.csv")
+    assert not (tmp_path / "curves.csv").exists()

@@ -1,0 +1,58 @@
+"""Computing the first token alone in the last layer changes neither scores nor gradients."""
+
+import copy
+
+import pytest
+import torch
+from transformers import AutoConfig, AutoModelForSequenceClassification
+
+from multistage.model.first_token import MODEL_TYPES, read_first_token_only
+
+SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64, "vocab_size": 100}
+
+
+def random_model(kind, **changes):
+    torch.manual_seed(0)
+    config = AutoConfig.for_model(kind, num_labels=1, max_position_embeddings=40, pad_token_id=0, **(SIZES | changes))
+    return AutoModelForSequenceClassification.from_config(config, attn_implementation="sdpa").eval()
+
+
+@pytest.mark.parametrize("padded", [True, False])
+@pytest.mark.parametrize("kind", MODEL_TYPES)
+def test_scores_and_gradients_are_the_models(kind, padded):
+    plain = random_model(kind)
+    ours = copy.deepcopy(plain)
+    read_first_token_only(ours)
+    ids = torch.randint(1, 100, (5, 12))
+    mask = torch.ones_like(ids)
+    if padded:
+        mask[1, 7:], mask[3, 2:] = 0, 0
+    inputs = {"input_ids": ids * mask, "attention_mask": mask}
+    scores = [model(**inputs).logits for model in (plain, ours)]
+    assert torch.allclose(*scores, atol=1e-6)
+    for values in scores:
+        values.square().sum().backward()
+    gradients = [{name: p.grad for name, p in model.named_parameters() if p.grad is not None} for model in (plain, ours)]
+    assert gradients[0].keys() == gradients[1].keys()
+    for name, expected in gradients[0].items():
+        assert torch.allclose(expected, gradients[1][name], atol=1e-6), name
+
+
+@pytest.mark.parametrize("kind", MODEL_TYPES)
+def test_dropout_falls_where_it_falls_otherwise(kind):
+    """Attention, its output and the feed-forward block each drop units: their mean effect is the same."""
+    plain = random_model(kind, attention_probs_dropout_prob=0.3, hidden_dropout_prob=0.3).train()
+    ours = copy.deepcopy(plain)
+    read_first_token_only(ours)
+    ids = torch.randint(1, 100, (1, 12)).expand(4000, 12)
+    with torch.no_grad():
+        expected, found = (model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits for model in (plain, ours))
+    assert found.mean().item() == pytest.approx(expected.mean().item(), abs=4 * expected.std().item() / 2000**0.5)
+    assert found.std().item() == pytest.approx(expected.std().item(), rel=0.1)
+
+
+def test_other_models_are_left_alone():
+    config = AutoConfig.for_model("distilbert", dim=32, n_layers=2, n_heads=2, hidden_dim=64, vocab_size=100, num_labels=1)
+    model = AutoModelForSequenceClassification.from_config(config)
+    read_first_token_only(model)
+    assert not any("forward" in vars(module) for module in model.modules())

@@ -1,0 +1,119 @@
+"""Fusion against its formula and trec_eval: the scores, the order at both ends, and the weight that is chosen."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import pytrec_eval
+
+from multistage.data.runs import cut, in_run_order, read_run, write_run
+from multistage.evaluation.fusion import WEIGHTS, Sides, choose_weight, fuse_files
+from multistage.jobs.errors import InputError
+from multistage.reporting.names import system_name
+
+DEPTH = 12
+NORMS = {
+    "min-max": lambda scores: (scores - scores.min()) / (scores.max() - scores.min()),
+    "zmuv": lambda scores: (scores - scores.mean()) / scores.std(),
+}
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Forty queries of which both sides know something: the first stage 20 passages deep, the re-ranker over the first 12."""
+    generator = np.random.default_rng(5)
+    rows, judgements = [], []
+    for query in range(40):
+        relevance = generator.integers(0, 3, size=20) * (generator.random(20) < 0.3)
+        first = relevance + generator.normal(0, 1.3, size=20)
+        second = 3 * (relevance + generator.normal(0, 1.0, size=20)) - 7
+        for passage in range(20):
+            rows.append((f"q{query}", f"p{passage}", first[passage], second[passage]))
+            judgements.append((f"q{query}", f"p{passage}", int(relevance[passage])))
+    table = pd.DataFrame(rows, columns=["query", "passage", "first", "second"])
+    write_run(tmp_path / "first.run", table.rename(columns={"first": "score"})[["query", "passage", "score"]], tag="first")
+    kept = cut(read_run(tmp_path / "first.run"), DEPTH)
+    reranked = kept[["query", "passage"]].merge(table).rename(columns={"second": "score"})[["query", "passage", "score"]]
+    write_run(tmp_path / "reranked.run", reranked, tag="second")
+    qrels = pd.DataFrame(judgements, columns=["query", "passage", "grade"])
+    qrels.to_parquet(tmp_path / "qrels.parquet")
+    return {
+        name: tmp_path / f"{name}.{suffix}" for name, suffix in (("reranked", "run"), ("first", "run"), ("qrels", "parquet"))
+    }
+
+
+def by_hand(files, weight, norm):
+    """The fused run by numpy."""
+    both = read_run(files["reranked"]).merge(read_run(files["first"], DEPTH), on=["query", "passage"])
+    normalised = (
+        both.astype({"score_x": float, "score_y": float})
+        .groupby("query")[["score_x", "score_y"]]
+        .transform(lambda scores: NORMS[norm](scores.to_numpy()))
+    )
+    both["score"] = weight * normalised["score_x"] + (1 - weight) * normalised["score_y"]
+    return in_run_order(both[["query", "passage", "score"]])
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("weight", [0.0, 0.35, 1.0])
+def test_the_scores_are_the_weighted_sum(files, weight, norm):
+    run, expected = Sides(files["reranked"], files["first"], DEPTH).fused(weight, norm), by_hand(files, weight, norm)
+    assert run[["query", "passage"]].equals(expected[["query", "passage"]]) and len(run) == 40 * DEPTH
+    assert run["score"].to_numpy() == pytest.approx(expected["score"].to_numpy(), abs=1e-6)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_at_both_ends_the_order_is_that_of_one_side(files, norm):
+    reranked, first = read_run(files["reranked"]), read_run(files["first"], DEPTH)
+    sides = Sides(files["reranked"], files["first"], DEPTH)
+    order = ["query", "passage"]
+    assert not reranked[order].equals(first[order])
+    assert sides.fused(1.0, norm)[order].equals(reranked[order])
+    assert sides.fused(0.0, norm)[order].equals(first[order])
+
+
+@pytest.mark.parametrize(("norm", "measure", "theirs"), [("min-max", "nDCG@10", "ndcg_cut_10"), ("zmuv", "AP", "map")])
+def test_the_weight_is_the_best_of_those_tried(files, tmp_path, norm, measure, theirs):
+    choose_weight(
+        files["reranked"], files["first"], files["qrels"], DEPTH, norm, measure, relevance=2, output=tmp_path / "weight.json"
+    )
+    chosen = json.loads((tmp_path / "weight.json").read_text())
+    qrels = pd.read_parquet(files["qrels"])
+    judged = {query: dict(zip(rows["passage"], rows["grade"].tolist(), strict=True)) for query, rows in qrels.groupby("query")}
+    evaluator = pytrec_eval.RelevanceEvaluator(judged, {theirs}, relevance_level=2)
+    means = []
+    for weight in WEIGHTS:
+        scored = {
+            query: dict(zip(rows["passage"], rows["score"].tolist(), strict=True))
+            for query, rows in by_hand(files, weight, norm).groupby("query")
+        }
+        means.append(np.mean([values[theirs] for values in evaluator.evaluate(scored).values()]))
+    assert [entry["weight_of_reranker"] for entry in chosen["tried"]] == WEIGHTS == sorted(WEIGHTS)
+    assert [entry["mean"] for entry in chosen["tried"]] == pytest.approx(means, abs=1e-9)
+    best = WEIGHTS[int(np.argmax(means))]
+    assert 0 < best < 1, "the case needs two sides that help each other"
+    assert chosen["weight_of_reranker"] == best and chosen["weight_of_first_stage"] == pytest.approx(1 - best)
+    assert (chosen["norm"], chosen["measure"], chosen["queries"]) == (norm, measure, 40)
+    fuse_files(files["reranked"], files["first"], tmp_path / "weight.json", DEPTH, "t", tmp_path / "fused.run")
+    order = ["query", "passage"]
+    assert read_run(tmp_path / "fused.run")[order].equals(by_hand(files, best, norm)[order])
+
+
+def test_a_query_whose_scores_all_tie_has_no_say(tmp_path):
+    """One passage, or a first stage that cannot tell them apart: the other side decides."""
+    first = pd.DataFrame([("a", "x", 1), ("b", "x", 2), ("b", "y", 2)], columns=["query", "passage", "score"])
+    write_run(tmp_path / "first.run", first, tag="t")
+    write_run(tmp_path / "reranked.run", first.assign(score=[5, 4, 3]), tag="t")
+    for norm in NORMS:
+        run = Sides(tmp_path / "reranked.run", tmp_path / "first.run", 2).fused(0.5, norm)
+        assert run["passage"].tolist() == ["x", "x", "y"] and np.isfinite(run["score"]).all()
+
+
+def test_sides_that_rank_other_passages_are_refused(files):
+    with pytest.raises(InputError, match=r"reranked\.run has 480 passages, the first 11 of each query in .*first\.run are 440"):
+        Sides(files["reranked"], files["first"], DEPTH - 1)
+
+
+def test_a_fused_system_has_a_name():
+    assert system_name("bm25", "tiny", "kd-cl+fused") == "tiny kd→cl, fused"

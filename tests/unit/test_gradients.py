@@ -1,0 +1,192 @@
+"""The gradient of a step is exact, however its pairs are split, recomputed, or shared out to processes."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from multistage.data.groups import Groups, GroupSampler
+from multistage.jobs.errors import InputError
+from multistage.model.checkpoint import set_dropout
+from multistage.scoring import scoring
+from multistage.scoring.scoring import score_pairs
+from multistage.training import gradients
+from multistage.training.gradients import Memory, accumulate, accumulate_in_memory, prepare, work_of
+from multistage.training.losses import LOSSES
+from repository import REPOSITORY
+from small_stage import untrained_model
+
+CPU = torch.device("cpu")
+LOSS = LOSSES["localized-contrastive"]
+
+
+def step_of(inputs, processes=1, process=0):
+    return GroupSampler(Groups.read(inputs.groups), 4, 2, 0, process, processes).step(0)
+
+
+def gradient(model, pairs, step, memory, groups=2):
+    """The parameters' gradient of one step, as a vector, and its loss."""
+    model.zero_grad()
+    loss, _ = accumulate(model, prepare(pairs, step, memory, (1, 2), CPU), LOSS, groups, memory.tokens_kept)
+    return torch.cat([parameter.grad.flatten() for parameter in model.parameters()]), float(loss)
+
+
+def one_batch(model, pairs, step):
+    """The same by plain PyTorch: all pairs in one forward pass, one backward pass."""
+    model.zero_grad()
+    inputs = {name: torch.from_numpy(values) for name, values in pairs.batch(step.query_rows, step.passage_rows).items()}
+    logits = model(**inputs).logits[:, 0]
+    losses = []
+    for group, ranks in enumerate(torch.from_numpy(step.ranks)):
+        scores = logits[torch.from_numpy(step.group == group)]
+        losses.append(torch.nn.functional.cross_entropy(scores, (ranks[: len(scores)] == 1).nonzero()[0, 0]))
+    loss = torch.stack(losses).mean()
+    loss.backward()
+    return torch.cat([parameter.grad.flatten() for parameter in model.parameters()]), loss.item()
+
+
+@pytest.mark.parametrize(
+    ("memory", "chunks", "batches"),
+    [
+        (Memory(10_000, 10_000), 1, 1),
+        (Memory(40, 10_000), 1, 3),
+        (Memory(40, 50), 2, 4),
+        (Memory(1, 50), 2, 8),
+        (Memory(1, 1), 2, 8),
+    ],
+)
+def test_it_equals_the_one_batch_gradient(inputs, memory, chunks, batches):
+    model, pairs = untrained_model(inputs)
+    step = step_of(inputs)
+    prepared = prepare(pairs, step, memory, (1, 2), CPU)
+    assert (len(prepared), sum(len(chunk.batches) for chunk in prepared)) == (chunks, batches)
+    assert work_of(prepared).pairs == 8
+    expected, expected_loss = one_batch(model, pairs, step)
+    found, loss = gradient(model, pairs, step, memory)
+    assert loss == pytest.approx(expected_loss, rel=1e-6)
+    assert torch.allclose(found, expected, atol=1e-7, rtol=1e-5)
+
+
+def test_recomputed_activations_drop_the_same_units(inputs):
+    """With dropout on, the cached gradient equals that of the same micro-batches kept, to the last bit."""
+    model, pairs = untrained_model(inputs)
+    set_dropout(model.train(), 0.3)
+    step = step_of(inputs)
+    chunks = prepare(pairs, step, Memory(40, 10_000), (1, 2), CPU)
+
+    def with_activations_of(tokens):
+        model.zero_grad()
+        loss, _ = accumulate(model, chunks, LOSS, 2, tokens)
+        return torch.cat([parameter.grad.flatten() for parameter in model.parameters()]), loss
+
+    (kept, loss), (half, half_loss), (none, none_loss) = map(with_activations_of, (10_000, 60, 0))
+    assert loss == half_loss == none_loss
+    assert torch.allclose(kept, half, atol=1e-8) and torch.allclose(kept, none, atol=1e-8)
+    set_dropout(model, 0.0)
+    assert not torch.allclose(with_activations_of(10_000)[0], kept, atol=1e-4), "dropout did nothing"
+
+
+def test_dropout_follows_the_seed_of_the_step(inputs):
+    _, pairs = untrained_model(inputs)
+    seeds = [
+        tuple(batch.seed for chunk in prepare(pairs, step_of(inputs), Memory(40, 50), seed, CPU) for batch in chunk.batches)
+        for seed in ((1, 2), (1, 2), (1, 3), (2, 2))
+    ]
+    assert seeds[0] == seeds[1] and len(set(seeds)) == 3 and len(set(seeds[0])) == 4
+
+
+def test_shares_of_processes_add_up(inputs):
+    model, pairs = untrained_model(inputs)
+    memory = Memory(40, 10_000)
+    whole, loss = gradient(model, pairs, step_of(inputs), memory)
+    shares = [gradient(model, pairs, step_of(inputs, 2, process), memory) for process in range(2)]
+    assert torch.allclose(shares[0][0] + shares[1][0], whole, atol=1e-7)
+    assert shares[0][1] + shares[1][1] == pytest.approx(loss, rel=1e-6)
+
+
+@pytest.fixture
+def limited(monkeypatch):
+    """A device whose memory holds forward passes of at most 40 tokens."""
+    sizes, really = [], scoring.logits
+
+    def limited_logits(model, inputs):
+        sizes.append(inputs["input_ids"].numel())
+        if sizes[-1] > 40:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return really(model, inputs)
+
+    monkeypatch.setattr(gradients, "logits", limited_logits)
+    monkeypatch.setattr(scoring, "logits", limited_logits)
+    return sizes
+
+
+def test_out_of_memory_is_retried_with_smaller_batches(inputs, limited):
+    model, pairs = untrained_model(inputs)
+    step = step_of(inputs)
+    expected, _ = one_batch(model, pairs, step)
+    model.zero_grad(set_to_none=True)
+    memory = Memory(100, 150)
+    prepared = prepare(pairs, step, memory, (1, 2), CPU)
+    _, _, chunks, memory = accumulate_in_memory(model, pairs, step, prepared, LOSS, 2, memory, (1, 2))
+    assert memory == Memory(25, 25) and limited[0] > 40 and work_of(chunks).pairs == 8
+    found = torch.cat([parameter.grad.flatten() for parameter in model.parameters()])
+    assert torch.allclose(found, expected, atol=1e-7, rtol=1e-5)
+
+
+def test_memory_for_less_than_a_pair_is_an_error():
+    memory, sizes = Memory(4096, 65_536), []
+    with pytest.raises(InputError, match="does not hold the training of one pair of 64 tokens"):
+        while True:
+            memory = memory.smaller(64)
+            sizes.append((memory.tokens_per_batch, memory.tokens_kept))
+    assert sizes[:5] == [(4096, 32_768), (4096, 16_384), (4096, 8192), (4096, 4096), (2048, 2048)] and sizes[-1] == (64, 64)
+
+
+def test_scoring_goes_on_with_smaller_batches(inputs, limited):
+    model, pairs = untrained_model(inputs)
+    queries, passages = np.divmod(np.arange(12), 6)
+    found = score_pairs(model, pairs, queries, passages, tokens_per_batch=100)
+    assert max(limited) > 40
+    one_by_one = [
+        float(score_pairs(model, pairs, queries[[pair]], passages[[pair]], tokens_per_batch=40)[0]) for pair in range(12)
+    ]
+    assert found == pytest.approx(one_by_one, abs=1e-6)
+
+
+TWO_PROCESSES = """
+import sys
+from pathlib import Path
+
+from small_stage import BACKBONE, train, write_inputs
+
+folder, processes = Path(sys.argv[1]), int(sys.argv[2])
+from multistage.config.backbone import BackboneSettings
+backbone = BackboneSettings(**(vars(BACKBONE) | {"dropout": 0.0}))
+train(write_inputs(folder), folder / "model", backbone=backbone, run={"processes": processes}, learning_rate=1e-3)
+"""
+
+
+def test_two_processes_train_what_one_does_with_twice_the_batch(tmp_path):
+    """Each of the two draws one of a step's two groups; gradients are summed by gloo."""
+    from safetensors.torch import load_file
+
+    for processes in (1, 2):
+        (tmp_path / str(processes)).mkdir()
+        command = [sys.executable, "-c", TWO_PROCESSES, str(tmp_path / str(processes)), str(processes)]
+        subprocess.run(command, cwd=REPOSITORY, check=True, timeout=300)
+    one, two = (tmp_path / name / "model" for name in ("1", "2"))
+    weights, shared = load_file(one / "model.safetensors"), load_file(two / "model.safetensors")
+    before = load_file(tmp_path / "1" / "untrained" / "model.safetensors")
+    # A softmax over scores does not see a shift of all: AdamW scales the rounding in that bias's gradient up to a step.
+    names = [name for name in weights if name != "classifier.bias"]
+    moved = max(float((weights[name] - before[name]).abs().max()) for name in names)
+    apart = max(float((weights[name] - shared[name]).abs().max()) for name in names)
+    assert moved > 2e-3 and apart < 5e-5
+    records = [json.loads((folder / "training.json").read_text()) for folder in (one, two)]
+    assert [record["run"]["processes"] for record in records] == [1, 2]
+    for name in ("loss", "kendall_tau"):
+        assert [p[name] for p in records[0]["loss"]] == pytest.approx([p[name] for p in records[1]["loss"]], abs=1e-5)
+    assert records[0]["pairs"] == 2 * records[1]["pairs"]

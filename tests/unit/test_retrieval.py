@@ -1,0 +1,334 @@
+"""First stages: Lucene's BM25 against the formula, PLAID and dense search against brute force, parts against the whole."""
+
+import gzip
+import json
+import math
+import re
+from collections import Counter
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from multistage.data.runs import cut, in_run_order, read_run, write_run, write_runs
+from multistage.data.tables import read_ids, stream_texts, write_texts
+from multistage.jobs.errors import InputError
+from multistage.retrieval import dense, lucene
+from multistage.retrieval.adoption import adopt
+from multistage.retrieval.dense import largest_products, load_bi_encoder, search_vectors
+from multistage.retrieval.late_interaction import (
+    build_plaid,
+    encode_passages,
+    encode_queries,
+    load_encoder,
+    read_token_vectors,
+    search_plaid,
+)
+from multistage.retrieval.shards import in_batches, merge_runs, shard_ids, shard_rows
+from multistage.retrieval.vectors import read_vectors, write_vectors
+from small_models import write_bert_checkpoint
+
+WORDS = ["paris", "france", "london", "thames", "river", "zebra", "violin", "copper", "lantern", "mozart"]
+QUERIES = pd.DataFrame({"id": [f"q{row}" for row in range(20)], "text": [f"{a} {b}" for a in WORDS[:5] for b in WORDS[4:8]]})
+
+
+@pytest.fixture(scope="module")
+def passages():
+    generator = np.random.default_rng(0)
+    texts = [" ".join(generator.choice(WORDS, size=generator.integers(3, 20))) for _ in range(60)]
+    return pd.DataFrame({"id": [f"p{row}" for row in range(len(texts))], "text": texts})
+
+
+@pytest.fixture(scope="module")
+def table(passages, tmp_path_factory):
+    path = tmp_path_factory.mktemp("collection") / "passages.parquet"
+    write_texts(path, passages.itertuples(index=False, name=None), "test")
+    return path
+
+
+@pytest.fixture(scope="module")
+def encoder_folder(tmp_path_factory):
+    return write_bert_checkpoint(tmp_path_factory.mktemp("encoder"))
+
+
+def bm25(query, text, texts, k1, b):
+    """Robertson's BM25 as Lucene computes it, without the constant factor k1 + 1."""
+    average = sum(len(other.split()) for other in texts) / len(texts)
+    counts, score = Counter(text.split()), 0.0
+    for word in query.split():
+        containing = sum(word in other.split() for other in texts)
+        idf = math.log(1 + (len(texts) - containing + 0.5) / (containing + 0.5))
+        score += idf * counts[word] / (counts[word] + k1 * (1 - b + b * len(text.split()) / average))
+    return score
+
+
+def test_bm25_is_the_formula(passages, table, tmp_path):
+    lucene.index_passages(table, tmp_path / "index", threads=1)
+    queries = pd.DataFrame({"id": ["a", "b"], "text": ["zebra violin", "mozart lantern copper"]})
+    run = pd.concat(lucene.search(tmp_path / "index", queries, k1=0.9, b=0.4, depth=10, threads=1))
+    texts = passages["text"].tolist()
+    for row in queries.itertuples():
+        found = run[run["query"] == row.id]
+        expected = sorted((bm25(row.text, text, texts, 0.9, 0.4) for text in texts), reverse=True)[:10]
+        assert found["score"].tolist() == pytest.approx(expected, rel=0.02)  # Lucene stores lengths in one byte
+        assert len(found) == 10
+    with pytest.raises(InputError, match="not one of 1 queries found a passage"):
+        list(lucene.search(tmp_path / "index", queries[:1].assign(text="unheard"), k1=0.9, b=0.4, depth=10, threads=1))
+
+
+def test_threads_and_files_change_nothing_ties_included(passages, tmp_path, monkeypatch):
+    """Every text is there six times, so that passages tie at every place, the last one too; one passage is empty."""
+    texts = [("empty", " "), *((f"{copy}{row.id}", row.text) for copy in "cafebd" for row in passages.itertuples())]
+    write_texts(tmp_path / "passages.parquet", texts, "test")
+    written = {}
+    for threads, rows in ((1, 1000), (3, 40)):
+        monkeypatch.setattr(lucene, "ROWS_A_FILE", rows)
+        lucene.index_passages(tmp_path / "passages.parquet", tmp_path / "index", threads)
+        assert not list((tmp_path / "index").glob(".*")) and not list((tmp_path / "index").glob("*.jsonl"))
+        run = lucene.search(tmp_path / "index", QUERIES, k1=0.9, b=0.4, depth=10, threads=threads)
+        write_runs(tmp_path / "run", run, tag="bm25")
+        written[threads] = (tmp_path / "run").read_bytes()
+    assert written[1] == written[3]
+    last = read_run(tmp_path / "run").groupby("query")["score"].agg(lambda scores: (scores == scores.min()).sum())
+    assert (last < 6).any()  # the cut does go through ties
+
+
+def test_a_passage_that_lucene_does_not_index_is_an_error(table, tmp_path, monkeypatch):
+    def all_but_one(passages, total, folder):
+        lines = [json.dumps({"id": str(row), "contents": "text"}) for row in range(total - 1)]
+        (folder / "0.jsonl").write_text("\n".join(lines))
+
+    monkeypatch.setattr(lucene, "_write_documents", all_but_one)
+    with pytest.raises(InputError, match="Lucene indexed 59 of 60 passages"):
+        lucene.index_passages(table, tmp_path / "index", threads=1)
+    assert not list(tmp_path.iterdir())
+
+
+@given(count=st.integers(1, 500), shards=st.integers(1, 40))
+def test_parts_cover_every_row_once_and_evenly(count, shards):
+    if shards > count:
+        with pytest.raises(InputError, match=f"{shards} shards are too many for a collection of {count} passages"):
+            shard_rows(count, 0, shards)
+        return
+    ranges = [shard_rows(count, shard, shards) for shard in range(shards)]
+    assert [row for start, stop in ranges for row in range(start, stop)] == list(range(count))
+    sizes = [stop - start for start, stop in ranges]
+    assert max(sizes) - min(sizes) <= 1
+
+
+@given(sizes=st.lists(st.integers(0, 9)), size=st.integers(1, 7))
+def test_batches_hold_the_same_texts_in_the_same_order(sizes, size):
+    names = iter(range(1000))
+    texts = [[str(next(names)) for _ in range(some)] for some in sizes]
+    batches = list(in_batches(texts, size))
+    assert [text for batch in batches for text in batch] == [text for some in texts for text in some]
+    assert all(len(batch) == size for batch in batches[:-1]) and all(0 < len(batch) <= size for batch in batches)
+
+
+def test_ids_of_the_parts_are_the_collections(table):
+    parts = [shard_ids(table, shard, 7) for shard in range(7)]
+    assert np.concatenate(parts).tolist() == read_ids(table).tolist()
+
+
+def brute_force(queries, passages, depth):
+    """The best passages by inner product, computed in double precision, as a run."""
+    scores = (queries.double() @ passages.double().T).float().numpy()
+    names = np.array([f"p{row}" for row in range(len(passages))], dtype=object)
+    runs = [pd.DataFrame({"query": f"q{row}", "passage": names, "score": line}) for row, line in enumerate(scores)]
+    return cut(in_run_order(pd.concat(runs)), depth)
+
+
+def found_in(queries, passages, depth, start=0):
+    """What exact search finds in passages that begin at row `start` of the collection, as a run."""
+    runs = [
+        pd.DataFrame({"query": f"q{row}", "passage": [f"p{start + place}" for place in rows.tolist()], "score": scores.numpy()})
+        for row, (rows, scores) in enumerate(largest_products(queries, passages, depth))
+    ]
+    return cut(in_run_order(pd.concat(runs)), depth)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    count=st.integers(1, 60),
+    shards=st.integers(1, 6),
+    depth=st.integers(1, 70),
+    kinds=st.integers(1, 60),
+)
+def test_any_parts_of_exact_search_merge_into_the_whole(seed, count, shards, depth, kinds):
+    """Passages of few kinds are equal to one another, so that many tie."""
+    torch.manual_seed(seed)
+    queries = torch.randn(3, 8)
+    passages = (torch.randn(kinds, 8) * 3).half()[torch.randint(kinds, (count,))]
+    shards = min(shards, count)
+    whole = found_in(queries, passages, depth)
+    pd.testing.assert_frame_equal(whole, brute_force(queries, passages, depth))
+    ranges = [shard_rows(count, shard, shards) for shard in range(shards)]
+    parts = [found_in(queries, passages[start:stop], depth, start) for start, stop in ranges]
+    pd.testing.assert_frame_equal(merge_runs(parts, depth), whole)
+
+
+def test_ties_that_outnumber_what_is_searched_are_found(monkeypatch):
+    monkeypatch.setattr(dense, "BEYOND", 1)
+    monkeypatch.setattr(dense, "PASSAGES_AT_ONCE", 50)
+    torch.manual_seed(0)
+    queries, passages = torch.randn(4, 16), torch.randn(8, 16).half()[torch.arange(400) % 8]
+    for depth in (3, 60, 400, 1000):
+        pd.testing.assert_frame_equal(found_in(queries, passages, depth), brute_force(queries, passages, depth))
+
+
+def test_merging_keeps_the_order_of_runs(tmp_path):
+    """Scores that are equal in single precision stand by falling id, wherever they come from; queries as they first appear."""
+    parts = [
+        pd.DataFrame({"query": ["b", "b", "a"], "passage": ["p1", "p3", "p9"], "score": [2.0, 1.0, 0.5]}),
+        pd.DataFrame({"query": ["a", "b", "b"], "passage": ["p10", "p2", "p4"], "score": [0.5 + 1e-12, 1.0, 1.0]}),
+    ]
+    merged = merge_runs(parts, depth=3)
+    assert merged["query"].tolist() == ["b", "b", "b", "a", "a"]
+    assert merged["passage"].tolist() == ["p1", "p4", "p3", "p9", "p10"]
+    write_run(tmp_path / "merged.run", merged, tag="x")
+    pd.testing.assert_frame_equal(read_run(tmp_path / "merged.run"), merged)
+    with pytest.raises(ValueError, match="no run"):
+        merge_runs([], depth=3)
+
+
+def late_interaction_run(encoder, table, folder, shards, depth):
+    """ColBERT's run from `shards` parts."""
+    runs = []
+    for shard in range(shards):
+        names = shard_ids(table, shard, shards)
+        start, stop = shard_rows(60, shard, shards)
+        encode_passages(encoder, stream_texts(table, start, stop), stop - start, folder / "vectors.safetensors")
+        vectors = read_token_vectors(folder / "vectors.safetensors")
+        build_plaid(vectors, nbits=4, kmeans_passages=None, seed=0, device="cpu", output=folder / "index")
+        runs.extend(search_plaid(folder / "index", encoder, QUERIES, names, depth=depth, full_scores=4096, device="cpu"))
+    return merge_runs(runs, depth)
+
+
+def test_plaid_agrees_with_exact_late_interaction_in_any_parts(table, encoder_folder, tmp_path):
+    encoder = load_encoder(encoder_folder, max_length=32, device="cpu")
+    runs = {shards: late_interaction_run(encoder, table, tmp_path, shards, depth=10) for shards in (2, 3, 1)}
+    vectors = [tokens.float() for tokens in read_token_vectors(tmp_path / "vectors.safetensors")]
+    assert len(vectors) == 60 and vectors[0].norm(dim=1).tolist() == pytest.approx([1] * len(vectors[0]), abs=1e-3)
+    queries = encode_queries(encoder, QUERIES["text"].tolist())
+    exact = torch.stack([torch.stack([(tokens @ passage.T).amax(dim=1).sum() for passage in vectors]) for tokens in queries])
+    for shards, run in runs.items():
+        assert run["query"].unique().tolist() == QUERIES["id"].tolist()
+        overlap = []
+        for scores, (_, found) in zip(exact, run.groupby("query", sort=False), strict=True):
+            best = {f"p{row}" for row in scores.topk(10).indices.tolist()}
+            overlap.append(len(best & set(found["passage"])) / 10)
+            scored = scores[[int(re.sub("p", "", name)) for name in found["passage"]]]
+            assert found["score"].to_numpy() == pytest.approx(scored.numpy(), abs=0.15)
+        assert np.mean(overlap) > 0.8, shards
+        # The scores of these are then within twice the tolerance above.
+        assert len(run.merge(runs[1], on=["query", "passage"])) > 0.8 * len(run)
+    for path in (tmp_path / "index").glob("*.npy"):
+        np.load(path, allow_pickle=False)
+
+
+def test_exact_late_interaction_merges_into_the_whole(table, encoder_folder, tmp_path):
+    encoder = load_encoder(encoder_folder, max_length=32, device="cpu")
+    encode_passages(encoder, stream_texts(table), 60, tmp_path / "vectors.safetensors")
+    vectors = [tokens.float() for tokens in read_token_vectors(tmp_path / "vectors.safetensors")]
+    queries = encode_queries(encoder, QUERIES["text"].tolist())
+    rows = [
+        (query, f"p{row}", float((tokens @ passage.T).amax(dim=1).sum()))
+        for query, tokens in zip(QUERIES["id"], queries, strict=True)
+        for row, passage in enumerate(vectors)
+    ]
+    scores = pd.DataFrame(rows, columns=["query", "passage", "score"])
+    whole = cut(in_run_order(scores), 7)
+    places = scores["passage"].str[1:].astype(int)
+    for shards in (2, 5):
+        ranges = [shard_rows(60, shard, shards) for shard in range(shards)]
+        parts = [cut(in_run_order(scores[places.between(start, stop - 1)]), 7) for start, stop in ranges]
+        pd.testing.assert_frame_equal(merge_runs(parts, 7), whole)
+
+
+def test_punctuation_matches_nothing(encoder_folder):
+    encoder = load_encoder(encoder_folder, max_length=32, device="cpu")
+    plain, dotted = encoder.encode_document(["paris france", "paris . france ,"], show_progress_bar=False)
+    assert len(plain) <= len(dotted)
+
+
+def test_vectors_come_back_as_they_were_written(tmp_path):
+    path = tmp_path / "folder" / "vectors.safetensors"
+    parts = [(torch.randn(5, 4), [2, 3]), (torch.randn(1, 4), [1])]
+    write_vectors(path, parts)
+    vectors, lengths = read_vectors(path)
+    assert lengths == [2, 3, 1] and torch.equal(vectors, torch.cat([part for part, _ in parts]).half())
+    assert [file.name for file in path.parent.iterdir()] == ["vectors.safetensors"]
+    with pytest.raises(InputError, match="half precision"):
+        write_vectors(path, [(torch.full((1, 4), 1e6), [1])])
+    assert torch.equal(read_vectors(path)[0], vectors)
+
+
+@pytest.mark.parametrize("pooling", ["cls", "mean"])
+def test_dense_vectors_are_the_pooled_ones(table, passages, encoder_folder, tmp_path, pooling):
+    from transformers import AutoModel, AutoTokenizer
+
+    encoder = load_bi_encoder(encoder_folder, max_length=16, device="cpu", pooling=pooling)
+    dense.encode_passages(encoder, stream_texts(table), 60, tmp_path / "vectors.safetensors")
+    vectors, lengths = read_vectors(tmp_path / "vectors.safetensors")
+    assert lengths == [1] * 60
+    tokenizer, model = AutoTokenizer.from_pretrained(encoder_folder), AutoModel.from_pretrained(encoder_folder).eval()
+    for row in (0, 17, 59):
+        tokens = tokenizer(passages["text"][row], truncation=True, max_length=16, return_tensors="pt")
+        with torch.inference_mode():
+            states = model(**tokens).last_hidden_state[0]
+        expected = states[0] if pooling == "cls" else states.mean(dim=0)
+        assert vectors[row].tolist() == pytest.approx(expected.tolist(), abs=2e-3)
+
+
+def test_dense_runs_do_not_depend_on_the_parts(table, encoder_folder, tmp_path):
+    encoder = load_bi_encoder(encoder_folder, max_length=16, device="cpu", pooling="mean")
+    queries = torch.from_numpy(encoder.encode_query(QUERIES["text"].tolist(), show_progress_bar=False))
+    path = tmp_path / "vectors.safetensors"
+    dense.encode_passages(encoder, stream_texts(table), 60, path)
+    whole = next(search_vectors(path, encoder, QUERIES, shard_ids(table, 0, 1), depth=5, device="cpu"))
+    pd.testing.assert_frame_equal(whole, brute_force(queries, read_vectors(path)[0], 5))
+    runs = []
+    for shard in range(4):
+        start, stop = shard_rows(60, shard, 4)
+        write_vectors(tmp_path / "part.safetensors", [(read_vectors(path)[0][start:stop], [1] * (stop - start))])
+        runs.extend(search_vectors(tmp_path / "part.safetensors", encoder, QUERIES, shard_ids(table, shard, 4), 5, "cpu"))
+    pd.testing.assert_frame_equal(merge_runs(runs, 5), whole)
+
+
+def test_a_trained_bi_encoder_keeps_its_own_pooling(encoder_folder, tmp_path):
+    made = load_bi_encoder(encoder_folder, max_length=32, device="cpu", pooling="cls")
+    made.save(str(tmp_path / "trained"))
+    taken = load_bi_encoder(tmp_path / "trained", max_length=16, device="cpu", pooling="cls")
+    assert taken.max_seq_length == 16
+    texts = ["paris river", "the capital of france"]
+    assert np.array_equal(taken.encode(texts), made.encode(texts))
+    with pytest.raises(InputError, match=r"trained: modules\.json pools by cls, the config by mean"):
+        load_bi_encoder(tmp_path / "trained", max_length=16, device="cpu", pooling="mean")
+
+
+LINES = "x 0 p3 0 9 t\nq1 0 p1 7 0.5 t\nq1 0 p3 1 0.5 t\nq1 0 p2 2 1.25 t\nq0 0 p0 1 -3 t\n"
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_ready_made_run_is_cut_to_the_query_set_and_ordered(table, tmp_path, packed):
+    """As the published ColBERT run: separated by tabs, ranks from 0, queries of other sets in it."""
+    text = LINES.replace(" ", "\t").encode()
+    source = tmp_path / ("given.run.gz" if packed else "given.run")
+    source.write_bytes(gzip.compress(text) if packed else text)
+    write_runs(tmp_path / "taken.run", adopt(source, pd.Index(["q0", "q1", "q2"]), read_ids(table), depth=2), tag="given")
+    assert (tmp_path / "taken.run").read_text() == ("q1 Q0 p2 1 1.25 given\nq1 Q0 p3 2 0.5 given\nq0 Q0 p0 1 -3 given\n")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [("q1 0 p99 1 2 t", "passage 'p99' of query 'q1' is not in the collection"), ("q1 0 p9 1 two t", "'two' is not a finite")],
+)
+def test_a_bad_ready_made_run_leaves_no_run(table, tmp_path, line, message):
+    (tmp_path / "given.run").write_text(LINES.replace("q1 0 p1 7 0.5 t", line))
+    with pytest.raises(InputError, match=rf"given\.run, line 2: .*{message}"):
+        write_runs(tmp_path / "taken.run", adopt(tmp_path / "given.run", pd.Index(["q1"]), read_ids(table), 5), tag="given")
+    assert [path.name for path in tmp_path.iterdir()] == ["given.run"]

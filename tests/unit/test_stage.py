@@ -1,0 +1,227 @@
+"""A stage, from files to a model folder: loads elsewhere with the same scores, same bytes again, nothing left on error."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from multistage.config.backbone import BackboneSettings
+from multistage.data.runs import read_run, write_run
+from multistage.data.tokens import TokenStore
+from multistage.jobs.errors import InputError
+from multistage.model.checkpoint import FILES, WEIGHTS, distance, load_cross_encoder, load_tokenizer, new_cross_encoder
+from multistage.scoring.reranking import RerankInputs, rerank
+from multistage.scoring.scoring import pairs_for
+from multistage.training.stage import initialise
+from small_models import write_bert_checkpoint
+from small_stage import BACKBONE, OBJECTIVE, PASSAGES, QUERIES, train
+
+
+def test_a_model_is_an_ordinary_checkpoint_with_its_record(inputs, tmp_path):
+    model = train(inputs, tmp_path / "cl")
+    assert sorted(path.name for path in model.iterdir()) == sorted([*FILES, *WEIGHTS.values()])
+    record = json.loads((model / "training.json").read_text())
+    assert record["recipe"] == "cl" and record["seed"] == 3 and record["objective"] == OBJECTIVE
+    assert record["pairs"] == 6 * 2 * 3 and record["tokens"] > record["pairs"]
+    assert [point["step"] for point in record["validation"]] == [0, 3, 6]
+    assert [point["step"] for point in record["loss"]] == [3, 6]
+    assert len(record["inputs"]["parent"]) == 64 and record["versions"]["torch"] == torch.__version__.partition("+")[0]
+    assert record["moved_from_parent"]["relative"] > 0 and 0 < record["moved_from_parent"]["changed"] < 1
+    assert record["loss"][-1]["loss"] < 1.3 and -1 <= record["loss"][-1]["kendall_tau"] <= 1
+    assert not (tmp_path / "state" / "cl").exists()
+
+
+@pytest.mark.parametrize("export", ["best", "last"])
+def test_best_and_last_are_kept_and_one_is_exported(inputs, tmp_path, export):
+    """With steps this long, the second look is the best."""
+    changes = {"learning_rate": 0.1, "validate_every": 1, "schedule": "constant_with_warmup", "warmup": 0.0, "steps": 4}
+    model = train(inputs, tmp_path / "cl", export=export, **changes)
+    best, last, exported = (load_file(model / name) for name in ("best.safetensors", "last.safetensors", "model.safetensors"))
+    record = json.loads((model / "training.json").read_text())
+    looks = {point["step"]: point["ndcg@10"] for point in record["validation"][1:]}
+    best_step = max(looks, key=lambda step: (looks[step], step))
+    assert best_step < 4, "the case needs a model that gets worse"
+    assert record["exported"]["weights"] == export and record["exported"]["step"] == {"best": best_step, "last": 4}[export]
+    chosen, other = (best, last) if export == "best" else (last, best)
+    assert all(torch.equal(exported[name], chosen[name]) for name in exported)
+    assert not all(torch.equal(exported[name], other[name]) for name in exported)
+    # The best weights are what training for so many steps gives.
+    until_best = train(inputs, tmp_path / "until-best", export="last", **(changes | {"steps": best_step}))
+    assert (until_best / "last.safetensors").read_bytes() == (model / "best.safetensors").read_bytes()
+
+
+def test_looking_costs_at_most_its_share(inputs, tmp_path):
+    """24 steps of 2 x 3 pairs cost 360 forward passes, a look 5: 10% pays for 7 looks, the one before training included."""
+    record = json.loads((train(inputs, tmp_path / "cl", share=0.1, validate_every=1, steps=24) / "training.json").read_text())
+    assert [point["step"] for point in record["validation"]] == [0, 4, 8, 12, 16, 20, 24]
+
+
+def test_epochs_are_steps_over_all_queries(inputs, tmp_path):
+    record = json.loads((train(inputs, tmp_path / "cl", steps=None, epochs=2.5) / "training.json").read_text())
+    assert record["pairs"] == 3 * 2 * 3  # two queries, both in a step
+
+
+def test_tensorboard_on_request(inputs, tmp_path):
+    train(inputs, tmp_path / "cl", run={"tensorboard": str(tmp_path / "events")})
+    (events,) = (tmp_path / "events").iterdir()
+    assert events.name.startswith("events.out.tfevents") and b"training/loss" in events.read_bytes()
+
+
+def test_the_log_says_how_it_goes(inputs, tmp_path, caplog):
+    caplog.set_level("INFO", logger="jobs")
+    train(inputs, tmp_path / "cl")
+    (line,) = [record.message for record in caplog.records if "padding" in record.message]
+    assert re.fullmatch(
+        r"6 of 6 steps, [\d.]+/s, 0:00:00 left, loss [\d.]+, [\d,]+ pairs/s, [\d,]+ tokens/s, [\d.]+% padding", line
+    )
+
+
+def test_other_libraries_give_the_same_scores(inputs, tmp_path):
+    from sentence_transformers import CrossEncoder
+
+    folder = train(inputs, tmp_path / "cl")
+    data = [(query, passage) for query in QUERIES for passage in PASSAGES]
+    queries, passages = zip(*data, strict=True)
+    pairs = pairs_for(load_tokenizer(folder), TokenStore(inputs.queries), TokenStore(inputs.passages), BACKBONE)
+    rows = np.divmod(np.arange(len(data)), len(PASSAGES))
+    with torch.inference_mode():
+        ours = load_cross_encoder(folder).eval()(
+            **{name: torch.from_numpy(values) for name, values in pairs.batch(*rows).items()}
+        )
+        plain = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+        encoded = AutoTokenizer.from_pretrained(folder)(
+            list(queries), list(passages), padding=True, truncation="only_second", return_tensors="pt"
+        )
+        theirs = plain(**encoded)
+    assert torch.allclose(ours.logits, theirs.logits, atol=1e-5)
+    predicted = CrossEncoder(str(folder), device="cpu").predict(data)
+    assert predicted == pytest.approx(theirs.logits[:, 0].numpy(), abs=1e-5)
+
+
+def test_same_seed_same_bytes_other_seed_other_bytes(inputs, tmp_path):
+    first, second = train(inputs, tmp_path / "first"), train(inputs, tmp_path / "second")
+    assert (first / "model.safetensors").read_bytes() == (second / "model.safetensors").read_bytes()
+    train(inputs, tmp_path / "other", seed=4)
+    assert (first / "model.safetensors").read_bytes() != (tmp_path / "other" / "model.safetensors").read_bytes()
+
+
+def test_frozen_parameters_stay(inputs, tmp_path):
+    before, after = load_file(inputs.parent), load_file(train(inputs, tmp_path / "cl") / "model.safetensors")
+    same = {name for name in before if torch.equal(before[name], after[name])}
+    assert same == {"bert.embeddings.position_embeddings.weight"}
+
+
+def test_a_new_head_depends_on_the_seed_alone(checkpoint, tmp_path):
+    one, same, other = (new_cross_encoder(checkpoint, seed).state_dict() for seed in (1, 1, 2))
+    assert all(torch.equal(one[name], same[name]) for name in one)
+    # The checkpoint already is a one-label classifier, so its head is kept.
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    config = json.loads((checkpoint / "config.json").read_text()) | {"architectures": ["BertForMaskedLM"]}
+    weights = load_file(checkpoint / "model.safetensors")
+    from safetensors.torch import save_file
+
+    save_file({name: weight for name, weight in weights.items() if "classifier" not in name}, checkpoint / "model.safetensors")
+    (checkpoint / "config.json").write_text(json.dumps(config))
+    one, same, other = (new_cross_encoder(checkpoint, seed).state_dict() for seed in (1, 1, 2))
+    assert all(torch.equal(one[name], same[name]) for name in one)
+    assert not torch.equal(one["classifier.weight"], other["classifier.weight"])
+
+
+def test_how_far_the_weights_moved():
+    model = torch.nn.Linear(2, 1)
+    before = {name: weight.clone() for name, weight in model.state_dict().items()}
+    assert distance(model, before) == {"relative": 0.0, "largest": 0.0, "changed": 0.0}
+    with torch.no_grad():
+        model.bias += 3.0
+    norm = sum(float(weight.square().sum()) for weight in before.values()) ** 0.5
+    assert distance(model, before) == pytest.approx({"relative": 3 / norm, "largest": 3.0, "changed": 1 / 3}, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [({"learning_rate": 1e30, "warmup": 0.0}, "the loss is"), ({}, "has 2 labels; a re-ranker has one")],
+)
+def test_what_goes_wrong_leaves_nothing(inputs, tmp_path, changes, message):
+    if not changes:
+        write_bert_checkpoint(tmp_path / "untrained", labels=2)
+    with pytest.raises(InputError, match=message):
+        train(inputs, tmp_path / "cl", **changes)
+    assert not (tmp_path / "cl").exists()
+
+
+def test_a_classifier_with_two_labels_is_no_backbone(tmp_path):
+    write_bert_checkpoint(tmp_path / "two", labels=2)
+    with pytest.raises(InputError, match="is a classifier with 2 labels"):
+        initialise(tmp_path / "two", 24, seed=1, output=tmp_path / "untrained")
+    assert not (tmp_path / "untrained").exists()
+
+
+def test_weights_must_be_safetensors(checkpoint, tmp_path):
+    (checkpoint / "model.safetensors").rename(checkpoint / "pytorch_model.bin")
+    with pytest.raises(InputError, match=r"model\.safetensors is missing"):
+        initialise(checkpoint, BACKBONE.max_length, seed=1, output=tmp_path / "untrained")
+
+
+def test_a_store_of_another_vocabulary_is_refused(inputs, tmp_path):
+    description = json.loads(Path(inputs.passages.description).read_text()) | {"vocabulary_sha256": "0" * 64}
+    with open(inputs.passages.description, "w") as stream:
+        json.dump(description, stream)
+    with pytest.raises(InputError, match="tokenised with another vocabulary"):
+        train(inputs, tmp_path / "cl")
+    assert not (tmp_path / "cl").exists()
+
+
+def test_frozen_must_name_something(inputs, tmp_path):
+    backbone = BackboneSettings(**(vars(BACKBONE) | {"frozen": ["no_such_part"]}))
+    with pytest.raises(InputError, match="no parameter's name contains 'no_such_part'"):
+        train(inputs, tmp_path / "cl", backbone=backbone)
+
+
+class TestReranking:
+    """Re-ranking cuts every run from one scoring of the union."""
+
+    @pytest.fixture
+    def job(self, inputs, tmp_path):
+        one = pd.DataFrame(
+            [("q0", "p0", 3), ("q0", "p1", 2), ("q0", "p2", 1), ("q1", "p5", 9)], columns=["query", "passage", "score"]
+        )
+        two = pd.DataFrame([("q1", "p5", 3), ("q1", "p1", 2), ("q0", "p1", 1)], columns=["query", "passage", "score"])
+        paths = [str(tmp_path / f"{name}.run") for name in ("one", "two")]
+        for run, path in zip((one, two), paths, strict=True):
+            write_run(path, run, tag="first")
+        return RerankInputs(
+            model=inputs.parent,
+            runs=paths,
+            query_ids=str(tmp_path / "queries.parquet"),
+            passage_ids=str(tmp_path / "passages.parquet"),
+            queries=inputs.queries,
+            passages=inputs.passages,
+        )
+
+    def test_runs_are_the_models_scores_of_the_first_candidates(self, job, tmp_path):
+        from sentence_transformers import CrossEncoder
+
+        outputs = [str(tmp_path / f"{name}.reranked.run") for name in ("one", "two")]
+        rerank(job, depth=2, backbone=BACKBONE, tokens_per_batch=64, device="cpu", tag="t", outputs=outputs)
+        one, two = read_run(outputs[0]), read_run(outputs[1])
+        assert set(zip(one["query"], one["passage"], strict=True)) == {("q0", "p0"), ("q0", "p1"), ("q1", "p5")}
+        assert set(zip(two["query"], two["passage"], strict=True)) == {("q1", "p5"), ("q1", "p1"), ("q0", "p1")}
+        model = CrossEncoder(str(tmp_path / "untrained"), device="cpu")
+        for run in (one, two):
+            texts = [(QUERIES[int(q[1:])], PASSAGES[int(p[1:])]) for q, p in zip(run["query"], run["passage"], strict=True)]
+            assert run["score"].to_numpy() == pytest.approx(model.predict(texts), abs=1e-5)
+
+    @pytest.mark.parametrize("line", ["q0 Q0 p77 9 0.1 t", "q9 Q0 p1 9 0.1 t", "q0 Q0 p1 9 0.1", "q0 Q0 p0 9 0.1 t"])
+    def test_a_bad_run_leaves_no_output(self, job, tmp_path, line):
+        with open(job.runs[1], "a") as stream:
+            stream.write(f"q0 Q0 p0 8 0.5 t\n{line}\n")
+        outputs = [str(tmp_path / "out" / f"{name}.run") for name in ("one", "two")]
+        with pytest.raises(InputError, match=r"two\.run"):
+            rerank(job, depth=50, backbone=BACKBONE, tokens_per_batch=64, device="cpu", tag="t", outputs=outputs)
+        assert not (tmp_path / "out").exists()

@@ -1,0 +1,141 @@
+"""Token stores: pairs equal the tokenizer's own, for segments and without, whatever the text."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import AutoTokenizer
+
+from multistage.data.tables import write_texts
+from multistage.data.tokens import Pairs, PairTemplate, StoreFiles, TokenStore, build_store, load_tokenizer_file
+from multistage.jobs.errors import InputError
+from repository import REPOSITORY
+from small_models import write_bert_tokenizer, write_roberta_tokenizer
+
+WRITERS = {"bert": write_bert_tokenizer, "roberta": write_roberta_tokenizer}
+TEXT = st.text(max_size=60) | st.lists(st.sampled_from(["the", "river", "paris", "of", "thames"]), max_size=40).map(" ".join)
+
+
+@pytest.fixture(scope="module", params=WRITERS)
+def tokenizer_folder(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp(request.param)
+    WRITERS[request.param](folder)
+    return folder
+
+
+def store(folder, name, texts):
+    files = StoreFiles(*(str(folder / f"{name}.{suffix}") for suffix in ("ids.npy", "offsets.npy", "json")))
+    batches = [texts[start : start + 2] for start in range(0, len(texts), 2)]
+    build_store(batches, len(texts), load_tokenizer_file(folder / "tokenizer.json"), files)
+    return TokenStore(files)
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=6))
+def test_pairs_are_the_tokenizers_own(tokenizer_folder, data):
+    own = AutoTokenizer.from_pretrained(tokenizer_folder)
+    queries, passages = zip(*data, strict=True)
+    template = PairTemplate.of(load_tokenizer_file(tokenizer_folder / "tokenizer.json"), own.pad_token_id)
+    longest_query = 80
+    pairs = Pairs(
+        store(tokenizer_folder, "queries", list(queries)),
+        store(tokenizer_folder, "passages", list(passages)),
+        template,
+        max_length=100,
+        max_query_length=longest_query,
+    )
+    rows = np.arange(len(data))
+    if any(pairs.queries.lengths(rows) > longest_query):
+        return
+    expected = own(list(queries), list(passages), truncation="only_second", max_length=100, padding=True, return_tensors="np")
+    made = pairs.batch(rows, rows)
+    assert made["input_ids"].tolist() == expected["input_ids"].tolist()
+    assert made["attention_mask"].tolist() == expected["attention_mask"].tolist()
+    assert made.get("token_type_ids", np.zeros_like(made["input_ids"])).tolist() == (
+        expected["token_type_ids"].tolist() if "token_type_ids" in expected else np.zeros_like(made["input_ids"]).tolist()
+    )
+
+
+def test_long_texts_lose_only_passage_tokens(tokenizer_folder):
+    queries = store(tokenizer_folder, "queries", ["the river", "paris " * 50])
+    passages = store(tokenizer_folder, "passages", ["london " * 90, ""])
+    template = PairTemplate.of(load_tokenizer_file(tokenizer_folder / "tokenizer.json"), 0)
+    pairs = Pairs(queries, passages, template, max_length=40, max_query_length=20)
+    query_lengths, passage_lengths = pairs.lengths(np.array([0, 1, 1]), np.array([0, 0, 1]))
+    assert query_lengths.tolist() == [len(queries[0]), 20, 20]
+    assert passage_lengths.tolist() == [40 - template.special - len(queries[0]), 40 - template.special - 20, 0]
+    batch = pairs.batch(np.array([0, 1, 1]), np.array([0, 0, 1]))
+    assert batch["input_ids"].shape[1] == 40
+    assert batch["attention_mask"].sum(axis=1).tolist() == [40, 40, 20 + template.special]
+
+
+def test_padding_switched_on_in_the_checkpoint_is_no_part_of_a_pair(tokenizer_folder):
+    """As all-MiniLM-L6-v2 has it."""
+    tokenizer = load_tokenizer_file(tokenizer_folder / "tokenizer.json")
+    plain = PairTemplate.of(tokenizer, 0)
+    tokenizer.enable_padding(length=30)
+    tokenizer.enable_truncation(20)
+    assert PairTemplate.of(tokenizer, 0) == plain and plain.special in (3, 4)
+    assert tokenizer.padding["length"] == 30, "the caller's tokenizer changed"
+
+
+def test_a_query_that_fills_the_pair_is_refused(tokenizer_folder):
+    texts = store(tokenizer_folder, "texts", ["the river"])
+    template = PairTemplate.of(load_tokenizer_file(tokenizer_folder / "tokenizer.json"), 0)
+    with pytest.raises(InputError, match="leave no room for a passage"):
+        Pairs(texts, texts, template, max_length=32, max_query_length=32)
+
+
+def test_stores_of_other_vocabularies_are_told_apart(tmp_path):
+    fingerprints = set()
+    for name, write in WRITERS.items():
+        (tmp_path / name).mkdir()
+        write(tmp_path / name)
+        fingerprints.add(store(tmp_path / name, "texts", ["the"]).fingerprint)
+    assert len(fingerprints) == 2
+
+
+def test_store_says_what_it_holds(tokenizer_folder):
+    store(tokenizer_folder, "texts", ["the river", "", "paris"])
+    description = json.loads((tokenizer_folder / "texts.json").read_text())
+    assert description["texts"] == 3
+    assert description["tokens"] == len(np.load(tokenizer_folder / "texts.ids.npy"))
+
+
+MEASURED = """
+import sys
+from pathlib import Path
+from multistage.data.tables import count_texts, stream_texts
+from multistage.data.tokens import StoreFiles, build_store, load_tokenizer_file
+folder = Path(sys.argv[1])
+texts = folder / "texts.parquet"
+files = StoreFiles(*(str(folder / f"texts.{suffix}") for suffix in ("ids.npy", "offsets.npy", "json")))
+build_store(stream_texts(texts), count_texts(texts), load_tokenizer_file(folder / "tokenizer.json"), files)
+print(*(int(line.split()[1]) / 1024 for line in open("/proc/self/status") if line.startswith("VmHWM")))
+"""
+
+
+def test_memory_stays_flat_as_the_collection_grows(tmp_path):
+    """From a file of texts to a store eight times as large: 80 MB of text and 20 MB of tokens more, no memory more."""
+    write_bert_tokenizer(tmp_path)
+    peaks = []
+    for texts in (50_000, 400_000):
+        write_texts(tmp_path / "texts.parquet", ((str(row), "the river in paris of " * 10) for row in range(texts)), "")
+        command = [sys.executable, "-c", MEASURED, str(tmp_path)]
+        peaks.append(float(subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True, text=True).stdout))
+        assert json.loads((tmp_path / "texts.json").read_text()) == {
+            "vocabulary_sha256": json.loads((tmp_path / "texts.json").read_text())["vocabulary_sha256"],
+            "texts": texts,
+            "tokens": 50 * texts,
+        }
+    assert peaks[1] < peaks[0] + 15, peaks
+
+
+def test_a_damaged_tokenizer_is_an_error(tmp_path):
+    (tmp_path / "tokenizer.json").write_text("{}")
+    with pytest.raises(InputError, match=r"not a tokenizer\.json"):
+        load_tokenizer_file(tmp_path / "tokenizer.json")

@@ -1,0 +1,137 @@
+"""The paper's configs: what they plan, and the first one whole, from download to table, small, with all servers on loopback."""
+
+import json
+import re
+import shutil
+from urllib.parse import urlsplit
+
+import pandas as pd
+import pytest
+import yaml
+from huggingface_hub import ModelCard
+
+from loopback import serve_folder, serve_hub
+from paper_slice import small_config, write_paper
+from repository import REPOSITORY
+from workflow_runs import jobs, snakemake, succeed
+
+CONFIGS = REPOSITORY / "configs"
+PAPER = CONFIGS / "ecir2025.yaml"
+BENCHMARKS = ["dl19", "dl20", "dlhard", "devsmall"]
+RECIPES = ["cl", "kd", "cl-kd", "kd-cl"]
+
+
+def planned(tmp_path, *names):
+    return jobs(snakemake(tmp_path, "--dry-run", configs=[CONFIGS / f"{name}.yaml" for name in names]))
+
+
+def test_the_papers_grid(tmp_path):
+    assert planned(tmp_path, "ecir2025") == {
+        "download": 11,
+        "fetch_model": 3,
+        "prepare_passages": 1,
+        "prepare_queries": 6,
+        "tokenize": 2 * (1 + 6),
+        "bm25_index": 1,
+        "bm25_search": 4,
+        "colbert_encode": 32,
+        "plaid_index": 32,
+        "plaid_search": 4 * 32,
+        "merge_shards": 4,
+        "adopt_run": 1,
+        "candidate_matrix": 1,
+        "read_permutations": 1,
+        "contrastive_groups": 1,
+        "distillation_groups": 1,
+        "validation_set": 1,
+        "initialise": 2,
+        "finetune": 2 * 4,
+        "rerank": 2 * 5 * 4,
+        "evaluate": 4,
+        "depth_curves": 4,
+        "view_queries": 2 * 4,
+        **dict.fromkeys(["compare", "tabulate", "tabulate_costs", "tabulate_published"], 1),
+        **dict.fromkeys(["plot_effectiveness", "plot_costs", "plot_depths"], 1),
+        "untrained_card": 2,
+        "model_card": 2 * 4,
+    }
+
+
+def test_the_learning_rates_share_stage_one_and_the_groups(tmp_path):
+    plan, paper = planned(tmp_path, "ecir2025", "ecir2025-lr"), planned(tmp_path, "ecir2025")
+    assert plan["finetune"] == 2 * 3 * (2 + 2 * 5)
+    assert plan["rerank"] == 2 * 3 * (1 + 2 + 2 * 5) * 4
+    changed = {"finetune", "rerank", "initialise", "model_card", "untrained_card"}
+    assert {name: count for name, count in plan.items() if name not in changed} == {
+        name: count for name, count in paper.items() if name not in changed
+    }
+
+
+def test_an_evening_needs_no_colbert_index(tmp_path):
+    plan = planned(tmp_path, "ecir2025", "msmarco-evening")
+    assert plan["finetune"] == 4 and plan["rerank"] == 5 * 4 and plan["download"] == 11
+    assert not {"colbert_encode", "plaid_index", "plaid_search"} & plan.keys()
+
+
+def test_beir_is_evaluated_with_the_papers_models(tmp_path):
+    plan = planned(tmp_path, "ecir2025", "beir")
+    assert plan["bm25_index"] == plan["bm25_search"] == plan["evaluate"] == 7
+    assert plan["finetune"] == 8 and plan["rerank"] == 2 * 5 * 7
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A folder in which the paper's experiment has run to its end, and what its servers were asked for."""
+    folder = tmp_path_factory.mktemp("paper")
+    made, places = write_paper(folder / "made")
+    for address, path in places.values():
+        parts = urlsplit(address)
+        place = made / "web" / (f"drive/{parts.query.removeprefix('id=')}" if parts.query else parts.netloc + parts.path)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, place)
+    with serve_folder(made / "web") as web, serve_hub(made / "hub") as hub:
+        hosts = {urlsplit(address).netloc for address, _ in places.values()}
+        mirrors = {f"https://{host}/": f"{web}{host}/" for host in hosts} | {"https://huggingface.co/": hub}
+        mirrors |= {f"https://drive.{host}.com/": f"{web}drive/" for host in ("google", "usercontent.google")}
+        small = folder / "small.yaml"
+        small.write_text(yaml.safe_dump(small_config(places, mirrors)))
+        ended = snakemake(folder / "work", configs=[PAPER, small])
+        succeed(ended)
+        again = snakemake(folder / "work", configs=[PAPER, small])
+        assert again.returncode == 0 and "Nothing to be done" in again.stdout + again.stderr
+    return folder / "work" / "results"
+
+
+def test_every_number_of_the_grid_stands_beside_the_papers(finished):
+    table = pd.read_csv(finished / "ecir2025" / "tables" / "published.csv", keep_default_na=False)
+    systems = 1 + 2 * len(RECIPES)
+    assert len(table) == 2 * len(BENCHMARKS) * systems * 6
+    assert set(table["benchmark"]) == set(BENCHMARKS) and set(table["backbone"]) == {"", "electra", "roberta"}
+    assert (table["gap"] - (table["mean"] - table["published"])).abs().max() < 1e-5
+    assert table["mean"].between(0, 1).all() and table["mean"].nunique() > 50
+    first = table[(table["recipe"] == "first-stage") & (table["measure"] == "R@100")].set_index(["retriever", "benchmark"])
+    assert all(first["mean"]["bm25", benchmark] > 0.2 for benchmark in BENCHMARKS)
+    markdown = (finished / "ecir2025" / "tables" / "published.md").read_text()
+    assert "### dl19, nDCG@10 (4 queries)" in markdown and "| colbert | roberta kd→cl |" in markdown
+
+
+def test_models_say_what_they_were_trained_on(finished):
+    models = finished / "ecir2025" / "models"
+    for backbone in ("electra", "roberta"):
+        record = json.loads((models / backbone / "kd-cl" / "seed42" / "training.json").read_text())
+        assert record["parent"] == f"results/ecir2025/models/{backbone}/kd/seed42"
+        assert record["objective"]["learning_rate"] == 6e-12 and record["objective"]["steps"] == 4
+        assert record["backbone"]["frozen"] == ["position_embeddings"]
+        card = ModelCard.load(models / backbone / "kd-cl" / "seed42" / "README.md")
+        assert "colbert-train-run" in card.data.datasets and "rankgpt-permutations" in card.data.datasets
+        assert "MS MARCO, non-commercial research only (Microsoft)" in card.text and "1e-05 | 6e-12" in card.text
+    assert card.data.base_model == "FacebookAI/roberta-base" and card.data.license == "mit"
+    source = json.loads((finished / "checkpoints" / "electra-base" / "source.json").read_text())
+    assert source["hub"] == "google/electra-base-discriminator"
+
+
+def test_what_was_left_out_is_counted(finished):
+    log = (finished / "logs" / "read_permutations" / "rankgpt" / "msmarco-train.log").read_text()
+    assert "'refused': 1" in log and re.search(r"'dropped': [1-9]", log)
+    ledger = (finished / "sources" / "checksums.tsv").read_text()
+    assert {line.split("\t")[0] for line in ledger.splitlines()} >= {"colbert-train-run", "rankgpt-permutations"}

@@ -1,0 +1,304 @@
+"""The whole workflow on a slice of the real data, with real Snakemake, and what a change reruns."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from safetensors.numpy import load_file
+
+import recompute
+from repository import REPOSITORY
+from workflow_runs import jobs, snakemake, snakemake_command, succeed
+
+RECIPES = ["untrained", "cl", "kd", "cl-kd", "kd-cl"]
+# What comes after any run.
+EVALUATION = {
+    **dict.fromkeys(["evaluate", "depth_curves", "compare", "tabulate", "tabulate_costs"], 1),
+    **dict.fromkeys(["plot_effectiveness", "plot_costs", "plot_depths"], 1),
+    "view_queries": 2,
+}
+RUN = "results/{experiment}/reranked/tiny/{recipe}/seed42/{retriever}/wikipedia-test.run"
+
+
+def test_the_slice_ends_in_a_table_and_a_plot(finished):
+    results = finished / "results" / "slice"
+    table = pd.read_csv(results / "tables" / "effectiveness.csv", keep_default_na=False)
+    systems = set(zip(table["retriever"], table["recipe"], strict=True))
+    reranked = {(retriever, recipe) for retriever in ("bm25", "colbert") for recipe in RECIPES}
+    assert systems == reranked | {("bm25", "first-stage"), ("colbert", "first-stage"), ("bm25", "teacher")}
+    assert table["mean"].between(0, 1).all() and (table["queries"] == 50).all()
+    assert table.groupby("measure")["mean"].nunique().min() > 5
+    assert "| bm25 | tiny kd→cl |" in (results / "tables" / "effectiveness.md").read_text()
+    assert (results / "plots" / "effectiveness.svg").stat().st_size > 10_000
+
+
+def test_every_statistic_comes_out_of_an_independent_computation(finished):
+    settings = recompute.DEFAULT | yaml.safe_load((REPOSITORY / "tests" / "support" / "slice.yaml").read_text())["evaluation"]
+    gap, count = recompute.recompute_experiment(finished / "results" / "slice", settings)
+    assert gap < 1e-6 and count > 900
+
+
+def test_one_command_gives_the_workflows_runs_without_it(finished, tmp_path):
+    """Both first stages together, from the workflow's tables, on one thread as its jobs run: the same bytes."""
+    results = finished / "results"
+    retrievers = ["bm25", "colbert"]
+    command = [sys.executable, "-m", "multistage", "rerank", "--depth", "20", "--run"]
+    command += [results / "runs" / name / "wikipedia-test.run" for name in retrievers]
+    command += ["--model", results / "slice" / "models" / "tiny" / "kd-cl" / "seed42"]
+    command += ["--queries", results / "collections" / "wikipedia" / "wikipedia-test.queries.parquet"]
+    command += ["--passages", results / "collections" / "wikipedia" / "passages.parquet"]
+    command += ["--output", *(tmp_path / name for name in retrievers)]
+    ended = subprocess.run(
+        list(map(str, command)), env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, cwd=tmp_path
+    )
+    assert ended.returncode == 0, ended.stderr
+    for name in retrievers:
+        run = finished / RUN.format(experiment="slice", recipe="kd-cl", retriever=name)
+        assert (tmp_path / name).read_bytes() == run.read_bytes()
+
+
+def test_models_say_what_they_come_from(finished):
+    models = finished / "results" / "slice" / "models" / "tiny"
+    records = {recipe: json.loads((models / recipe / "seed42" / "training.json").read_text()) for recipe in RECIPES}
+    assert records["kd-cl"]["parent"] == "results/slice/models/tiny/kd/seed42"
+    assert records["cl"]["parent"] == "results/slice/models/tiny/untrained/seed42"
+    assert records["kd-cl"]["objective"]["loss"] == "localized-contrastive"
+    for recipe in RECIPES[1:]:
+        assert records[recipe]["pairs"] == 6 * 4 * 4 and records[recipe]["moved_from_parent"]["relative"] > 0
+
+
+def test_a_second_run_has_nothing_to_do(finished):
+    ended = snakemake(finished)
+    assert ended.returncode == 0 and "Nothing to be done" in ended.stdout + ended.stderr
+
+
+def test_from_scratch_again_on_one_core_every_run_has_the_same_bytes(finished, tmp_path, index):
+    targets = [
+        RUN.format(experiment="slice", recipe=recipe, retriever=retriever)
+        for recipe in RECIPES
+        for retriever in ("bm25", "colbert")
+    ]
+    ended = snakemake(tmp_path, *targets, "--cores", "1", environment=index)
+    succeed(ended)
+    runs = sorted(path.relative_to(tmp_path) for path in tmp_path.glob("results/**/*.run"))
+    assert len(runs) >= len(targets) + 4
+    assert [path for path in runs if (tmp_path / path).read_bytes() != (finished / path).read_bytes()] == []
+
+
+def overlay(tmp_path, change):
+    """The slice's config with a change, as a file."""
+    config = yaml.safe_load((REPOSITORY / "tests" / "support" / "slice.yaml").read_text())
+    default = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
+    config.setdefault("grid", {})
+    change(config, default)
+    path = tmp_path / "changed.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        pytest.param(
+            lambda config, default: (
+                config["querysets"].update(second=default["querysets"]["wikipedia-validation"])
+                or config["grid"].update(benchmarks=["wikipedia-test", "second"])
+            ),
+            {
+                "prepare_queries": 1,
+                "tokenize": 1,
+                "bm25_search": 1,
+                "plaid_search": 1,
+                "merge_shards": 1,
+                "teacher_rank": 1,
+                "read_permutations": 1,
+                "rerank": 5,
+                **EVALUATION,
+            },
+            id="another benchmark retrains nothing",
+        ),
+        pytest.param(
+            lambda config, _: config["grid"].update(recipes=["cl", "kd", "cl-kd", "kd-cl", "cl-kd-cl"]),
+            {"finetune": 1, "model_card": 1, "rerank": 1, **EVALUATION},
+            id="a longer recipe adds one stage",
+        ),
+        pytest.param(
+            lambda config, _: config["objectives"]["kd"].update(learning_rate=1e-4),
+            {"finetune": 3, "model_card": 3, "rerank": 3, **EVALUATION},
+            id="another learning rate retrains what it trained",
+        ),
+        pytest.param(
+            lambda config, default: (
+                config.update(backbones={"small": default["backbones"]["tiny"]})
+                or config["grid"].update(backbones=["tiny", "small"])
+            ),
+            {"initialise": 1, "untrained_card": 1, "finetune": 4, "model_card": 4, "rerank": 5, **EVALUATION},
+            id="another backbone shares the token stores",
+        ),
+        pytest.param(
+            lambda config, _: config["grid"].update(depth=10),
+            {"rerank": 5, **EVALUATION},
+            id="another depth re-ranks only",
+        ),
+        pytest.param(
+            lambda config, _: config["objectives"]["kd"].update(positions={"2": {"learning_rate": 1e-4}}),
+            {"finetune": 1, "model_card": 1, "rerank": 1, **EVALUATION},
+            id="another learning rate in second place retrains the second stage",
+        ),
+        pytest.param(
+            lambda config, _: config["grid"].update(fusion={"norm": "min-max", "measure": "nDCG@10"}),
+            {
+                "plaid_search": 1,
+                "merge_shards": 1,
+                "rerank": 5,
+                "choose_fusion_weight": 10,
+                "fuse": 10,
+                **{name: count for name, count in EVALUATION.items() if "depth" not in name},
+            },
+            id="fusion re-ranks the validation queries and retrains nothing",
+        ),
+        pytest.param(
+            lambda config, _: config.update(
+                device="cuda",
+                training={"processes": 2, "checkpoint_minutes": 1, "tensorboard": True},
+                backbones={"tiny": {"tokens_per_batch": 1024, "tokens_kept": 2048}},
+            ),
+            {},
+            id="another device, memory or number of processes reruns nothing",
+        ),
+    ],
+)
+def test_a_change_reruns_what_it_affects(finished, tmp_path, change, expected):
+    assert jobs(snakemake(finished, "--dry-run", configs=[overlay(tmp_path, change)])) == expected
+
+
+def test_a_stage_that_was_killed_goes_on(finished, tmp_path):
+    """Also after Snakemake itself was killed, and has deleted the stage's declared outputs."""
+
+    def long_stage(config, _):
+        config["objectives"]["cl"].update(steps=80)
+        config["training"] = {"checkpoint_minutes": 0, "tensorboard": True}
+
+    folder, config = tmp_path / "copy", overlay(tmp_path, long_stage)
+    shutil.copytree(finished, folder, symlinks=True)
+    model = "results/slice/models/tiny/cl/seed42/model.safetensors"
+    command = [*snakemake_command(folder, model), "--configfile", str(config)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    state = folder / "results" / "slice" / "state" / "tiny" / "cl" / "seed42"
+    deadline = time.monotonic() + 120
+    while not any(int(path.stem.partition("-")[2]) >= 8 for path in state.rglob("step-*.json")):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert snakemake(folder, "--unlock", configs=[config]).returncode == 0
+    ended = snakemake(folder, model, configs=[config])
+    succeed(ended)
+    record = json.loads((folder / model).with_name("training.json").read_text())
+    assert record["interruptions"] == 1 and record["loss"][-1]["step"] == 80
+    assert "going on from the checkpoint of step" in (folder / "results/slice/logs/finetune/tiny/cl/seed42.log").read_text()
+    assert not state.exists()
+    assert len(list((folder / "results/slice/tensorboard/tiny/cl/seed42").iterdir())) == 2
+
+
+def test_fused_systems_stand_in_the_table(finished, tmp_path):
+    """The weight comes from validation queries, and fuses the test queries' runs."""
+    folder = tmp_path / "copy"
+    shutil.copytree(finished, folder, symlinks=True)
+
+    def fuse(config, _):
+        config["grid"].update(fusion={"norm": "min-max", "measure": "RR@10"}, recipes=["kd-cl"])
+
+    ended = snakemake(folder, configs=[overlay(tmp_path, fuse)])
+    succeed(ended)
+    results = folder / "results" / "slice"
+    table = pd.read_csv(results / "tables" / "effectiveness.csv", keep_default_na=False)
+    recipes = ["first-stage", "untrained", "untrained+fused", "kd-cl", "kd-cl+fused"]
+    for retriever in ("bm25", "colbert"):
+        rows = table[(table["retriever"] == retriever) & (table["measure"] == "RR@10")].set_index("recipe")
+        assert [recipe for recipe in rows.index if recipe != "teacher"] == recipes
+        assert (rows["queries"] == 50).all()
+        for recipe in ("untrained", "kd-cl"):
+            chosen = json.loads((results / f"fused/tiny/{recipe}/seed42/{retriever}/weight.json").read_text())
+            assert chosen["queries"] == 20 and chosen["measure"] == "RR@10"
+            assert chosen["inputs"]["reranked"].endswith(f"{recipe}/seed42/{retriever}/wikipedia-validation.run")
+            tried = {entry["weight_of_reranker"]: entry["mean"] for entry in chosen["tried"]}
+            assert len(tried) == 21 and tried[chosen["weight_of_reranker"]] == max(tried.values())
+        fused = results / f"fused/tiny/kd-cl/seed42/{retriever}/wikipedia-test.run"
+        reranked = RUN.format(experiment="slice", recipe="kd-cl", retriever=retriever)
+        assert sorted(line.split()[:3] for line in fused.read_text().splitlines()) == sorted(
+            line.split()[:3] for line in (folder / reranked).read_text().splitlines()
+        )
+    assert "| bm25 | tiny kd→cl, fused |" in (results / "tables" / "effectiveness.md").read_text()
+
+
+def test_losses_on_scores_get_the_teachers_scores(finished, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(finished, folder, symlinks=True)
+
+    def add(config, default):
+        return config["objectives"].update(kl=default["objectives"]["kd"] | {"loss": "listnet"})
+
+    ended = snakemake(folder, "results/slice/training/kl.groups.safetensors", configs=[overlay(tmp_path, add)])
+    succeed(ended)
+    groups = load_file(folder / "results/slice/training/kl.groups.safetensors")
+    scores = pd.read_csv(folder / "results/teachers/minilm/wikipedia-train.scores.run", sep=" ", header=None)[4]
+    assert sorted(groups["teacher"][groups["ranks"] > 0]) == pytest.approx(sorted(scores), abs=1e-6)
+    assert (np.diff(groups["teacher"], axis=1)[groups["ranks"][:, 1:] > 0] <= 0).all()
+
+
+def test_one_file_builds_only_what_it_needs(tmp_path):
+    target = RUN.format(experiment="wikipedia", recipe="cl-kd", retriever="colbert")
+    planned = jobs(snakemake(tmp_path, "--dry-run", target, configs=()))
+    assert planned["finetune"] == 2 and planned["rerank"] == 1
+    assert not {"evaluate", "tabulate", "plot_effectiveness"} & planned.keys()
+    planned = jobs(snakemake(tmp_path, "--dry-run", "results/runs/bm25/wikipedia-test.run", configs=()))
+    assert planned == {"fetch_package": 1, "prepare_passages": 1, "prepare_queries": 1, "bm25_index": 1, "bm25_search": 1}
+
+
+def test_the_slurm_profile_plans_the_same_jobs(tmp_path):
+    command = [sys.executable, "-m", "snakemake", "--profile", "slurm", "--directory", str(tmp_path), "--dry-run"]
+    ended = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+    assert jobs(ended) == jobs(snakemake(tmp_path, "--dry-run", configs=()))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda config, _: config["grid"].update(recipes=["cl", "sft"]), "'sft' is no entry of objectives; choose from cl, kd"),
+        (lambda config, _: config.update(colour="red"), "unknown key colour; choose from experiment"),
+    ],
+)
+def test_a_wrong_config_stops_before_anything_runs(tmp_path, change, message):
+    ended = snakemake(tmp_path, configs=[overlay(tmp_path, change)])
+    assert ended.returncode != 0 and message in ended.stdout + ended.stderr
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_wrong_checksum_stops_the_workflow(tmp_path, index):
+    config = overlay(tmp_path, lambda config, _: config.update(sources={"wiki-offline": {"sha256": "0" * 64}}))
+    ended = snakemake(tmp_path, "results/collections/wikipedia/passages.parquet", configs=[config], environment=index)
+    said = ended.stdout + ended.stderr
+    assert ended.returncode != 0 and f"expected {'0' * 64}" in said and "Traceback" not in said
+    assert not list((tmp_path / "results").rglob("*.whl"))
+
+
+def test_a_bad_run_stops_the_job_that_reads_it(finished, tmp_path):
+    """Also what Snakemake shows of it: the message, no traceback, no output."""
+    folder = tmp_path / "copy"
+    shutil.copytree(finished, folder, symlinks=True)
+    run = folder / "results" / "runs" / "bm25" / "wikipedia-test.run"
+    run.write_text(run.read_text() + "1 Q0 0 9 zero tag\n")
+    target = RUN.format(experiment="slice", recipe="cl", retriever="bm25")
+    ended = snakemake(folder, target)
+    said = ended.stdout + ended.stderr
+    assert ended.returncode != 0 and "score 'zero' is not a finite number" in said and "Traceback" not in said
+    assert not (folder / target).exists()
