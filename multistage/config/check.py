@@ -9,6 +9,7 @@ import jsonschema
 import yaml
 
 from multistage.jobs.errors import InputError
+from multistage.losses import LOSSES
 
 Config = dict[str, Any]
 
@@ -43,9 +44,6 @@ REFERENCES = {
 
 # What a query set must say of itself, by the kind of its collection.
 QUERYSET_KEYS = {"vital-articles": (), "ir_datasets": ("id", "sources"), "local": ("queries", "qrels")}
-
-# Losses that compare with the teacher's scores; the others read its order alone.
-SCORED_LOSSES = ("listnet", "margin-mse")
 
 
 def check_config(config: Config, schema: str | Path) -> None:
@@ -90,7 +88,7 @@ def stage_objective(config: Config, recipe: str) -> Config:
 
 def needs_scores(config: Config, objective: str) -> bool:
     """Whether an objective's loss reads the teacher's scores, and not only its order."""
-    return config["objectives"][objective]["loss"] in SCORED_LOSSES
+    return LOSSES[config["objectives"][objective]["loss"]].reads == "scores"
 
 
 def download_name(source: str, entry: Config) -> str:
