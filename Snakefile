@@ -34,7 +34,7 @@ from multistage.config.check import (
 )
 from multistage.config.recipes import FUSED, UNTRAINED, last_objective, parent_of, stages_of
 from multistage.jobs.errors import InputError
-from multistage.jobs.slurm import end_left_jobs
+from multistage.jobs.slurm import cancel_leftover_jobs
 
 check_config(config, ROOT / "schemas" / "config.schema.yaml")
 sort_keys(config)
@@ -49,7 +49,7 @@ pathvars:
 onstart:
     # After a Snakemake that was killed, its jobs run on, and would write what this one's jobs write.
     if workflow.executor_plugin.name == "slurm":
-        end_left_jobs(os.getcwd())
+        cancel_leftover_jobs(os.getcwd())
 
 
 include: "rules/paths.smk"
