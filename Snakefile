@@ -25,21 +25,13 @@ configfile: ROOT / "config.yaml"
 # The one place that makes the package known: to this process, and to every job that it starts.
 sys.path.insert(0, str(ROOT))
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-from multistage.config.check import (
-    check_config,
-    download_name,
-    groups_objective,
-    needs_scores,
-    sort_keys,
-    stage_objective,
-)
+from multistage.config import complete_config, groups_objective, needs_scores, stage_objective
 from multistage.jobs.errors import InputError
 from multistage.jobs.slurm import end_left_jobs
 from multistage.reporting.front_page import MarkdownFile
 from multistage.reporting.lineage import lineage
 
-check_config(config, ROOT / "schemas" / "config.schema.yaml")
-sort_keys(config)
+complete_config(config)
 # For what is no input or output; those write <experiment>.
 EXPERIMENT = f"results/{config['experiment']}"
 

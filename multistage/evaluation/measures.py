@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from multistage.config.fields import JUDGED, MEANINGS, MEASURE
 from multistage.evaluation.judgements import Grades, Judgements, read_judgements, read_ranking
 from multistage.jobs.errors import InputError
 from multistage.jobs.files import replacing
@@ -22,12 +23,7 @@ RANX = {
     "P": "precision",
     "judged": "precision",
 }
-# The share of the first k passages that are judged: it says how far the other measures can be trusted, and compares nothing.
-JUDGED = "judged"
-MEASURE = re.compile(r"(nDCG|RR|AP|R)(@[1-9][0-9]*)?|(P|judged)(@[1-9][0-9]*)")
 SYSTEM = ["retriever", "backbone", "recipe", "seed"]
-# What stands for the recipe of a system that is no re-ranker.
-FIRST_STAGE, TEACHER = "first-stage", "teacher"
 ALL_PASSAGES = np.iinfo(np.int32).max
 Values = npt.NDArray[np.float64]
 
@@ -48,9 +44,9 @@ class System:
 
 def parse(measure: str) -> tuple[str, int]:
     """The name of a measure such as nDCG@10 or AP, and its cut-off, 0 for none. Raises InputError when it is none."""
-    found = MEASURE.fullmatch(measure)
+    found = re.fullmatch(MEASURE, measure)
     if found is None:
-        raise InputError(f"measure {measure!r} is unknown; choose from nDCG, RR, AP, R with or without @k, P@k, judged@k.")
+        raise InputError(f"measure {measure!r} is unknown; {MEANINGS[MEASURE]}.")
     return found[1] or found[3], int((found[2] or found[4] or "@0")[1:])
 
 

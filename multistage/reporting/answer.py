@@ -6,9 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from multistage.config.recipes import FUSED
+from multistage.config.recipes import FIRST_STAGE, FUSED
 from multistage.evaluation.comparison import Criteria
-from multistage.evaluation.measures import FIRST_STAGE
 from multistage.jobs.files import replacing
 from multistage.reporting.names import recipe_name, signed, system_name
 

@@ -8,9 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from multistage.config.recipes import FUSED, stages_of
+from multistage.config.recipes import FIRST_STAGE, FUSED, TEACHER, stages_of
 from multistage.evaluation.comparison import POOLED
-from multistage.evaluation.measures import FIRST_STAGE, TEACHER
 from multistage.jobs.errors import InputError
 from multistage.jobs.files import replacing
 from multistage.reporting.names import system_name

@@ -1,7 +1,6 @@
 """What tables, plots and sentences call things."""
 
-from multistage.config.recipes import FUSED
-from multistage.evaluation.measures import FIRST_STAGE, TEACHER
+from multistage.config.recipes import FIRST_STAGE, FUSED, TEACHER
 
 
 def recipe_name(recipe: str) -> str:

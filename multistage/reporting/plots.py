@@ -6,8 +6,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.axes import Axes
 
-from multistage.config.recipes import UNTRAINED
-from multistage.evaluation.measures import FIRST_STAGE
+from multistage.config.recipes import FIRST_STAGE, UNTRAINED
 from multistage.jobs.files import replacing
 from multistage.reporting.names import recipe_name, system_name
 from multistage.reporting.style import BLUE, GREEN, GREY, METADATA, ORANGE, PURPLE, SKY, VERMILION

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from multistage.config.recipes import FIRST_STAGE
 from multistage.evaluation.comparison import POOLED, Criteria
-from multistage.evaluation.measures import FIRST_STAGE, is_judged
+from multistage.evaluation.measures import is_judged
 from multistage.jobs.files import replacing
 from multistage.reporting.names import recipe_name, system_name
 from multistage.reporting.page import html_page, markdown_to_html
