@@ -5,7 +5,6 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo
 
 from multistage.config.fields import (
-    JUDGED,
     RECIPE,
     Count,
     Measure,
@@ -20,6 +19,7 @@ from multistage.config.fields import (
 )
 from multistage.config.ranking import QuerySetName, RetrieverName
 from multistage.config.recipes import FIRST_STAGE
+from multistage.measures import compares
 
 
 def _of_objectives(recipe: str, info: ValidationInfo) -> str:
@@ -33,7 +33,7 @@ def _of_objectives(recipe: str, info: ValidationInfo) -> str:
 
 
 def _compares(measure: str) -> str:
-    if measure.startswith(JUDGED):
+    if not compares(measure):
         raise ValueError(f"{measure} says how many passages are judged, and compares nothing; choose another measure here")
     return measure
 

@@ -14,15 +14,13 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from multistage import measures
+
 Item = TypeVar("Item")
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 FILE_NAME = r"^[A-Za-z0-9_][A-Za-z0-9._-]*$"
 RECIPE = r"^[a-z0-9_]+(-[a-z0-9_]+)*$"
 SHA256, MD5 = r"^[0-9a-f]{64}$", r"^[0-9a-f]{32}$"
-# The measure that is the share of judged passages: it says how far the others can be trusted, and compares nothing.
-JUDGED = "judged"
-# A name and a cut-off; groups 1 and 2, or 3 and 4.
-MEASURE = r"^(?:(nDCG|RR|AP|R)(@[1-9][0-9]*)?|(P|judged)(@[1-9][0-9]*))$"
 # What a text that does not match one of these should have been.
 MEANINGS = {
     NAME: "a name may have letters, digits, dots, dashes and underscores, and begins with a letter or a digit",
@@ -30,7 +28,7 @@ MEANINGS = {
     RECIPE: "a recipe is one or more objectives joined by dashes",
     SHA256: "a SHA-256 has 64 hexadecimal digits, in lower case",
     MD5: "an MD5 sum has 32 hexadecimal digits, in lower case",
-    MEASURE: "choose from nDCG, RR, AP, R with or without @k, P@k, judged@k",
+    measures.PATTERN: f"choose from {measures.CHOICES}",
 }
 
 
@@ -104,4 +102,4 @@ Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Unique = Annotated[list[Item], Field(json_schema_extra={"uniqueItems": True}), AfterValidator(_without_repetition)]
 Some = Annotated[Unique[Item], Field(min_length=1)]
-Measure = Annotated[str, StringConstraints(pattern=MEASURE)]
+Measure = Annotated[str, StringConstraints(pattern=measures.PATTERN)]

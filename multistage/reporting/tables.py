@@ -7,8 +7,8 @@ import pandas as pd
 
 from multistage.config.recipes import FIRST_STAGE
 from multistage.evaluation.comparison import POOLED, Criteria
-from multistage.evaluation.measures import is_judged
 from multistage.jobs.files import replacing
+from multistage.measures import compares
 from multistage.reporting.names import recipe_name, system_name
 from multistage.reporting.page import html_page, markdown_to_html
 
@@ -52,7 +52,7 @@ def cells(means: pd.DataFrame, differences: pd.DataFrame) -> pd.DataFrame:
         place = tuple(row[name] for name in key)
         marks[place] = marks.get(place, "") + _marks(str(row["verdict"]), row["against"] == FIRST_STAGE)
     found = [marks.get(place, "") for place in means[key].itertuples(index=False, name=None)]
-    tested = ~means["measure"].map(is_judged)
+    tested = means["measure"].map(compares)
     return means.assign(text=means["mean"].map("{:.3f}".format), best=(means["mean"] == best) & tested, marks=found)
 
 

@@ -1,14 +1,10 @@
 """Rule download: fetch a file from its address, or its mirror."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from multistage.jobs.log import job_log
 from multistage.sources.checksums import Expected
 from multistage.sources.downloads import download_source
-
-if TYPE_CHECKING:
-    from snakemake.iocontainers import snakemake
 
 with job_log(snakemake.log[0]):
     download_source(

@@ -1,12 +1,7 @@
 """Rule fetch_model: fetch a pre-trained model from the Hugging Face Hub, or its mirror."""
 
-from typing import TYPE_CHECKING
-
 from multistage.jobs.log import job_log
 from multistage.sources.hub import fetch_model
-
-if TYPE_CHECKING:
-    from snakemake.iocontainers import snakemake
 
 with job_log(snakemake.log[0]):
     fetch_model(

