@@ -9,7 +9,6 @@ import os
 import sys
 from pathlib import Path
 
-from docutils.parsers.rst import directives
 from snakemake.utils import min_version
 
 min_version("9.27")
@@ -24,12 +23,11 @@ configfile: ROOT / "config.yaml"
 
 # The one place that makes the package known: to this process, and to every job that it starts.
 sys.path.insert(0, str(ROOT))
-os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [str(ROOT), os.getenv("PYTHONPATH")])))
 from multistage.config import complete_config, groups_objective, needs_scores, stage_objective
+from multistage.config.recipes import FUSED, UNTRAINED, last_objective, parent_of, stages_of
 from multistage.jobs.errors import InputError
 from multistage.jobs.slurm import end_left_jobs
-from multistage.reporting.front_page import MarkdownFile
-from multistage.reporting.lineage import lineage
 
 complete_config(config)
 # For what is no input or output; those write <experiment>.
@@ -46,7 +44,9 @@ onstart:
         end_left_jobs(os.getcwd())
 
 
-include: "rules/common.smk"
+include: "rules/paths.smk"
+include: "rules/grid.smk"
+include: "rules/resources.smk"
 include: "rules/sources.smk"
 include: "rules/collections.smk"
 include: "rules/retrieval.smk"
@@ -63,5 +63,4 @@ rule all:
     default_target: True
     input:
         report_files(),
-        cards(),
     localrule: True

@@ -22,10 +22,10 @@ from benchmarks.texts import generated_candidates
 from benchmarks.timing import interleaved, report
 from benchmarks.train_step import trainer_step
 from multistage.data.groups import GroupSampler
+from multistage.losses import LOSSES, ranknet
 from multistage.model.checkpoint import load_cross_encoder, set_dropout
 from multistage.scoring.scoring import score_pairs
 from multistage.training.gradients import Memory, accumulate, prepare
-from multistage.training.losses import LOSSES
 
 OURS = "ours"
 
@@ -138,7 +138,7 @@ def whole_queries(bench: Bench, device: str, queries: int, train: bool) -> Calla
                 inputs = tokenizer(*map(list, zip(*batch, strict=True)), padding=True, truncation="only_second", max_length=256)
                 scores = model(**inputs.convert_to_tensors("pt").to(device)).logits.float().view(-1, depth)
                 if train:
-                    LOSSES["ranknet"](scores, ranks[: len(scores)], scores.detach()).mean().backward()
+                    ranknet(scores, ranks[: len(scores)]).mean().backward()
         if train:
             torch.nn.utils.clip_grad_norm_(model.parameters(), 10.0)
             optimizer.step()

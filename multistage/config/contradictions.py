@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 
 from multistage.config.data import IrDatasetsQueries, LocalQueries, Package, PackagedCheckpoint, QuerySet
 from multistage.config.ranking import BiEncoder, RankGPT, ReadyRun, TeacherRun
-from multistage.config.training import LOSSES, FirstStageCandidates, Objective, Validation
+from multistage.config.training import FirstStageCandidates, Objective, Validation
 from multistage.jobs.errors import InputError
+from multistage.losses import LOSSES
 
 if TYPE_CHECKING:
     from multistage.config.whole import Config
@@ -90,7 +91,7 @@ def _groups(config: "Config") -> Iterator[str]:
     """Objectives have candidates that their losses and groups can be made of, and groups for every process."""
     for name, objective in config.objectives.items():
         key = f"objectives.{name}"
-        if LOSSES[objective.loss] == "scores" and (lack := _lacks_scores(config, objective)):
+        if LOSSES[objective.loss].reads == "scores" and (lack := _lacks_scores(config, objective)):
             yield f"{key}: the loss {objective.loss} reads a teacher's scores; {lack}"
         most = _most_passages(config, objective)
         if most is not None and objective.group_size > most:

@@ -7,17 +7,7 @@ from pydantic import AfterValidator, Field, StringConstraints, Tag, model_valida
 from multistage.config.fields import Count, NotNegative, Positive, Section, Share, Text, Unique, told_by_key
 from multistage.config.ranking import CheckpointName, QuerySetName, Ranked, RetrieverName, TeacherName
 from multistage.config.recipes import TEACHER, UNTRAINED
-
-# What each loss reads of a group.
-LOSSES = {
-    "localized-contrastive": "order",
-    "ranknet": "order",
-    "weighted-ranknet": "order",
-    "listnet": "scores",
-    "margin-mse": "scores",
-    "adr-mse": "order",
-    "lambdaloss": "order",
-}
+from multistage.losses import LOSSES
 
 
 def _no_label(name: str) -> str:

@@ -10,8 +10,9 @@ from multistage.config.evaluation import Evaluation, Grid
 from multistage.config.fields import NAME, Name, Section
 from multistage.config.messages import explain
 from multistage.config.ranking import Retriever, Teacher
-from multistage.config.training import LOSSES, Backbone, Objective, ObjectiveName, Training, Validation, changed
+from multistage.config.training import Backbone, Objective, ObjectiveName, Training, Validation, changed
 from multistage.jobs.errors import InputError
+from multistage.losses import LOSSES
 
 # Folders of results/ that all experiments share.
 SHARED = ("benchmarks", "candidates", "checkpoints", "collections", "indexes", "logs", "runs", "sources", "teachers", "tokens")
@@ -99,7 +100,7 @@ def stage_objective(config: dict[str, Any], recipe: str) -> dict[str, Any]:
 
 def needs_scores(config: dict[str, Any], objective: str) -> bool:
     """Whether an objective's loss reads the teacher's scores, and not only its order."""
-    return LOSSES[config["objectives"][objective]["loss"]] == "scores"
+    return LOSSES[config["objectives"][objective]["loss"]].reads == "scores"
 
 
 def groups_objective(config: dict[str, Any], objective: str) -> str:
