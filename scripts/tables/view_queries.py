@@ -1,23 +1,32 @@
 """Rule view_queries: queries that a further stage helps and hurts."""
 
+from typing import TYPE_CHECKING
+
 import pandas as pd
 
 from multistage.jobs.log import job_log
-from multistage.reporting.queries import Step, as_html, query_view, write_view
+from multistage.reporting.queries import Step, query_view, write_view
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
 
 with job_log(snakemake.log[0]):
-    retriever, benchmark = snakemake.wildcards.retriever, snakemake.wildcards.benchmark
     runs = iter(snakemake.input.runs)
-    steps = [Step(backbone, recipe, parent, next(runs), next(runs)) for backbone, recipe, parent in snakemake.params.stages]
-    measure = snakemake.params.measure
     view = query_view(
         pd.read_parquet(snakemake.input.values),
-        retriever,
-        steps,
-        measure,
-        snakemake.input.queries,
-        snakemake.input.passages,
-        snakemake.input.qrels,
+        [Step(backbone, recipe, parent, next(runs), next(runs)) for backbone, recipe, parent in snakemake.params.stages],
+        retriever=snakemake.wildcards.retriever,
+        measure=snakemake.params.measure,
+        queries=snakemake.input.queries,
+        passages=snakemake.input.passages,
+        qrels=snakemake.input.qrels,
     )
-    page = as_html(view, benchmark, retriever, measure, snakemake.params.examples)
-    write_view(view, page, snakemake.output.csv, snakemake.output.html)
+    write_view(
+        view,
+        benchmark=snakemake.wildcards.benchmark,
+        retriever=snakemake.wildcards.retriever,
+        measure=snakemake.params.measure,
+        examples=snakemake.params.examples,
+        csv=snakemake.output.csv,
+        html=snakemake.output.html,
+    )
