@@ -39,7 +39,7 @@ def rerank(given: argparse.Namespace) -> None:
         from multistage.scoring.own_texts import Scorer, rerank_own_runs, score_own_pairs
 
         budget = given.tokens_per_batch or TOKENS_PER_BATCH[given.device]
-        scorer = Scorer(given.model, given.device, budget, given.max_length, given.max_query_length)
+        scorer = Scorer(given.model, given.device, budget, given.max_length, given.max_query_length, given.precision)
         if given.run:
             rerank_own_runs(scorer, given.run, given.queries, given.passages, given.depth, given.output)
         else:
@@ -69,6 +69,12 @@ def _add_rerank(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", nargs="+", required=True, help="one file for each run, or for the pairs")
     parser.add_argument("--depth", type=positive, help="with --run: passages of each query that are re-ranked (all)")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="where the model runs (cpu)")
+    parser.add_argument(
+        "--precision",
+        choices=["auto", "float32", "bfloat16"],
+        default="auto",
+        help="what the encoder computes in (auto: bfloat16 where the hardware has it)",
+    )
     parser.add_argument("--tokens-per-batch", type=positive, help="padded tokens in one forward pass (cpu: 4096, cuda: 65536)")
     parser.add_argument("--max-length", type=positive, help="tokens of a pair (what the checkpoint records)")
     parser.add_argument("--max-query-length", type=positive, help="tokens of a query (as recorded, else half a pair)")

@@ -29,6 +29,7 @@ rule rerank:
     params:
         depth=GRID["depth"],
         backbone=backbone_settings,
+        precision=config["precision"],
     message:
         "Re-ranking {wildcards.benchmark} with {wildcards.backbone}, {wildcards.recipe}, seed {wildcards.seed}"
     script:

@@ -77,6 +77,7 @@ rule colbert_encode:
     params:
         max_length=lookup("retrievers/{retriever}/max_length", within=config),
         shards=lookup("retrievers/{retriever}/shards", within=config),
+        precision=config["precision"],
     message:
         "Encoding part {wildcards.shard} of {wildcards.collection} for {wildcards.retriever}"
     script:
@@ -132,6 +133,7 @@ rule plaid_search:
         shards=lookup("retrievers/{retriever}/shards", within=config),
         full_scores=lookup("retrievers/{retriever}/full_scores", within=config),
         depth=lookup("retrievers/{retriever}/depth", within=config),
+        precision=config["precision"],
     message:
         "Searching {wildcards.queryset} with {wildcards.retriever} in part {wildcards.shard}"
     script:
@@ -156,6 +158,7 @@ rule dense_encode:
         pooling=lookup("retrievers/{retriever}/pooling", within=config),
         max_length=lookup("retrievers/{retriever}/max_length", within=config),
         shards=lookup("retrievers/{retriever}/shards", within=config),
+        precision=config["precision"],
     message:
         "Encoding part {wildcards.shard} of {wildcards.collection} with {wildcards.retriever}"
     script:
@@ -186,6 +189,7 @@ rule dense_search:
         max_length=lookup("retrievers/{retriever}/max_length", within=config),
         shards=lookup("retrievers/{retriever}/shards", within=config),
         depth=lookup("retrievers/{retriever}/depth", within=config),
+        precision=config["precision"],
     message:
         "Searching {wildcards.queryset} with {wildcards.retriever} in part {wildcards.shard}"
     script:

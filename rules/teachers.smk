@@ -26,6 +26,7 @@ rule teacher_encode:
         **job(runtime=240, gpu=GPU),
     params:
         max_length=lookup("teachers/{teacher}/max_length", within=config),
+        precision=config["precision"],
     message:
         "Encoding the passages of {wildcards.collection} for the teacher {wildcards.teacher}"
     script:
@@ -57,6 +58,7 @@ rule teacher_rank:
         depth=lookup("teachers/{teacher}/depth", within=config),
         weight=lookup("teachers/{teacher}/weight", within=config),
         max_length=lookup("teachers/{teacher}/max_length", within=config),
+        precision=config["precision"],
     message:
         "The teacher {wildcards.teacher} ranks the candidates of {wildcards.queryset}"
     script:

@@ -164,6 +164,7 @@ rule finetune:
         validation={key: config["validation"][key] for key in ("share", "export")},
         state=f"{EXPERIMENT}/state",
         tensorboard=f"{EXPERIMENT}/tensorboard",
+        precision=config["precision"],
     message:
         "Fine-tuning {wildcards.backbone}, recipe {wildcards.recipe}, seed {wildcards.seed}"
     script:

@@ -8,9 +8,8 @@ from torch import Tensor
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
 from multistage.jobs.errors import InputError
-from multistage.model.cpu import speed_up_on_cpu
-from multistage.model.first_token import read_first_token_only
-from multistage.model.precision import use_bfloat16_trunk
+from multistage.model.precision import resolve, use_bfloat16
+from multistage.model.speed import read_first_token_only, reuse_freed_memory
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -20,19 +19,21 @@ FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "training.jso
 WEIGHTS = {"best": "best.safetensors", "last": "last.safetensors"}
 
 
-def load_cross_encoder(folder: str | Path, device: str = "cpu") -> "PreTrainedModel":
-    """Load a re-ranker with float32 parameters from a local folder onto a device.
+def load_cross_encoder(
+    folder: str | Path, device: str = "cpu", precision: str = "auto", training: bool = False
+) -> "PreTrainedModel":
+    """Load a re-ranker from a local folder onto a device, for training or for scoring alone.
 
-    On a GPU that has bfloat16 the trunk computes in it, the head in float32; elsewhere everything is float32.
+    precision: of the encoder, auto, float32 or bfloat16; a model in training keeps its weights in float32 (see `precision`).
     Raises InputError unless it has one label and safetensors weights.
     """
     require_re_ranker(folder)
     model = _sequence_classifier(folder)
     torch.nn.Module.to(model, device)
     read_first_token_only(model)
-    speed_up_on_cpu(model)
-    if model.device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
-        use_bfloat16_trunk(model)
+    reuse_freed_memory()
+    if resolve(precision, device) == "bfloat16":
+        use_bfloat16(model, training)
     return model
 
 

@@ -1,6 +1,10 @@
-"""bfloat16 where it pays, float32 where ranking needs it."""
+"""What encoders compute in: bfloat16 where the hardware has it, float32 where ranking needs it.
 
-from typing import TYPE_CHECKING
+Pooler, head, losses, scores, the optimizer and the weights in training are float32 in either case. Scores that leave a model in
+bfloat16 have 8 significant bits: one or two in ten of a list tie.
+"""
+
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -9,20 +13,41 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-def use_bfloat16_trunk(model: "PreTrainedModel") -> None:
-    """Let the encoder's matrix products run in bfloat16 (autocast), and the pooler and the head in float32.
+def resolve(precision: str, device: str | torch.device) -> str:
+    """float32 or bfloat16. auto takes bfloat16 where the device has it in hardware.
 
-    Scores that leave a model in bfloat16 have 8 significant bits: one or two in ten of a list tie. Parameters stay float32.
+    No clock is asked, so that one machine always gives the same bytes; `python -m benchmarks.precision` measures the gain.
     """
-    kind = model.device.type
-    trunk = model.base_model
-    heads = [module for module in model.children() if module is not trunk]
-    pooler = getattr(trunk, "pooler", None)
-    for head in heads if pooler is None else [*heads, pooler]:
-        head.register_forward_pre_hook(_to_float32)
-        head.forward = torch.autocast(kind, enabled=False)(head.forward)
-    trunk.forward = torch.autocast(kind, dtype=torch.bfloat16)(trunk.forward)
+    if precision != "auto":
+        return precision
+    if torch.device(device).type == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+    processor = torch.cpu.get_capabilities()
+    return "bfloat16" if processor.get("amx_bf16") or processor.get("avx512_bf16") else "float32"
 
 
-def _to_float32(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    return tuple(value.float() if value.is_floating_point() else value for value in inputs)
+def use_bfloat16(model: "PreTrainedModel", training: bool) -> None:
+    """Let an encoder, or the encoder of a classifier, compute in bfloat16 and give its last hidden state in float32.
+
+    training: keep the weights in float32 and cast them in each pass (autocast). Otherwise they are cast here, once.
+    """
+    encoder, kind = model.base_model, model.device.type
+    pooler = getattr(encoder, "pooler", None)
+    if pooler is not None:
+        pooler.register_forward_pre_hook(_float32_inputs)
+        pooler.forward = torch.autocast(kind, enabled=False)(pooler.forward)
+    encoder.register_forward_hook(_float32_state)
+    if training:
+        encoder.forward = torch.autocast(kind, dtype=torch.bfloat16)(encoder.forward)
+        return
+    for part in encoder.children():
+        if part is not pooler:
+            part.to(torch.bfloat16)
+
+
+def _float32_inputs(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return tuple(value.float() for value in inputs)
+
+
+def _float32_state(module: nn.Module, inputs: tuple[Tensor, ...], output: Any) -> None:
+    output.last_hidden_state = output.last_hidden_state.float()

@@ -16,8 +16,7 @@ import torch
 from multistage.data.runs import cut, in_run_order
 from multistage.jobs.errors import InputError
 from multistage.jobs.log import Rate
-from multistage.model.cpu import speed_up_on_cpu
-from multistage.retrieval.encoding import AT_ONCE, plain_encoder, write_encoded
+from multistage.retrieval.encoding import AT_ONCE, plain_encoder, set_precision, write_encoded
 from multistage.retrieval.vectors import read_vectors
 
 if TYPE_CHECKING:
@@ -30,10 +29,13 @@ BEYOND = 64
 Found = tuple[torch.Tensor, torch.Tensor]
 
 
-def load_bi_encoder(checkpoint: str | Path, max_length: int, device: str, pooling: str | None = None) -> "SentenceTransformer":
+def load_bi_encoder(
+    checkpoint: str | Path, max_length: int, device: str, pooling: str | None = None, *, precision: str = "auto"
+) -> "SentenceTransformer":
     """A bi-encoder from a local folder, reading `max_length` tokens of a text.
 
     A sentence-transformers checkpoint (with modules.json) is taken as it is, a plain encoder with `pooling`, cls or mean.
+    precision: of the encoder: auto, float32 or bfloat16.
     Raises InputError when a checkpoint says itself how it pools, and it is not `pooling`.
     """
     from sentence_transformers import SentenceTransformer
@@ -50,7 +52,7 @@ def load_bi_encoder(checkpoint: str | Path, max_length: int, device: str, poolin
         encoder = SentenceTransformer(
             modules=[transformer, Pooling(transformer.get_embedding_dimension(), pooling_mode=pooling)], device=device
         )
-    speed_up_on_cpu(encoder)
+    set_precision(encoder, precision)
     return encoder
 
 

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 import torch
 
 from multistage.jobs.log import Rate
+from multistage.model.precision import resolve, use_bfloat16
 from multistage.retrieval.shards import in_batches
 from multistage.retrieval.vectors import write_vectors
 
 if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Transformer
 
 # Texts that are encoded together.
@@ -25,6 +27,12 @@ def plain_encoder(checkpoint: str | Path, max_length: int) -> "Transformer":
     return Transformer(
         str(checkpoint), max_seq_length=max_length, model_kwargs=options, processor_kwargs=options, config_kwargs=options
     )
+
+
+def set_precision(encoder: "SentenceTransformer", precision: str) -> None:
+    """Let the model of an encoder compute in `precision`: auto, float32 or bfloat16 (see `multistage.model.precision`)."""
+    if resolve(precision, encoder.device) == "bfloat16":
+        use_bfloat16(encoder[0].auto_model, training=False)
 
 
 def write_encoded(

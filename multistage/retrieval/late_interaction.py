@@ -16,18 +16,17 @@ import torch
 
 from multistage.jobs.files import replacing
 from multistage.jobs.log import Rate
-from multistage.model.cpu import speed_up_on_cpu
-from multistage.retrieval.encoding import AT_ONCE, plain_encoder, write_encoded
+from multistage.retrieval.encoding import AT_ONCE, plain_encoder, set_precision, write_encoded
 from multistage.retrieval.vectors import read_vectors
 
 if TYPE_CHECKING:
     from sentence_transformers import MultiVectorEncoder
 
 
-def load_encoder(checkpoint: str | Path, max_length: int, device: str) -> "MultiVectorEncoder":
+def load_encoder(checkpoint: str | Path, max_length: int, device: str, precision: str = "auto") -> "MultiVectorEncoder":
     """A late-interaction encoder: a trained ColBERT checkpoint as it is, a plain encoder with its own token vectors.
 
-    max_length: tokens that are read of a passage.
+    max_length: tokens that are read of a passage. precision: of the encoder: auto, float32 or bfloat16.
     """
     from sentence_transformers import MultiVectorEncoder
     from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
@@ -37,17 +36,15 @@ def load_encoder(checkpoint: str | Path, max_length: int, device: str) -> "Multi
     if trained:
         encoder = MultiVectorEncoder(str(checkpoint), device=device, local_files_only=True)
         encoder.max_seq_length = max_length
-        speed_up_on_cpu(encoder)
-        return encoder
-    transformer = plain_encoder(checkpoint, max_length)
-    # As in ColBERT, punctuation of a passage matches nothing.
-    modules: list[torch.nn.Module] = [
-        transformer,
-        MultiVectorMask(skiplist_words=list(string.punctuation)),
-        Normalize("token_embeddings"),
-    ]
-    encoder = MultiVectorEncoder(modules=modules, device=device)
-    speed_up_on_cpu(encoder)
+    else:
+        # As in ColBERT, punctuation of a passage matches nothing.
+        modules: list[torch.nn.Module] = [
+            plain_encoder(checkpoint, max_length),
+            MultiVectorMask(skiplist_words=list(string.punctuation)),
+            Normalize("token_embeddings"),
+        ]
+        encoder = MultiVectorEncoder(modules=modules, device=device)
+    set_precision(encoder, precision)
     return encoder
 
 

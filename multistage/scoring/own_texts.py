@@ -36,7 +36,7 @@ class Scorer:
 
     max_length: tokens of a pair, special tokens included; None: as the checkpoint's tokenizer records. max_query_length: tokens
     of a query at most; None: as the stage that made the checkpoint recorded, else half a pair. tokens_per_batch: padded tokens
-    in one forward pass.
+    in one forward pass. precision: of the encoder, auto, float32 or bfloat16.
     """
 
     folder: Path
@@ -44,6 +44,7 @@ class Scorer:
     tokens_per_batch: int
     max_length: int | None = None
     max_query_length: int | None = None
+    precision: str = "auto"
 
     def lengths(self) -> BackboneSettings:
         """The lengths that pairs are cut to.
@@ -97,7 +98,16 @@ def rerank_own_runs(
             queries=stores["query"],
             passages=stores["passage"],
         )
-        rerank(inputs, depth, lengths, scorer.tokens_per_batch, scorer.device, scorer.tag, outputs)
+        rerank(
+            inputs,
+            depth=depth,
+            backbone=lengths,
+            tokens_per_batch=scorer.tokens_per_batch,
+            device=scorer.device,
+            precision=scorer.precision,
+            tag=scorer.tag,
+            outputs=outputs,
+        )
 
 
 def score_own_pairs(scorer: Scorer, pairs: str | Path, output: str | Path) -> None:
@@ -124,11 +134,12 @@ def score_own_pairs(scorer: Scorer, pairs: str | Path, output: str | Path) -> No
             scorer.folder,
             query_store,
             passage_store,
-            query_rows,
-            passage_rows,
-            lengths,
-            scorer.tokens_per_batch,
-            scorer.device,
+            query_rows=query_rows,
+            passage_rows=passage_rows,
+            backbone=lengths,
+            tokens_per_batch=scorer.tokens_per_batch,
+            device=scorer.device,
+            precision=scorer.precision,
         )
     with replacing(output) as (partial,), open(partial, "w", encoding="utf-8") as stream:
         for (line, _, _), score in zip(read_pairs(pairs), scores, strict=True):

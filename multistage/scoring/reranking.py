@@ -34,16 +34,18 @@ class RerankInputs:
 
 def rerank(
     inputs: RerankInputs,
+    *,
     depth: int | None,
     backbone: BackboneSettings,
     tokens_per_batch: int,
     device: str,
+    precision: str,
     tag: str,
     outputs: list[str],
 ) -> None:
     """Re-rank the first `depth` passages of every query of each run; one output run per input run, in their order.
 
-    depth: None for all. tokens_per_batch: padded tokens in one forward pass.
+    depth: None for all. tokens_per_batch: padded tokens in one forward pass. precision: the encoder's: auto, float32, bfloat16.
     Raises InputError for a bad run, an unknown id, a checkpoint with several labels, before any output is written.
     """
     query_ids, passage_ids = read_ids(inputs.query_ids), read_ids(inputs.passage_ids)
@@ -53,7 +55,15 @@ def rerank(
         for what, known in (("query", query_ids), ("passage", passage_ids))
     ]
     scores = score_rows(
-        Path(inputs.model).parent, inputs.queries, inputs.passages, query_rows, passage_rows, backbone, tokens_per_batch, device
+        Path(inputs.model).parent,
+        inputs.queries,
+        inputs.passages,
+        query_rows=query_rows,
+        passage_rows=passage_rows,
+        backbone=backbone,
+        tokens_per_batch=tokens_per_batch,
+        device=device,
+        precision=precision,
     )
     ends = np.cumsum([len(run) for run in runs])
     with replacing(*outputs) as files:
@@ -65,11 +75,13 @@ def score_rows(
     folder: Path,
     queries: StoreFiles,
     passages: StoreFiles,
+    *,
     query_rows: Ints,
     passage_rows: Ints,
     backbone: BackboneSettings,
     tokens_per_batch: int,
     device: str,
+    precision: str,
 ) -> npt.NDArray[np.float32]:
     """The scores that the model in `folder` gives pairs of rows of two token stores, each distinct pair scored once.
 
@@ -80,7 +92,7 @@ def score_rows(
     keys = query_rows.astype(np.int64) * len(passage_store) + passage_rows
     distinct, places = np.unique(keys, return_inverse=True)
     logger.info("%s pairs, %s distinct", f"{len(keys):,}", f"{len(distinct):,}")
-    model = load_cross_encoder(folder, device)
+    model = load_cross_encoder(folder, device, precision)
     longest = longest_input(model)
     if longest is not None and backbone.max_length > longest:
         raise InputError(f"{folder}: the model reads {longest} tokens at most, and max_length is {backbone.max_length}.")

@@ -26,6 +26,7 @@ from multistage.model.checkpoint import (
     save_cross_encoder,
     set_dropout,
 )
+from multistage.model.precision import resolve
 from multistage.scoring.scoring import pairs_for
 from multistage.training.parallel import launch, process_count, process_number
 from multistage.training.state import StageState, Tensors, sole_writer, stage_key
@@ -66,9 +67,11 @@ def initialise(checkpoint: str | Path, max_length: int, seed: int, output: str |
 
 def train_stage(
     inputs: StageInputs,
+    *,
     recipe: str,
     objective: dict[str, Any],
     backbone: BackboneSettings,
+    precision: str,
     validation: ValidationSettings,
     run: RunSettings,
     seed: int,
@@ -77,10 +80,11 @@ def train_stage(
 ) -> None:
     """Fine-tune the parent model for one stage and write the model folder `output`.
 
-    objective: the objective's config, of which `StageSettings` is a part. state: a folder for checkpoints, from which an
-    interrupted stage goes on; gone when the model is written. Raises InputError for a checkpoint with several labels, a
-    store made with another vocabulary, an empty training set, a diverging loss, a stage that another process keeps;
-    RunAgain when it was asked to stop. The model folder is not touched then.
+    objective: the objective's config, of which `StageSettings` is a part. precision: of the encoder: auto, float32 or bfloat16;
+    training.json records which of the two it was. state: a folder for checkpoints, from which an interrupted stage goes on;
+    gone when the model is written. Raises InputError for a checkpoint with several labels, a store made with another
+    vocabulary, an empty training set, a diverging loss, a stage that another process keeps; RunAgain when it was asked to stop.
+    The model folder is not touched then.
     """
     known = {field.name for field in fields(StageSettings)}
     settings = StageSettings(**{key: value for key, value in objective.items() if key in known})
@@ -90,6 +94,7 @@ def train_stage(
         "seed": seed,
         "objective": objective,
         "backbone": asdict(backbone),
+        "precision": precision,
         "inputs": digests(
             parent=inputs.parent,
             groups=inputs.groups,
@@ -134,7 +139,8 @@ def _train(
     if process_number():
         logger.setLevel(logging.ERROR)
     parent = Path(record["parent"])
-    model = load_cross_encoder(parent, device)
+    model = load_cross_encoder(parent, device, record["precision"], training=True)
+    record["precision"] = resolve(record["precision"], device)
     set_dropout(model, backbone.dropout)
     tokenizer = load_tokenizer(parent)
     before = {name: weight.detach().cpu().clone() for name, weight in model.state_dict().items()}

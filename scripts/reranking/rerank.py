@@ -20,6 +20,7 @@ with job_log(snakemake.log[0]):
         backbone=BackboneSettings(**snakemake.params.backbone),
         tokens_per_batch=snakemake.config["backbones"][wildcards.backbone]["tokens_per_batch"],
         device=snakemake.config["device"],
+        precision=snakemake.params.precision,
         tag=f"{wildcards.backbone}/{wildcards.recipe}/seed{wildcards.seed}",
         outputs=snakemake.output.runs,
     )

@@ -8,5 +8,6 @@ from multistage.retrieval.shards import shard_rows
 with job_log(snakemake.log[0]):
     passages = snakemake.input.passages
     start, stop = shard_rows(count_texts(passages), int(snakemake.wildcards.shard), snakemake.params.shards)
-    encoder = load_encoder(snakemake.input.checkpoint, snakemake.params.max_length, snakemake.config["device"])
+    params = snakemake.params
+    encoder = load_encoder(snakemake.input.checkpoint, params.max_length, snakemake.config["device"], params.precision)
     encode_passages(encoder, stream_texts(passages, start, stop), stop - start, snakemake.output.vectors)

@@ -10,7 +10,7 @@ with job_log(snakemake.log[0]):
     params, device = snakemake.params, snakemake.config["device"]
     runs = search_vectors(
         snakemake.input.vectors,
-        load_bi_encoder(snakemake.input.checkpoint, params.max_length, device, params.pooling),
+        load_bi_encoder(snakemake.input.checkpoint, params.max_length, device, params.pooling, precision=params.precision),
         read_texts(snakemake.input.queries),
         shard_ids(snakemake.input.passages, int(snakemake.wildcards.shard), params.shards),
         depth=params.depth,

@@ -10,7 +10,7 @@ with job_log(snakemake.log[0]):
     device = snakemake.config["device"]
     runs = search_plaid(
         snakemake.input.index,
-        load_encoder(snakemake.input.checkpoint, snakemake.params.max_length, device),
+        load_encoder(snakemake.input.checkpoint, snakemake.params.max_length, device, snakemake.params.precision),
         read_texts(snakemake.input.queries),
         shard_ids(snakemake.input.passages, int(snakemake.wildcards.shard), snakemake.params.shards),
         depth=snakemake.params.depth,

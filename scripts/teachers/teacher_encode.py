@@ -6,5 +6,10 @@ from multistage.retrieval.dense import load_bi_encoder
 from multistage.teachers.bi_encoder import encode, write_vectors
 
 with job_log(snakemake.log[0]):
-    encoder = load_bi_encoder(snakemake.input.checkpoint, snakemake.params.max_length, snakemake.config["device"])
+    encoder = load_bi_encoder(
+        snakemake.input.checkpoint,
+        snakemake.params.max_length,
+        snakemake.config["device"],
+        precision=snakemake.params.precision,
+    )
     write_vectors(snakemake.output.vectors, encode(encoder, read_texts(snakemake.input.passages)["text"].tolist()))

@@ -11,7 +11,12 @@ from multistage.teachers.rankgpt import write_rankings
 
 with job_log(snakemake.log[0]):
     queries = read_texts(snakemake.input.queries)
-    encoder = load_bi_encoder(snakemake.input.checkpoint, snakemake.params.max_length, snakemake.config["device"])
+    encoder = load_bi_encoder(
+        snakemake.input.checkpoint,
+        snakemake.params.max_length,
+        snakemake.config["device"],
+        precision=snakemake.params.precision,
+    )
     taught = rank_candidates(
         run=read_run(snakemake.input.run, snakemake.params.depth),
         queries=queries,

@@ -26,6 +26,7 @@ with job_log(snakemake.log[0]):
         recipe=wildcards.recipe,
         objective=snakemake.params.objective,
         backbone=BackboneSettings(**snakemake.params.backbone),
+        precision=snakemake.params.precision,
         validation=ValidationSettings(**snakemake.params.validation),
         run=RunSettings(
             device=config["device"],

@@ -69,16 +69,17 @@ def write_inputs(folder) -> StageInputs:
     )
 
 
-def train(inputs, output, seed=3, share=1.0, export="best", backbone=BACKBONE, run=None, **changes):
+def train(inputs, output, seed=3, share=1.0, export="best", backbone=BACKBONE, precision="float32", run=None, **changes):
     """Train the stage into the folder `output`, with its state beside it; changes are the objective's."""
     train_stage(
         inputs,
-        "cl",
-        OBJECTIVE | changes,
-        backbone,
-        ValidationSettings(share, export),
-        RunSettings(**(RUN | (run or {}))),
-        seed,
+        recipe="cl",
+        objective=OBJECTIVE | changes,
+        backbone=backbone,
+        precision=precision,
+        validation=ValidationSettings(share, export),
+        run=RunSettings(**(RUN | (run or {}))),
+        seed=seed,
         state=output.parent / "state" / output.name,
         output=output,
     )
@@ -87,6 +88,6 @@ def train(inputs, output, seed=3, share=1.0, export="best", backbone=BACKBONE, r
 
 def untrained_model(inputs):
     """The model that the stage starts from, without dropout, and its pairs."""
-    model = load_cross_encoder(inputs.parent.rpartition("/")[0]).eval()
+    model = load_cross_encoder(inputs.parent.rpartition("/")[0], precision="float32").eval()
     pairs = pairs_for(load_tokenizer(model.name_or_path), TokenStore(inputs.queries), TokenStore(inputs.passages), BACKBONE)
     return model, pairs

@@ -59,7 +59,7 @@ def model(stage):
 
 
 def scorer(folder, **changes):
-    return Scorer(**({"folder": folder, "device": "cpu", "tokens_per_batch": 64} | changes))
+    return Scorer(**({"folder": folder, "device": "cpu", "tokens_per_batch": 64, "precision": "float32"} | changes))
 
 
 @pytest.mark.parametrize("kind", ["files", "tables"])
@@ -69,7 +69,16 @@ def test_the_runs_are_the_workflows_byte_for_byte(stage, runs, texts, tmp_path, 
     tables = [inputs.queries.ids.replace("ids.npy", "parquet"), inputs.passages.ids.replace("ids.npy", "parquet")]
     job = RerankInputs(str(model / "model.safetensors"), runs, *tables, inputs.queries, inputs.passages)
     theirs, ours = ([str(tmp_path / who / f"{name}.run") for name in CANDIDATES] for who in ("workflow", "own"))
-    rerank(job, depth, BACKBONE, tokens_per_batch=64, device="cpu", tag="tiny/cl/seed3", outputs=theirs)
+    rerank(
+        job,
+        depth=depth,
+        backbone=BACKBONE,
+        tokens_per_batch=64,
+        device="cpu",
+        precision="float32",
+        tag="tiny/cl/seed3",
+        outputs=theirs,
+    )
     rerank_own_runs(scorer(model), runs, *(texts if kind == "files" else tables), depth, ours)
     for their, our in zip(theirs, ours, strict=True):
         assert (tmp_path / our).read_bytes() == (tmp_path / their).read_bytes()

@@ -1,45 +1,75 @@
-"""The trunk in bfloat16, pooler and head in float32: here on a CPU, which has the same autocast."""
+"""The encoder in bfloat16; pooler, head and scores in float32."""
 
 import pytest
 import torch
-from transformers import AutoConfig, AutoModelForSequenceClassification
+from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
 
-from multistage.model.precision import use_bfloat16_trunk
+from multistage.model.precision import resolve, use_bfloat16
+from multistage.model.speed import read_first_token_only
 
 SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64, "vocab_size": 100}
+IDS = torch.randint(1, 100, (200, 12), generator=torch.Generator().manual_seed(0))
+INPUTS = {"input_ids": IDS, "attention_mask": torch.ones_like(IDS)}
 
 
-@pytest.fixture(params=["bert", "electra", "roberta"])
-def model(request):
+def random_model(kind, automatic=AutoModelForSequenceClassification):
     torch.manual_seed(0)
-    config = AutoConfig.for_model(request.param, num_labels=1, max_position_embeddings=40, pad_token_id=0, **SIZES)
-    return AutoModelForSequenceClassification.from_config(config).eval()
+    config = AutoConfig.for_model(kind, num_labels=1, max_position_embeddings=40, pad_token_id=0, **SIZES)
+    model = automatic.from_config(config).eval()
+    read_first_token_only(model) if automatic is AutoModelForSequenceClassification else None
+    return model
 
 
-def test_trunk_in_bfloat16_head_in_float32(model):
-    inputs = {"input_ids": torch.randint(1, 100, (200, 12)), "attention_mask": torch.ones(200, 12, dtype=torch.long)}
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("kind", ["bert", "electra", "roberta"])
+def test_encoder_in_bfloat16_head_in_float32(kind, training):
+    model, seen = random_model(kind), {}
     with torch.no_grad():
-        exact = model(**inputs).logits
-    seen = {}
+        exact = model(**INPUTS).logits
     for name, module in model.named_modules():
         if isinstance(module, torch.nn.Linear):
             module.register_forward_hook(lambda module, _, output, name=name: seen.__setitem__(name, output.dtype))
-    use_bfloat16_trunk(model)
+    use_bfloat16(model, training)
     with torch.no_grad():
-        scores = model(**inputs).logits
-    in_float32 = {name for name, dtype in seen.items() if dtype == torch.float32}
-    assert in_float32 and all("classifier" in name or "pooler" in name for name in in_float32)
-    assert {dtype for name, dtype in seen.items() if name not in in_float32} == {torch.bfloat16}
-    assert not any("classifier" in name or "pooler" in name for name in seen.keys() - in_float32)
+        scores = model(**INPUTS).logits
+    assert {"classifier" in name or "pooler" in name for name in seen} == {True, False}
+    for name, dtype in seen.items():
+        assert dtype == (torch.float32 if "classifier" in name or "pooler" in name else torch.bfloat16), name
     assert scores.dtype == torch.float32 and 0 < (scores - exact).abs().max() < 0.05
+    assert torch.corrcoef(torch.cat([scores, exact], 1).T)[0, 1] > 0.999
     assert len(scores.unique()) > 195 > len(scores.bfloat16().unique())
 
 
-def test_gradients_reach_every_parameter_in_float32(model):
-    inputs = {"input_ids": torch.randint(1, 100, (4, 12)), "attention_mask": torch.ones(4, 12, dtype=torch.long)}
-    names = set(model.state_dict())
-    use_bfloat16_trunk(model)
-    model(**inputs).logits.sum().backward()
-    assert set(model.state_dict()) == names
-    assert all(parameter.grad.dtype == torch.float32 for parameter in model.parameters() if parameter.grad is not None)
-    assert sum(parameter.grad is None for parameter in model.parameters()) == 0
+@pytest.mark.parametrize("kind", ["bert", "electra", "roberta"])
+def test_gradients_reach_every_parameter_in_float32(kind):
+    plain, model = random_model(kind), random_model(kind)
+    use_bfloat16(model, training=True)
+    for each in (plain, model):
+        each(**INPUTS).logits.sum().backward()
+    for (name, exact), parameter in zip(plain.named_parameters(), model.parameters(), strict=True):
+        assert parameter.dtype == parameter.grad.dtype == torch.float32
+        assert torch.linalg.vector_norm(parameter.grad - exact.grad) <= 0.05 * torch.linalg.vector_norm(exact.grad) + 1e-4, name
+
+
+def test_an_encoder_alone_gives_float32_vectors_of_bfloat16_accuracy():
+    model = random_model("bert", AutoModel)
+    with torch.no_grad():
+        exact = model(**INPUTS).last_hidden_state
+        use_bfloat16(model, training=False)
+        vectors = model(**INPUTS).last_hidden_state
+    assert vectors.dtype == torch.float32 and 0 < (vectors - exact).abs().max() < 0.1
+
+
+@pytest.mark.parametrize(
+    "processor, expected",
+    [
+        ({"avx512_bf16": True}, "bfloat16"),
+        ({"amx_bf16": True}, "bfloat16"),
+        ({"avx512_bf16": False}, "float32"),
+        ({}, "float32"),
+    ],
+)
+def test_auto_takes_bfloat16_where_the_processor_has_it(processor, expected, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: processor)
+    assert resolve("auto", "cpu") == expected
+    assert resolve("float32", "cpu") == "float32" and resolve("bfloat16", "cpu") == "bfloat16"

@@ -209,7 +209,7 @@ def late_interaction_run(encoder, table, folder, shards, depth):
 
 
 def test_plaid_agrees_with_exact_late_interaction_in_any_parts(table, encoder_folder, tmp_path):
-    encoder = load_encoder(encoder_folder, max_length=32, device="cpu")
+    encoder = load_encoder(encoder_folder, max_length=32, device="cpu", precision="float32")
     runs = {shards: late_interaction_run(encoder, table, tmp_path, shards, depth=10) for shards in (2, 3, 1)}
     vectors = [tokens.float() for tokens in read_token_vectors(tmp_path / "vectors.safetensors")]
     assert len(vectors) == 60 and vectors[0].norm(dim=1).tolist() == pytest.approx([1] * len(vectors[0]), abs=1e-3)
@@ -231,7 +231,7 @@ def test_plaid_agrees_with_exact_late_interaction_in_any_parts(table, encoder_fo
 
 
 def test_exact_late_interaction_merges_into_the_whole(table, encoder_folder, tmp_path):
-    encoder = load_encoder(encoder_folder, max_length=32, device="cpu")
+    encoder = load_encoder(encoder_folder, max_length=32, device="cpu", precision="float32")
     encode_passages(encoder, stream_texts(table), 60, tmp_path / "vectors.safetensors")
     vectors = [tokens.float() for tokens in read_token_vectors(tmp_path / "vectors.safetensors")]
     queries = encode_queries(encoder, QUERIES["text"].tolist())
@@ -250,7 +250,7 @@ def test_exact_late_interaction_merges_into_the_whole(table, encoder_folder, tmp
 
 
 def test_punctuation_matches_nothing(encoder_folder):
-    encoder = load_encoder(encoder_folder, max_length=32, device="cpu")
+    encoder = load_encoder(encoder_folder, max_length=32, device="cpu", precision="float32")
     plain, dotted = encoder.encode_document(["paris france", "paris . france ,"], show_progress_bar=False)
     assert len(plain) <= len(dotted)
 
@@ -271,7 +271,7 @@ def test_vectors_come_back_as_they_were_written(tmp_path):
 def test_dense_vectors_are_the_pooled_ones(table, passages, encoder_folder, tmp_path, pooling):
     from transformers import AutoModel, AutoTokenizer
 
-    encoder = load_bi_encoder(encoder_folder, max_length=16, device="cpu", pooling=pooling)
+    encoder = load_bi_encoder(encoder_folder, max_length=16, device="cpu", pooling=pooling, precision="float32")
     dense.encode_passages(encoder, stream_texts(table), 60, tmp_path / "vectors.safetensors")
     vectors, lengths = read_vectors(tmp_path / "vectors.safetensors")
     assert lengths == [1] * 60
@@ -285,7 +285,7 @@ def test_dense_vectors_are_the_pooled_ones(table, passages, encoder_folder, tmp_
 
 
 def test_dense_runs_do_not_depend_on_the_parts(table, encoder_folder, tmp_path):
-    encoder = load_bi_encoder(encoder_folder, max_length=16, device="cpu", pooling="mean")
+    encoder = load_bi_encoder(encoder_folder, max_length=16, device="cpu", pooling="mean", precision="float32")
     queries = torch.from_numpy(encoder.encode_query(QUERIES["text"].tolist(), show_progress_bar=False))
     path = tmp_path / "vectors.safetensors"
     dense.encode_passages(encoder, stream_texts(table), 60, path)
@@ -300,14 +300,14 @@ def test_dense_runs_do_not_depend_on_the_parts(table, encoder_folder, tmp_path):
 
 
 def test_a_trained_bi_encoder_keeps_its_own_pooling(encoder_folder, tmp_path):
-    made = load_bi_encoder(encoder_folder, max_length=32, device="cpu", pooling="cls")
+    made = load_bi_encoder(encoder_folder, max_length=32, device="cpu", pooling="cls", precision="float32")
     made.save(str(tmp_path / "trained"))
-    taken = load_bi_encoder(tmp_path / "trained", max_length=16, device="cpu", pooling="cls")
+    taken = load_bi_encoder(tmp_path / "trained", max_length=16, device="cpu", pooling="cls", precision="float32")
     assert taken.max_seq_length == 16
     texts = ["paris river", "the capital of france"]
     assert np.array_equal(taken.encode(texts), made.encode(texts))
     with pytest.raises(InputError, match=r"trained: modules\.json pools by cls, the config by mean"):
-        load_bi_encoder(tmp_path / "trained", max_length=16, device="cpu", pooling="mean")
+        load_bi_encoder(tmp_path / "trained", max_length=16, device="cpu", pooling="mean", precision="float32")
 
 
 LINES = "x 0 p3 0 9 t\nq1 0 p1 7 0.5 t\nq1 0 p3 1 0.5 t\nq1 0 p2 2 1.25 t\nq0 0 p0 1 -3 t\n"

@@ -91,7 +91,7 @@ def test_other_libraries_give_the_same_scores(inputs, tmp_path):
     pairs = pairs_for(load_tokenizer(folder), TokenStore(inputs.queries), TokenStore(inputs.passages), BACKBONE)
     rows = np.divmod(np.arange(len(data)), len(PASSAGES))
     with torch.inference_mode():
-        ours = load_cross_encoder(folder).eval()(
+        ours = load_cross_encoder(folder, precision="float32").eval()(
             **{name: torch.from_numpy(values) for name, values in pairs.batch(*rows).items()}
         )
         plain = AutoModelForSequenceClassification.from_pretrained(folder).eval()
@@ -208,7 +208,9 @@ class TestReranking:
         from sentence_transformers import CrossEncoder
 
         outputs = [str(tmp_path / f"{name}.reranked.run") for name in ("one", "two")]
-        rerank(job, depth=2, backbone=BACKBONE, tokens_per_batch=64, device="cpu", tag="t", outputs=outputs)
+        rerank(
+            job, depth=2, backbone=BACKBONE, tokens_per_batch=64, device="cpu", precision="float32", tag="t", outputs=outputs
+        )
         one, two = read_run(outputs[0]), read_run(outputs[1])
         assert set(zip(one["query"], one["passage"], strict=True)) == {("q0", "p0"), ("q0", "p1"), ("q1", "p5")}
         assert set(zip(two["query"], two["passage"], strict=True)) == {("q1", "p5"), ("q1", "p1"), ("q0", "p1")}
@@ -223,5 +225,14 @@ class TestReranking:
             stream.write(f"q0 Q0 p0 8 0.5 t\n{line}\n")
         outputs = [str(tmp_path / "out" / f"{name}.run") for name in ("one", "two")]
         with pytest.raises(InputError, match=r"two\.run"):
-            rerank(job, depth=50, backbone=BACKBONE, tokens_per_batch=64, device="cpu", tag="t", outputs=outputs)
+            rerank(
+                job,
+                depth=50,
+                backbone=BACKBONE,
+                tokens_per_batch=64,
+                device="cpu",
+                precision="float32",
+                tag="t",
+                outputs=outputs,
+            )
         assert not (tmp_path / "out").exists()

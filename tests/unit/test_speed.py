@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
-from multistage.model.first_token import MODEL_TYPES, read_first_token_only
+from multistage.model.speed import MODEL_TYPES, read_first_token_only
 
 SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64, "vocab_size": 100}
 
