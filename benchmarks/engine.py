@@ -52,6 +52,7 @@ def cpu_bench(title: str, queries: int, tokens_per_batch: int) -> Iterator[tuple
     parser.add_argument("--depth", type=int, default=100)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--tokens-per-batch", type=int, default=tokens_per_batch)
+    parser.add_argument("--precision", choices=["auto", "float32", "bfloat16"], default="float32", help="of our own engine")
     parser.add_argument(
         "--texts",
         nargs=3,
@@ -66,7 +67,7 @@ def cpu_bench(title: str, queries: int, tokens_per_batch: int) -> Iterator[tuple
         bench = prepare_bench(f"{folder}/model", texts, folder)
         lengths = bench.pairs.total_lengths(*bench.rows)
         print(f"{len(lengths)} pairs, {bench.texts.source}; {lengths.mean():.0f} tokens, at most {lengths.max()}")
-        print(f"{torch.get_num_threads()} threads, float32")
+        print(f"{torch.get_num_threads()} threads, {options.precision}")
         yield options, bench, folder
 
 

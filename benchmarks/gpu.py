@@ -88,7 +88,7 @@ def forward_flops(bench: Bench, layers: int, width: int) -> float:
     """FLOPs that scoring every pair once needs, without padding.
 
     24 w^2 + 4 n w a token and layer, for n tokens of width w; the last layer, of which the first token alone is read, has next
-    to none (`crossencoder.first_token`).
+    to none (`multistage.model.speed`).
     """
     lengths = bench.pairs.total_lengths(*bench.rows).astype(float)
     return float((lengths * (layers - 1) * (24 * width**2 + 4 * lengths * width)).sum())
@@ -99,7 +99,7 @@ class Training:
 
     def __init__(self, bench: Bench, device: str, memory: Memory) -> None:
         self.bench, self.device, self.memory = bench, device, memory
-        self.model = load_cross_encoder(bench.model, device)
+        self.model = load_cross_encoder(bench.model, device, training=True)
         set_dropout(self.model.train(), 0.0)
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-5, fused=True)
         depth = bench.groups.passages.shape[1]

@@ -25,7 +25,7 @@ def main() -> None:
 
     with cpu_bench(__doc__.splitlines()[0], queries=20, tokens_per_batch=4096) as (options, bench, folder):
         pairs, texts = bench.pairs, bench.text_pairs
-        model = load_cross_encoder(bench.model)
+        model = load_cross_encoder(bench.model, precision=options.precision)
         peer = CrossEncoder(bench.model, device="cpu", max_length=BACKBONE.max_length)
         scores: dict[str, np.ndarray] = {}
 

@@ -43,7 +43,7 @@ def main() -> None:
         cpu_bench(__doc__.splitlines()[0], queries=4, tokens_per_batch=2048) as (options, bench, folder),
         ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool,
     ):
-        model = load_cross_encoder(bench.model)
+        model = load_cross_encoder(bench.model, precision=options.precision, training=True)
         set_dropout(model.train(), 0.0)
         optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, fused=True)
         sampler = GroupSampler(bench.groups, options.depth, options.queries, seed=42)

@@ -32,7 +32,7 @@ def load_cross_encoder(
     torch.nn.Module.to(model, device)
     read_first_token_only(model)
     reuse_freed_memory()
-    if resolve(precision, device) == "bfloat16":
+    if resolve(precision, model, training) == "bfloat16":
         use_bfloat16(model, training)
     return model
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -12,7 +12,7 @@ from multistage.retrieval.shards import in_batches
 from multistage.retrieval.vectors import write_vectors
 
 if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
+    from sentence_transformers import MultiVectorEncoder, SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Transformer
 
 # Texts that are encoded together.
@@ -29,10 +29,11 @@ def plain_encoder(checkpoint: str | Path, max_length: int) -> "Transformer":
     )
 
 
-def set_precision(encoder: "SentenceTransformer", precision: str) -> None:
+def set_precision(encoder: "SentenceTransformer | MultiVectorEncoder", precision: str) -> None:
     """Let the model of an encoder compute in `precision`: auto, float32 or bfloat16 (see `multistage.model.precision`)."""
-    if resolve(precision, encoder.device) == "bfloat16":
-        use_bfloat16(encoder[0].auto_model, training=False)
+    model: Any = encoder[0].auto_model
+    if resolve(precision, model, training=False) == "bfloat16":
+        use_bfloat16(model, training=False)
 
 
 def write_encoded(

@@ -140,7 +140,7 @@ def _train(
         logger.setLevel(logging.ERROR)
     parent = Path(record["parent"])
     model = load_cross_encoder(parent, device, record["precision"], training=True)
-    record["precision"] = resolve(record["precision"], device)
+    record["precision"] = resolve(record["precision"], model, training=True)
     set_dropout(model, backbone.dropout)
     tokenizer = load_tokenizer(parent)
     before = {name: weight.detach().cpu().clone() for name, weight in model.state_dict().items()}

@@ -268,7 +268,17 @@ class TestCommand:
     def test_it_writes_what_the_functions_write(self, model, runs, texts, tmp_path):
         files = ["--queries", "queries.tsv", "--passages", "passages.jsonl.gz", "--depth", "2"]
         ended = self.run(
-            tmp_path, "--run", "one.run", "--output", "out/one.run", "--tokens-per-batch", "64", *files, model=model
+            tmp_path,
+            "--run",
+            "one.run",
+            "--output",
+            "out/one.run",
+            "--tokens-per-batch",
+            "64",
+            "--precision",
+            "float32",
+            *files,
+            model=model,
         )
         assert ended.returncode == 0 and "3 of 3 pairs" in ended.stderr
         rerank_own_runs(scorer(model), runs[:1], *texts, 2, [str(tmp_path / "direct.run")])

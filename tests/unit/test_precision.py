@@ -1,5 +1,7 @@
 """The encoder in bfloat16; pooler, head and scores in float32."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
@@ -61,15 +63,18 @@ def test_an_encoder_alone_gives_float32_vectors_of_bfloat16_accuracy():
 
 
 @pytest.mark.parametrize(
-    "processor, expected",
+    "processor, width, training, expected",
     [
-        ({"avx512_bf16": True}, "bfloat16"),
-        ({"amx_bf16": True}, "bfloat16"),
-        ({"avx512_bf16": False}, "float32"),
-        ({}, "float32"),
+        ({"avx512_bf16": True}, 128, False, "bfloat16"),
+        ({"avx512_bf16": True}, 128, True, "float32"),
+        ({"avx512_bf16": True}, 384, True, "bfloat16"),
+        ({"avx512_bf16": True, "amx_bf16": True}, 128, True, "bfloat16"),
+        ({"avx512_bf16": False}, 768, False, "float32"),
+        ({}, 768, True, "float32"),
     ],
 )
-def test_auto_takes_bfloat16_where_the_processor_has_it(processor, expected, monkeypatch):
+def test_auto_takes_bfloat16_where_it_is_faster(processor, width, training, expected, monkeypatch):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: processor)
-    assert resolve("auto", "cpu") == expected
-    assert resolve("float32", "cpu") == "float32" and resolve("bfloat16", "cpu") == "bfloat16"
+    model = SimpleNamespace(device=torch.device("cpu"), config=SimpleNamespace(hidden_size=width))
+    assert resolve("auto", model, training) == expected
+    assert {resolve(precision, model, training) for precision in ("float32", "bfloat16")} == {"float32", "bfloat16"}

@@ -3,39 +3,29 @@
 import subprocess
 import sys
 
-STORM = """
-import os, signal, sys, time
-end = time.time() + 3
-while time.time() < end:
-    os.kill({process}, signal.SIGUSR1)
-    time.sleep(5e-5)
-"""
-PRODUCTS = f"""
-import os, subprocess, sys
+PRODUCTS = """
+import os, signal
 from multistage.jobs.signals import stop_request, stop_signals_blocked
 with stop_request() as stop, stop_signals_blocked():
     import torch
     torch.set_num_threads(3)
     generator = torch.Generator().manual_seed(0)
     weight, inputs = (torch.randn(rows, 128, generator=generator).bfloat16().requires_grad_() for rows in (512, 1000))
-
-    def gradients():
-        return torch.autograd.grad((inputs @ weight.T).float().square().sum(), [inputs, weight])
-
-    expected, wrong, noted = gradients(), 0, 0
-    storm = subprocess.Popen([sys.executable, "-c", {STORM!r}.format(process=os.getpid())])
-    while storm.poll() is None:
-        wrong += any(not torch.equal(a, b) for a, b in zip(expected, gradients()))
+    expected, wrong, early, noted = None, 0, 0, 0
+    for _ in range(100):
+        os.kill(os.getpid(), signal.SIGUSR1)
+        gradients = torch.autograd.grad((inputs @ weight.T).float().square().sum(), [inputs, weight])
+        expected = expected or gradients
+        wrong += any(not torch.equal(a, b) for a, b in zip(expected, gradients))
+        early += bool(stop.name)
         noted += bool(stop)
         stop.name = ""
-print(wrong, noted)
+print(wrong, early, noted)
 """
 
 
-def test_gradients_are_right_in_a_storm_of_signals():
-    """Without `stop_signals_blocked` this ends in a damaged heap on an AMD EPYC, within a second."""
-    command = [sys.executable, "-c", PRODUCTS]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
+def test_signals_wait_for_the_end_of_a_step():
+    """The handler would set `stop.name` while products are computed; `stop` itself finds the signal afterwards."""
+    ended = subprocess.run([sys.executable, "-c", PRODUCTS], capture_output=True, text=True, timeout=120)
     assert ended.returncode == 0, ended.stderr
-    wrong, noted = map(int, ended.stdout.split())
-    assert wrong == 0 and noted > 50
+    assert ended.stdout.split() == ["0", "0", "100"]
