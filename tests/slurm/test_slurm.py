@@ -92,7 +92,7 @@ def test_the_papers_grid_submits_a_third_of_its_jobs(cluster, tmp_path):
     assert groups.count("colbert_shard") == 32 and groups.count("queries") == 6 + 2 and counts["total"] == 326
     assert groups.count("evaluation") == 4
     alone = [count for name, count in counts.items() if name not in {*local, *profile["groups"], "total"}]
-    assert {"download", "fetch_model", "tabulate"} < local and sum(alone) + len(groups) == 115
+    assert {"download", "download_dataset", "fetch_checkpoint", "tabulate"} < local and sum(alone) + len(groups) == 115
 
 
 def test_the_partition_file_sends_each_job_where_it_fits():
