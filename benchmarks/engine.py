@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
-from benchmarks.msmarco import Candidates, candidates
+from benchmarks.texts import Candidates, demo_candidates, run_candidates
 from multistage.config.backbone import BackboneSettings
 from multistage.data.groups import Groups
 from multistage.data.tokens import Pairs, StoreFiles, TokenStore, build_store, load_tokenizer_file
@@ -52,25 +52,35 @@ def cpu_bench(title: str, queries: int, tokens_per_batch: int) -> Iterator[tuple
     parser.add_argument("--depth", type=int, default=100)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--tokens-per-batch", type=int, default=tokens_per_batch)
+    parser.add_argument(
+        "--texts",
+        nargs=3,
+        metavar=("RUN", "QUERIES", "PASSAGES"),
+        help="a TREC run and the texts of its ids, as `multistage rerank` takes them, instead of the demo's texts",
+    )
     options = parser.parse_args()
+    own, size = options.texts, (options.queries, options.depth)
+    texts = run_candidates(*own, *size) if own else demo_candidates(*size)
     with tempfile.TemporaryDirectory() as folder:
         initialise(options.checkpoint, BACKBONE.max_length, seed=42, output=f"{folder}/model")
-        bench = prepare_bench(f"{folder}/model", options.queries, options.depth, folder)
+        bench = prepare_bench(f"{folder}/model", texts, folder)
         lengths = bench.pairs.total_lengths(*bench.rows)
         print(f"{len(lengths)} pairs, {bench.texts.source}; {lengths.mean():.0f} tokens, at most {lengths.max()}")
         print(f"{torch.get_num_threads()} threads, float32")
         yield options, bench, folder
 
 
-def prepare_bench(model: str, queries: int, depth: int, folder: str) -> Bench:
+def prepare_bench(model: str, texts: Candidates, folder: str) -> Bench:
     """Tokenise candidates for a model's folder into stores under `folder`."""
     tokenizer = load_tokenizer_file(f"{model}/tokenizer.json")
-    texts = candidates(queries, depth, tokenizer)
     passages = _store(list(chain.from_iterable(texts.passages)), tokenizer, f"{folder}/passages")
     pairs = pairs_for(load_tokenizer(model), _store(texts.queries, tokenizer, f"{folder}/queries"), passages, BACKBONE)
     starts = np.cumsum([0, *map(len, texts.passages)])
-    ranked = [[(int(start) + place, place + 1) for place in range(depth)] for start in starts[:-1]]
-    return Bench(model, texts, pairs, Groups.from_lists("distillation", list(range(queries)), ranked))
+    ranked = [
+        [(int(start) + place, place + 1) for place in range(len(passages))]
+        for start, passages in zip(starts[:-1], texts.passages, strict=True)
+    ]
+    return Bench(model, texts, pairs, Groups.from_lists("distillation", list(range(len(ranked))), ranked))
 
 
 def _store(texts: list[str], tokenizer: Tokenizer, name: str) -> TokenStore:

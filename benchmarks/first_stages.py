@@ -12,13 +12,13 @@ import pandas as pd
 import torch
 import yaml
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+from multistage.data.runs import cut, read_run, rows_of
+from multistage.data.tables import count_texts, read_ids, read_texts, stream_texts
+from multistage.evaluation.judgements import read_judgements, read_ranking
+from multistage.evaluation.measures import ALL_PASSAGES, measure_ranking
+from multistage.retrieval.late_interaction import encode_passages, encode_queries, load_encoder, read_token_vectors
 
-from multistage.data.runs import cut, read_run, rows_of  # noqa: E402
-from multistage.data.tables import count_texts, read_ids, read_texts, stream_texts  # noqa: E402
-from multistage.evaluation.judgements import read_judgements, read_ranking  # noqa: E402
-from multistage.evaluation.measures import ALL_PASSAGES, measure_ranking  # noqa: E402
-from multistage.retrieval.late_interaction import encode_passages, encode_queries, load_encoder, read_token_vectors  # noqa: E402
+REPOSITORY = Path(__file__).resolve().parent.parent
 
 RESULTS = REPOSITORY / "results"
 COLLECTION = RESULTS / "collections" / "wikipedia"

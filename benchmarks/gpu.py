@@ -15,16 +15,17 @@ from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-from train_step import trainer_step
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
 
 from benchmarks.engine import BACKBONE, Bench, prepare_bench
+from benchmarks.texts import generated_candidates
 from benchmarks.timing import interleaved, report
+from benchmarks.train_step import trainer_step
 from multistage.data.groups import GroupSampler
+from multistage.losses import LOSSES, ranknet
 from multistage.model.checkpoint import load_cross_encoder, set_dropout
 from multistage.scoring.scoring import score_pairs
 from multistage.training.gradients import Memory, accumulate, prepare
-from multistage.training.losses import LOSSES
 
 OURS = "ours"
 
@@ -137,7 +138,7 @@ def whole_queries(bench: Bench, device: str, queries: int, train: bool) -> Calla
                 inputs = tokenizer(*map(list, zip(*batch, strict=True)), padding=True, truncation="only_second", max_length=256)
                 scores = model(**inputs.convert_to_tensors("pt").to(device)).logits.float().view(-1, depth)
                 if train:
-                    LOSSES["ranknet"](scores, ranks[: len(scores)], scores.detach()).mean().backward()
+                    ranknet(scores, ranks[: len(scores)]).mean().backward()
         if train:
             torch.nn.utils.clip_grad_norm_(model.parameters(), 10.0)
             optimizer.step()
@@ -173,7 +174,9 @@ def main() -> None:
     print(f"{card}, torch {torch.__version__}: {rate / 1e12:.2f} TFLOP/s in bfloat16 products of {options.matrix}²")
     with tempfile.TemporaryDirectory() as folder:
         write_model(Path(folder) / "model", options.layers, options.width)
-        bench = prepare_bench(f"{folder}/model", options.queries, options.depth, folder)
+        tokenizer = Tokenizer.from_file(f"{folder}/model/tokenizer.json")
+        texts = generated_candidates(options.queries, options.depth, tokenizer)
+        bench = prepare_bench(f"{folder}/model", texts, folder)
         flops = forward_flops(bench, options.layers, options.width)
         memory = Memory(options.tokens_per_batch, options.tokens_kept)
         count = len(bench.text_pairs)

@@ -16,9 +16,9 @@ from typing import Any
 import yaml
 from snakemake.utils import update_config
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+from multistage.config import complete_config, stage_objective
 
-from multistage.config.check import check_config, stage_objective  # noqa: E402
+REPOSITORY = Path(__file__).resolve().parent.parent
 
 PASSAGES = 8_841_823
 QUERIES = {"dl19": 43, "dl20": 54, "dlhard": 50, "devsmall": 6_980, "msmarco-train": 497_910, "msmarco-validation": 5_029}
@@ -74,7 +74,7 @@ def load(paths: list[str]) -> dict[str, Any]:
     config = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
     for path in paths:
         update_config(config, yaml.safe_load(Path(path).read_text()))
-    check_config(config, REPOSITORY / "schemas" / "config.schema.yaml")
+    complete_config(config)
     return config
 
 

@@ -52,8 +52,8 @@ def main() -> None:
         best = min(tried, key=lambda size: tried[size])
         print("predict by batch size:", ", ".join(f"{size}: {len(few) / s:.1f} pairs/s" for size, s in tried.items()))
         start = time.perf_counter()
-        prepare_bench(bench.model, options.queries, options.depth, folder)
-        print(f"reading and tokenising all texts once: {time.perf_counter() - start:.2f} s")
+        prepare_bench(bench.model, bench.texts, folder)
+        print(f"tokenising all texts once: {time.perf_counter() - start:.2f} s")
         works = {
             OURS: ours,
             f"CrossEncoder.predict, batches of {best}": lambda: predict(int(best)),

@@ -1,4 +1,6 @@
-"""What Slurm costs: the tests' slice on this machine, then on a cluster of as many cores.  python -m benchmarks.slurm_overhead
+"""What Slurm costs: the tests' slice on this machine, then on a cluster of as many cores.
+
+    PYTHONPATH=tests/support python -m benchmarks.slurm_overhead
 
 The cluster is the tests' (root and Debian's Slurm packages needed), with as many nodes of one core as the machine has cores,
 and one second before the first look at the queue.
@@ -13,17 +15,17 @@ from pathlib import Path
 
 import yaml
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+from slurm_cluster import Cluster, obstacle
+from workflow_runs import SLICE, SlurmRun, snakemake, succeed
 
-from slurm_cluster import Cluster, obstacle  # noqa: E402
-from workflow_runs import SLICE, SlurmRun, snakemake, succeed  # noqa: E402
+REPOSITORY = Path(__file__).resolve().parent.parent
 
 DONE = re.compile(r" done in ([\d.]+) s")
 ELAPSED = re.compile(r"^Elapsed time: (\d+):(\d+):([\d.]+)", re.M)
 
 
 def prepared(folder: Path) -> Path:
-    """A folder with the packages that the slice reads, which `make data` has fetched."""
+    """A folder with the packages that the slice reads, which the tests have fetched."""
     shutil.copytree(REPOSITORY / "results" / "sources", folder / "results" / "sources")
     return folder
 

@@ -17,9 +17,9 @@ from transformers import TrainerCallback
 from benchmarks.engine import BACKBONE, Bench, cpu_bench
 from benchmarks.timing import interleaved, report
 from multistage.data.groups import GroupSampler
+from multistage.losses import LOSSES
 from multistage.model.checkpoint import load_cross_encoder, set_dropout
 from multistage.training.gradients import Memory, accumulate, prepare, work_of
-from multistage.training.losses import LOSSES
 
 OURS = "ours"
 

@@ -9,7 +9,7 @@ import argparse
 import time
 from pathlib import Path
 
-from multistage.jobs.log import reporting
+from multistage.jobs.log import log_to_stderr
 
 TOKENS_PER_BATCH = {"cpu": 4096, "cuda": 65536}
 TEXTS = "JSON lines with id and text, lines of id, tab, text (both also .gz), or a table of the workflow's (.parquet)"
@@ -35,7 +35,7 @@ def rerank(given: argparse.Namespace) -> None:
         given.usage("--queries, --passages and --depth go with --run")
     if len(given.output) != len(given.run or [given.pairs]):
         given.usage("--output needs one file for each run, or for the pairs")
-    with reporting():
+    with log_to_stderr():
         from multistage.scoring.own_texts import Scorer, rerank_own_runs, score_own_pairs
 
         budget = given.tokens_per_batch or TOKENS_PER_BATCH[given.device]
@@ -67,11 +67,11 @@ def _add_rerank(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--queries", help=f"with --run: {TEXTS}")
     parser.add_argument("--passages", help="with --run: the same, of any size")
     parser.add_argument("--output", nargs="+", required=True, help="one file for each run, or for the pairs")
-    parser.add_argument("--depth", type=_positive, help="with --run: passages of each query that are re-ranked (all)")
+    parser.add_argument("--depth", type=positive, help="with --run: passages of each query that are re-ranked (all)")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="where the model runs (cpu)")
-    parser.add_argument("--tokens-per-batch", type=_positive, help="padded tokens in one forward pass (cpu: 4096, cuda: 65536)")
-    parser.add_argument("--max-length", type=_positive, help="tokens of a pair (what the checkpoint records)")
-    parser.add_argument("--max-query-length", type=_positive, help="tokens of a query (as recorded, else half a pair)")
+    parser.add_argument("--tokens-per-batch", type=positive, help="padded tokens in one forward pass (cpu: 4096, cuda: 65536)")
+    parser.add_argument("--max-length", type=positive, help="tokens of a pair (what the checkpoint records)")
+    parser.add_argument("--max-query-length", type=positive, help="tokens of a query (as recorded, else half a pair)")
 
 
 def _add_watch(parser: argparse.ArgumentParser) -> None:
@@ -80,7 +80,7 @@ def _add_watch(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--every", type=float, metavar="SECONDS", help="print the page again and again")
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
     """A whole number above zero."""
     if int(text) < 1:
         raise ValueError

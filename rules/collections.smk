@@ -6,9 +6,6 @@ Gives  results/collections/{collection}/passages.parquet,
        results/tokens/{checkpoint}/{collection}/: both as token ids in a checkpoint's vocabulary.
 """
 
-# Megabytes for a collection of each kind; of ir_datasets and of the user's own there are large ones.
-PREPARING_MB = {"vital-articles": 1000, "ir_datasets": 4000, "local": 4000}
-
 
 rule prepare_passages:
     input:
@@ -20,9 +17,7 @@ rule prepare_passages:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=lambda wc, attempt: PREPARING_MB[kind_of(wc)] * attempt,
-        runtime=lambda wc, attempt: 120 * attempt,
-        gpu=0,
+        **job(runtime=120),
     params:
         kind=kind_of,
         settings=reading("collections"),
@@ -35,7 +30,7 @@ rule prepare_passages:
 rule prepare_queries:
     input:
         sources=files_of_queryset,
-        passages=lambda wc: passages_of(wc.queryset) if kind_of(wc) == "local" else [],
+        passages=lambda wc: table("passages")(wc) if kind_of(wc) == "local" else [],
     output:
         queries="results/collections/{collection}/{queryset}.queries.parquet",
         qrels="results/collections/{collection}/{queryset}.qrels.parquet",
@@ -44,13 +39,11 @@ rule prepare_queries:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=lambda wc, attempt: PREPARING_MB[kind_of(wc)] * attempt,
-        runtime=lambda wc, attempt: 60 * attempt,
-        gpu=0,
+        **job(),
     params:
         kind=kind_of,
         settings=reading("querysets"),
-        draw=lambda wc: config["querysets"][wc.queryset].get("draw"),
+        draw=lookup("querysets/{queryset}/draw", within=config, default=None),
     message:
         "Preparing the queries and judgements of {wildcards.queryset}"
     script:
@@ -72,9 +65,7 @@ rule tokenize:
     conda:
         "../envs/models.yaml"
     resources:
-        mem_mb=lambda wc, attempt: 2000 * attempt,
-        runtime=lambda wc, attempt: 60 * attempt,
-        gpu=0,
+        **job(),
     message:
         "Tokenising {wildcards.texts} of {wildcards.collection} for {wildcards.checkpoint}"
     script:

@@ -5,14 +5,12 @@ Gives  <experiment>/fused/{backbone}/{recipe}/seed{seed}/{retriever}/weight.json
        <experiment>/fused/{backbone}/{recipe}/seed{seed}/{retriever}/{benchmark}.run: the fused scores, a TREC run.
 """
 
-VALIDATION = config["validation"]["queryset"]
-
 
 rule choose_fusion_weight:
     input:
         reranked=f"<experiment>/reranked/{{backbone}}/{{recipe}}/seed{{seed}}/{{retriever}}/{VALIDATION}.run",
-        first_stage=lambda wc: run_of(wc.retriever, VALIDATION),
-        qrels=qrels_of(VALIDATION),
+        first_stage=f"results/runs/{{retriever}}/{VALIDATION}.run",
+        qrels=table("qrels", VALIDATION),
     output:
         weight="<experiment>/fused/{backbone}/{recipe}/seed{seed}/{retriever}/weight.json",
     log:
@@ -20,11 +18,9 @@ rule choose_fusion_weight:
     conda:
         "../envs/evaluation.yaml"
     resources:
-        mem_mb=lambda wc, attempt: 4000 * attempt,
-        runtime=lambda wc, attempt: 60 * attempt,
-        gpu=0,
+        **job(),
     params:
-        depth=config["grid"]["depth"],
+        depth=GRID["depth"],
         fusion=fusion_settings,
         relevance=config["querysets"][VALIDATION]["relevance"],
     message:
@@ -36,7 +32,7 @@ rule choose_fusion_weight:
 rule fuse:
     input:
         reranked="<experiment>/reranked/{backbone}/{recipe}/seed{seed}/{retriever}/{benchmark}.run",
-        first_stage=lambda wc: run_of(wc.retriever, wc.benchmark),
+        first_stage="results/runs/{retriever}/{benchmark}.run",
         weight="<experiment>/fused/{backbone}/{recipe}/seed{seed}/{retriever}/weight.json",
     output:
         run="<experiment>/fused/{backbone}/{recipe}/seed{seed}/{retriever}/{benchmark}.run",
@@ -45,11 +41,9 @@ rule fuse:
     conda:
         "../envs/evaluation.yaml"
     resources:
-        mem_mb=lambda wc, attempt: 4000 * attempt,
-        runtime=lambda wc, attempt: 60 * attempt,
-        gpu=0,
+        **job(),
     params:
-        depth=config["grid"]["depth"],
+        depth=GRID["depth"],
     message:
         "Fusing {wildcards.backbone}, {wildcards.recipe}, seed {wildcards.seed} with {wildcards.retriever} on {wildcards.benchmark}"
     script:

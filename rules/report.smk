@@ -7,6 +7,11 @@ Gives  <experiment>/models/{backbone}/{recipe}/seed{seed}/README.md: the model c
        with `snakemake --report FILE`, everything that is marked for it, behind report/front_page.rst.
 """
 
+from docutils.parsers.rst import directives
+
+from multistage.reporting.front_page import MarkdownFile
+from multistage.reporting.lineage import lineage
+
 # What report/front_page.rst reads Markdown with.
 directives.register_directive("markdown", MarkdownFile)
 
@@ -33,10 +38,6 @@ rule model_card:
     localrule: True
     conda:
         "../envs/evaluation.yaml"
-    resources:
-        mem_mb=1000,
-        runtime=10,
-        gpu=0,
     params:
         lineage=lambda wc: lineage(config, wc.backbone, wc.recipe),
     message:

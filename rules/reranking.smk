@@ -8,15 +8,15 @@ Gives  <experiment>/reranked/{backbone}/{recipe}/seed{seed}/{retriever}/{benchma
 rule rerank:
     input:
         model="<experiment>/models/{backbone}/{recipe}/seed{seed}/model.safetensors",
-        runs=lambda wc: [run_of(name, wc.benchmark) for name in config["grid"]["retrievers"]],
-        queries=lambda wc: query_store_of(wc.backbone, wc.benchmark),
-        passages=lambda wc: passage_store_of(wc.backbone, wc.benchmark),
-        query_ids=lambda wc: queries_of(wc.benchmark),
-        passage_ids=lambda wc: passages_of(wc.benchmark),
+        runs=expand("results/runs/{retriever}/{{benchmark}}.run", retriever=GRID["retrievers"]),
+        queries=tokens("queries"),
+        passages=tokens("passages"),
+        query_ids=table("queries"),
+        passage_ids=table("passages"),
     output:
         runs=expand(
             "<experiment>/reranked/{{backbone}}/{{recipe}}/seed{{seed}}/{retriever}/{{benchmark}}.run",
-            retriever=config["grid"]["retrievers"],
+            retriever=GRID["retrievers"],
         ),
     log:
         "<experiment>/logs/rerank/{backbone}/{recipe}/seed{seed}/{benchmark}.log",
@@ -25,12 +25,10 @@ rule rerank:
     conda:
         "../envs/models.yaml"
     resources:
-        mem_mb=lambda wc, attempt: 4000 * attempt,
-        runtime=lambda wc, attempt: 240 * attempt,
-        gpu=GPU,
+        **job(runtime=240, gpu=GPU),
     params:
-        depth=config["grid"]["depth"],
-        backbone=lambda wc: backbone_settings(wc.backbone),
+        depth=GRID["depth"],
+        backbone=backbone_settings,
     message:
         "Re-ranking {wildcards.benchmark} with {wildcards.backbone}, {wildcards.recipe}, seed {wildcards.seed}"
     script:

@@ -22,11 +22,9 @@ rule bm25_index:
         retriever=of_kind("retrievers", "bm25"),
     conda:
         "../envs/lucene.yaml"
-    threads: lambda wc: config["retrievers"][wc.retriever]["threads"]
+    threads: lookup("retrievers/{retriever}/threads", within=config)
     resources:
-        mem_mb=lambda wc, attempt: 4000 * attempt,
-        runtime=lambda wc, attempt: 120 * attempt,
-        gpu=0,
+        **job(runtime=120),
     message:
         "Indexing {wildcards.collection} with Lucene"
     script:
@@ -35,8 +33,8 @@ rule bm25_index:
 
 rule bm25_search:
     input:
-        index=lambda wc: f"results/indexes/{wc.retriever}/{collection_of(wc.queryset)}",
-        queries=lambda wc: queries_of(wc.queryset),
+        index=with_collection("results/indexes/{retriever}/{collection}"),
+        queries=table("queries"),
     output:
         run="results/runs/{retriever}/{queryset}.run",
     log:
@@ -47,15 +45,13 @@ rule bm25_search:
         retriever=of_kind("retrievers", "bm25"),
     conda:
         "../envs/lucene.yaml"
-    threads: lambda wc: config["retrievers"][wc.retriever]["threads"]
+    threads: lookup("retrievers/{retriever}/threads", within=config)
     resources:
-        mem_mb=lambda wc, attempt: 4000 * attempt,
-        runtime=lambda wc, attempt: 240 * attempt,
-        gpu=0,
+        **job(runtime=240),
     params:
-        k1=lambda wc: config["retrievers"][wc.retriever]["k1"],
-        b=lambda wc: config["retrievers"][wc.retriever]["b"],
-        depth=lambda wc: config["retrievers"][wc.retriever]["depth"],
+        k1=lookup("retrievers/{retriever}/k1", within=config),
+        b=lookup("retrievers/{retriever}/b", within=config),
+        depth=lookup("retrievers/{retriever}/depth", within=config),
     message:
         "Searching {wildcards.queryset} with BM25"
     script:
@@ -77,12 +73,10 @@ rule colbert_encode:
     conda:
         "../envs/models.yaml"
     resources:
-        mem_mb=lambda wc, attempt: 8000 * attempt,
-        runtime=lambda wc, attempt: 60 * attempt,
-        gpu=GPU,
+        **job(mem_mb=8000, gpu=GPU),
     params:
-        max_length=lambda wc: config["retrievers"][wc.retriever]["max_length"],
-        shards=lambda wc: config["retrievers"][wc.retriever]["shards"],
+        max_length=lookup("retrievers/{retriever}/max_length", within=config),
+        shards=lookup("retrievers/{retriever}/shards", within=config),
     message:
         "Encoding part {wildcards.shard} of {wildcards.collection} for {wildcards.retriever}"
     script:
@@ -104,12 +98,10 @@ rule plaid_index:
     resources:
         # PLAID's own choice of what to cluster is a third of the vectors of a million passages; vectors are 70 times their table,
         # which is there already when a shard's jobs are submitted together.
-        mem_mb=lambda wc, input, attempt: (int(8000 + 50 * megabytes(input.passages) / len(shards_of(wc.retriever))) * attempt),
-        runtime=lambda wc, attempt: 60 * attempt,
-        gpu=GPU,
+        **job(mem_mb=lambda wc, input: 8000 + 50 * shard_mb(wc, input), gpu=GPU),
     params:
-        nbits=lambda wc: config["retrievers"][wc.retriever]["nbits"],
-        kmeans_passages=lambda wc: config["retrievers"][wc.retriever]["kmeans_passages"],
+        nbits=lookup("retrievers/{retriever}/nbits", within=config),
+        kmeans_passages=lookup("retrievers/{retriever}/kmeans_passages", within=config),
     message:
         "Building the PLAID index of part {wildcards.shard} of {wildcards.collection}"
     script:
@@ -118,9 +110,9 @@ rule plaid_index:
 
 rule plaid_search:
     input:
-        index=lambda wc: f"results/indexes/{wc.retriever}/{collection_of(wc.queryset)}/shard{wc.shard}",
-        passages=lambda wc: passages_of(wc.queryset),
-        queries=lambda wc: queries_of(wc.queryset),
+        index=with_collection("results/indexes/{retriever}/{collection}/shard{shard}"),
+        passages=table("passages"),
+        queries=table("queries"),
         checkpoint=checkpoint_of("retrievers"),
     output:
         run=temp("results/runs/{retriever}/{queryset}.shard{shard}.run"),
@@ -134,14 +126,12 @@ rule plaid_search:
         "../envs/models.yaml"
     resources:
         # An index with 4 bits is 25 times the table of its passages.
-        mem_mb=lambda wc, input, attempt: (int(8000 + 30 * megabytes(input.passages) / len(shards_of(wc.retriever))) * attempt),
-        runtime=lambda wc, attempt: 30 * attempt,
-        gpu=GPU,
+        **job(mem_mb=lambda wc, input: 8000 + 30 * shard_mb(wc, input), gpu=GPU),
     params:
-        max_length=lambda wc: config["retrievers"][wc.retriever]["max_length"],
-        shards=lambda wc: config["retrievers"][wc.retriever]["shards"],
-        full_scores=lambda wc: config["retrievers"][wc.retriever]["full_scores"],
-        depth=lambda wc: config["retrievers"][wc.retriever]["depth"],
+        max_length=lookup("retrievers/{retriever}/max_length", within=config),
+        shards=lookup("retrievers/{retriever}/shards", within=config),
+        full_scores=lookup("retrievers/{retriever}/full_scores", within=config),
+        depth=lookup("retrievers/{retriever}/depth", within=config),
     message:
         "Searching {wildcards.queryset} with {wildcards.retriever} in part {wildcards.shard}"
     script:
@@ -161,13 +151,11 @@ rule dense_encode:
     conda:
         "../envs/models.yaml"
     resources:
-        mem_mb=lambda wc, attempt: 8000 * attempt,
-        runtime=lambda wc, attempt: 60 * attempt,
-        gpu=GPU,
+        **job(mem_mb=8000, gpu=GPU),
     params:
-        pooling=lambda wc: config["retrievers"][wc.retriever]["pooling"],
-        max_length=lambda wc: config["retrievers"][wc.retriever]["max_length"],
-        shards=lambda wc: config["retrievers"][wc.retriever]["shards"],
+        pooling=lookup("retrievers/{retriever}/pooling", within=config),
+        max_length=lookup("retrievers/{retriever}/max_length", within=config),
+        shards=lookup("retrievers/{retriever}/shards", within=config),
     message:
         "Encoding part {wildcards.shard} of {wildcards.collection} with {wildcards.retriever}"
     script:
@@ -176,9 +164,9 @@ rule dense_encode:
 
 rule dense_search:
     input:
-        vectors=lambda wc: f"results/indexes/{wc.retriever}/{collection_of(wc.queryset)}/shard{wc.shard}.vectors.safetensors",
-        passages=lambda wc: passages_of(wc.queryset),
-        queries=lambda wc: queries_of(wc.queryset),
+        vectors=with_collection("results/indexes/{retriever}/{collection}/shard{shard}.vectors.safetensors"),
+        passages=table("passages"),
+        queries=table("queries"),
         checkpoint=checkpoint_of("retrievers"),
     output:
         run=temp("results/runs/{retriever}/{queryset}.shard{shard}.run"),
@@ -192,14 +180,12 @@ rule dense_search:
         "../envs/models.yaml"
     resources:
         # A part's vectors are at most 12 times its table.
-        mem_mb=lambda wc, input, attempt: (int(8000 + 12 * megabytes(input.passages) / len(shards_of(wc.retriever))) * attempt),
-        runtime=lambda wc, attempt: 30 * attempt,
-        gpu=GPU,
+        **job(mem_mb=lambda wc, input: 8000 + 12 * shard_mb(wc, input), gpu=GPU),
     params:
-        pooling=lambda wc: config["retrievers"][wc.retriever]["pooling"],
-        max_length=lambda wc: config["retrievers"][wc.retriever]["max_length"],
-        shards=lambda wc: config["retrievers"][wc.retriever]["shards"],
-        depth=lambda wc: config["retrievers"][wc.retriever]["depth"],
+        pooling=lookup("retrievers/{retriever}/pooling", within=config),
+        max_length=lookup("retrievers/{retriever}/max_length", within=config),
+        shards=lookup("retrievers/{retriever}/shards", within=config),
+        depth=lookup("retrievers/{retriever}/depth", within=config),
     message:
         "Searching {wildcards.queryset} with {wildcards.retriever} in part {wildcards.shard}"
     script:
@@ -208,7 +194,10 @@ rule dense_search:
 
 rule merge_shards:
     input:
-        runs=lambda wc: [f"results/runs/{wc.retriever}/{wc.queryset}.shard{shard}.run" for shard in shards_of(wc.retriever)],
+        runs=lambda wc: expand(
+            "results/runs/{{retriever}}/{{queryset}}.shard{shard}.run",
+            shard=range(config["retrievers"][wc.retriever]["shards"]),
+        ),
     output:
         run="results/runs/{retriever}/{queryset}.run",
     log:
@@ -219,11 +208,9 @@ rule merge_shards:
         "../envs/data.yaml"
     resources:
         # Text becomes some ten times as many bytes while it is read.
-        mem_mb=lambda wc, input, attempt: (int(1000 + 20 * input.size_mb / len(input.runs)) * attempt),
-        runtime=lambda wc, attempt: 60 * attempt,
-        gpu=0,
+        **job(mem_mb=lambda wc, input: 1000 + 20 * input.size_mb / len(input.runs)),
     params:
-        depth=lambda wc: config["retrievers"][wc.retriever]["depth"],
+        depth=lookup("retrievers/{retriever}/depth", within=config),
     message:
         "Merging what {wildcards.retriever} found for {wildcards.queryset}"
     script:
@@ -232,9 +219,9 @@ rule merge_shards:
 
 rule adopt_run:
     input:
-        run=lambda wc: ready_run_of(wc.retriever, wc.queryset),
-        queries=lambda wc: queries_of(wc.queryset),
-        passages=lambda wc: passages_of(wc.queryset),
+        run=ready_run,
+        queries=table("queries"),
+        passages=table("passages"),
     output:
         run="results/runs/{retriever}/{queryset}.run",
     log:
@@ -244,11 +231,9 @@ rule adopt_run:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=lambda wc, attempt: 4000 * attempt,
-        runtime=lambda wc, attempt: 60 * attempt,
-        gpu=0,
+        **job(),
     params:
-        depth=lambda wc: config["retrievers"][wc.retriever]["depth"],
+        depth=lookup("retrievers/{retriever}/depth", within=config),
     message:
         "Taking the run of {wildcards.retriever} for {wildcards.queryset} from its source"
     script:

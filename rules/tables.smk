@@ -1,10 +1,13 @@
-"""Tables, plots and the answer, from what the evaluation found.
+"""Tables, plots, query pages and the answer, from what the evaluation found.
 
-Takes  <experiment>/tables/effectiveness.csv, comparisons.csv and costs.csv, <experiment>/evaluation/{benchmark}.depths.csv.
+Takes  <experiment>/tables/effectiveness.csv and comparisons.csv, <experiment>/evaluation/{benchmark}.parquet and .depths.csv,
+       the runs, queries, passages and judgements of a benchmark, and what the models took to train and to re-rank.
 Gives  <experiment>/tables/effectiveness.md, .tex and .html,
        <experiment>/tables/answer.md: whether the baseline is on par with recipes of more stages,
        <experiment>/tables/published.csv and .md: ours beside published results, where the config names any,
-       <experiment>/plots/{effectiveness,costs,depths}.svg and .png.
+       <experiment>/tables/costs.csv, .md and .html: effectiveness beside what it costs,
+       <experiment>/plots/{effectiveness,costs,depths}.svg and .png,
+       <experiment>/queries/{retriever}/{benchmark}.csv and .html: queries that a further stage helps and hurts.
 """
 
 
@@ -27,15 +30,9 @@ rule tabulate:
     localrule: True
     conda:
         "../envs/evaluation.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=30,
-        gpu=0,
     params:
-        criteria=criteria(),
-        measure=main_measure(),
-    message:
-        "The table of results, and the answer"
+        criteria=CRITERIA,
+        measure=MEASURE,
     script:
         "../scripts/tables/tabulate.py"
 
@@ -57,14 +54,40 @@ rule tabulate_published:
     localrule: True
     conda:
         "../envs/evaluation.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=30,
-        gpu=0,
-    message:
-        "Our results beside the published ones"
     script:
         "../scripts/tables/tabulate_published.py"
+
+
+rule tabulate_costs:
+    input:
+        means="<experiment>/tables/effectiveness.csv",
+        training=of_models("<experiment>/models/{backbone}/{recipe}/seed{seed}/training.json", trained_stages(config)),
+        # Written by Snakemake for the jobs of rule rerank.
+        timings=of_models(
+            "<experiment>/benchmarks/rerank/{backbone}/{recipe}/seed{seed}/{benchmark}.tsv",
+            RERANKERS,
+            benchmark=GRID["benchmarks"],
+        ),
+    output:
+        csv="<experiment>/tables/costs.csv",
+        markdown="<experiment>/tables/costs.md",
+        html=report(
+            "<experiment>/tables/costs.html",
+            caption="../report/costs_table.rst",
+            category="Cost",
+            labels={"result": "Table"},
+        ),
+    log:
+        "<experiment>/logs/tabulate_costs.log",
+    localrule: True
+    conda:
+        "../envs/evaluation.yaml"
+    params:
+        stages=trained_stages(config),
+        timed=[(*model, benchmark) for model in RERANKERS for benchmark in GRID["benchmarks"]],
+        measure=MEASURE,
+    script:
+        "../scripts/tables/tabulate_costs.py"
 
 
 rule plot_effectiveness:
@@ -83,15 +106,9 @@ rule plot_effectiveness:
     localrule: True
     conda:
         "../envs/evaluation.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=30,
-        gpu=0,
     params:
-        measure=main_measure(),
-        confidence=config["evaluation"]["confidence"],
-    message:
-        "Plotting effectiveness"
+        measure=MEASURE,
+        confidence=EVALUATION["confidence"],
     script:
         "../scripts/tables/plot_effectiveness.py"
 
@@ -112,22 +129,13 @@ rule plot_costs:
     localrule: True
     conda:
         "../envs/evaluation.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=30,
-        gpu=0,
-    message:
-        "Plotting effectiveness by cost"
     script:
         "../scripts/tables/plot_costs.py"
 
 
 rule plot_depths:
     input:
-        curves=expand(
-            "<experiment>/evaluation/{benchmark}.depths.csv",
-            benchmark=config["grid"]["benchmarks"],
-        ),
+        curves=expand("<experiment>/evaluation/{benchmark}.depths.csv", benchmark=GRID["benchmarks"]),
     output:
         svg=report(
             "<experiment>/plots/depths.svg",
@@ -141,13 +149,42 @@ rule plot_depths:
     localrule: True
     conda:
         "../envs/evaluation.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=30,
-        gpu=0,
     params:
-        benchmarks=config["grid"]["benchmarks"],
-    message:
-        "Plotting effectiveness by re-ranking depth"
+        benchmarks=GRID["benchmarks"],
     script:
         "../scripts/tables/plot_depths.py"
+
+
+rule view_queries:
+    input:
+        values="<experiment>/evaluation/{benchmark}.parquet",
+        runs=lambda wc: [
+            run_of((wc.retriever, backbone, recipe, GRID["seeds"][0]), wc.benchmark)
+            for backbone, *recipes in further_stages(config)
+            for recipe in recipes
+        ],
+        queries=table("queries"),
+        passages=table("passages"),
+        qrels=table("qrels"),
+    output:
+        csv="<experiment>/queries/{retriever}/{benchmark}.csv",
+        html=report(
+            "<experiment>/queries/{retriever}/{benchmark}.html",
+            caption="../report/queries.rst",
+            category="Queries",
+            labels={"benchmark": "{benchmark}", "first stage": "{retriever}"},
+        ),
+    log:
+        "<experiment>/logs/view_queries/{retriever}/{benchmark}.log",
+    conda:
+        "../envs/evaluation.yaml"
+    resources:
+        **job(),
+    params:
+        stages=further_stages(config),
+        measure=MEASURE,
+        examples=EVALUATION["examples"],
+    message:
+        "Queries of {wildcards.benchmark} over {wildcards.retriever} that a further stage helps and hurts"
+    script:
+        "../scripts/tables/view_queries.py"

@@ -23,11 +23,9 @@ rule teacher_encode:
     conda:
         "../envs/models.yaml"
     resources:
-        mem_mb=lambda wc, attempt: 4000 * attempt,
-        runtime=lambda wc, attempt: 240 * attempt,
-        gpu=GPU,
+        **job(runtime=240, gpu=GPU),
     params:
-        max_length=lambda wc: config["teachers"][wc.teacher]["max_length"],
+        max_length=lookup("teachers/{teacher}/max_length", within=config),
     message:
         "Encoding the passages of {wildcards.collection} for the teacher {wildcards.teacher}"
     script:
@@ -36,10 +34,10 @@ rule teacher_encode:
 
 rule teacher_rank:
     input:
-        run=lambda wc: run_of(config["teachers"][wc.teacher]["retriever"], wc.queryset),
-        queries=lambda wc: queries_of(wc.queryset),
-        passages=lambda wc: passages_of(wc.queryset),
-        vectors=lambda wc: f"results/teachers/{wc.teacher}/{collection_of(wc.queryset)}.vectors.npy",
+        run=lambda wc: f"results/runs/{config['teachers'][wc.teacher]['retriever']}/{wc.queryset}.run",
+        queries=table("queries"),
+        passages=table("passages"),
+        vectors=with_collection("results/teachers/{teacher}/{collection}.vectors.npy"),
         checkpoint=checkpoint_of("teachers"),
     output:
         candidates="results/teachers/{teacher}/{queryset}.candidates.jsonl",
@@ -54,13 +52,11 @@ rule teacher_rank:
     conda:
         "../envs/models.yaml"
     resources:
-        mem_mb=lambda wc, attempt: 4000 * attempt,
-        runtime=lambda wc, attempt: 120 * attempt,
-        gpu=GPU,
+        **job(runtime=120, gpu=GPU),
     params:
-        depth=lambda wc: config["teachers"][wc.teacher]["depth"],
-        weight=lambda wc: config["teachers"][wc.teacher]["weight"],
-        max_length=lambda wc: config["teachers"][wc.teacher]["max_length"],
+        depth=lookup("teachers/{teacher}/depth", within=config),
+        weight=lookup("teachers/{teacher}/weight", within=config),
+        max_length=lookup("teachers/{teacher}/max_length", within=config),
     message:
         "The teacher {wildcards.teacher} ranks the candidates of {wildcards.queryset}"
     script:
@@ -71,7 +67,7 @@ rule read_permutations:
     input:
         candidates=rankings_of("candidates", "jsonl"),
         permutations=rankings_of("permutations", "json"),
-        queries=lambda wc: queries_of(wc.queryset),
+        queries=table("queries"),
     output:
         run="results/teachers/{teacher}/{queryset}.run",
     log:
@@ -81,11 +77,9 @@ rule read_permutations:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=lambda wc, attempt: 4000 * attempt,
-        runtime=lambda wc, attempt: 60 * attempt,
-        gpu=0,
+        **job(),
     params:
-        malformed=lambda wc: config["teachers"][wc.teacher]["malformed"],
+        malformed=lookup("teachers/{teacher}/malformed", within=config),
     message:
         "Reading the permutations of {wildcards.teacher} for {wildcards.queryset}"
     script:
@@ -95,8 +89,8 @@ rule read_permutations:
 rule teacher_run:
     input:
         run=lambda wc: source_of(config["teachers"][wc.teacher]["run"]),
-        queries=lambda wc: queries_of(wc.queryset),
-        passages=lambda wc: passages_of(wc.queryset),
+        queries=table("queries"),
+        passages=table("passages"),
     output:
         run="results/teachers/{teacher}/{queryset}.run",
         scores="results/teachers/{teacher}/{queryset}.scores.run",
@@ -107,11 +101,9 @@ rule teacher_run:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=lambda wc, attempt: 4000 * attempt,
-        runtime=lambda wc, attempt: 60 * attempt,
-        gpu=0,
+        **job(),
     params:
-        depth=lambda wc: config["teachers"][wc.teacher]["depth"],
+        depth=lookup("teachers/{teacher}/depth", within=config),
     message:
         "Reading the run of {wildcards.teacher} for {wildcards.queryset}"
     script:

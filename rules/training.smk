@@ -11,12 +11,22 @@ Gives  results/candidates/{retriever}/{queryset}.safetensors: the passages that 
        <experiment>/state/: checkpoints of stages in progress, which an interrupted job goes on from.
 """
 
+CONTRASTIVE = [name for name, entry in config["objectives"].items() if "retriever" in entry["candidates"]]
+DISTILLATION = [name for name in config["objectives"] if name not in CONTRASTIVE]
+MODEL_FILES = {
+    "model": "model.safetensors",
+    "config": "config.json",
+    "tokenizer": "tokenizer.json",
+    "tokenizer_config": "tokenizer_config.json",
+    "training": "training.json",
+}
+
 
 rule candidate_matrix:
     input:
-        run=lambda wc: candidates_from(wc.retriever, wc.queryset),
-        queries=lambda wc: queries_of(wc.queryset),
-        passages=lambda wc: passages_of(wc.queryset),
+        run=first_stage,
+        queries=table("queries"),
+        passages=table("passages"),
     output:
         candidates="results/candidates/{retriever}/{queryset}.safetensors",
     log:
@@ -27,11 +37,9 @@ rule candidate_matrix:
         "../envs/data.yaml"
     threads: 4
     resources:
-        mem_mb=lambda wc, attempt: 4000 * attempt,
-        runtime=lambda wc, attempt: 60 * attempt,
-        gpu=0,
+        **job(),
     params:
-        depth=lambda wc: config["retrievers"][wc.retriever]["depth"],
+        depth=lookup("retrievers/{retriever}/depth", within=config),
     message:
         "The candidates that {wildcards.retriever} gives {wildcards.queryset}"
     script:
@@ -40,10 +48,10 @@ rule candidate_matrix:
 
 rule contrastive_groups:
     input:
-        candidates=lambda wc: "results/candidates/{retriever}/{queryset}.safetensors".format(**candidates_of(wc.objective)),
-        qrels=lambda wc: qrels_of(candidates_of(wc.objective)["queryset"]),
-        queries=lambda wc: queries_of(candidates_of(wc.objective)["queryset"]),
-        passages=lambda wc: passages_of(candidates_of(wc.objective)["queryset"]),
+        candidates=lambda wc: "results/candidates/{retriever}/{queryset}.safetensors".format(**candidates_of(wc)),
+        qrels=table("qrels"),
+        queries=table("queries"),
+        passages=table("passages"),
     output:
         groups="<experiment>/training/{objective}.groups.safetensors",
     log:
@@ -53,11 +61,9 @@ rule contrastive_groups:
     conda:
         "../envs/models.yaml"
     resources:
-        mem_mb=lambda wc, attempt: 4000 * attempt,
-        runtime=lambda wc, attempt: 60 * attempt,
-        gpu=0,
+        **job(),
     params:
-        depth=lambda wc: candidates_of(wc.objective)["depth"],
+        depth=lookup("objectives/{objective}/candidates/depth", within=config),
     message:
         "Candidates of {wildcards.objective}: relevant passages and hard negatives"
     script:
@@ -66,9 +72,9 @@ rule contrastive_groups:
 
 rule distillation_groups:
     input:
-        run=lambda wc: teacher_ranking_of(wc.objective),
-        queries=lambda wc: queries_of(candidates_of(wc.objective)["queryset"]),
-        passages=lambda wc: passages_of(candidates_of(wc.objective)["queryset"]),
+        run=teacher_ranking,
+        queries=table("queries"),
+        passages=table("passages"),
     output:
         groups="<experiment>/training/{objective}.groups.safetensors",
     log:
@@ -78,9 +84,7 @@ rule distillation_groups:
     conda:
         "../envs/models.yaml"
     resources:
-        mem_mb=lambda wc, attempt: 4000 * attempt,
-        runtime=lambda wc, attempt: 60 * attempt,
-        gpu=0,
+        **job(),
     params:
         scored=lambda wc: needs_scores(config, wc.objective),
     message:
@@ -91,10 +95,10 @@ rule distillation_groups:
 
 rule validation_set:
     input:
-        run=run_of(config["validation"]["retriever"], config["validation"]["queryset"]),
-        qrels=qrels_of(config["validation"]["queryset"]),
-        queries=queries_of(config["validation"]["queryset"]),
-        passages=passages_of(config["validation"]["queryset"]),
+        run=f"results/runs/{config['validation']['retriever']}/{VALIDATION}.run",
+        qrels=table("qrels", VALIDATION),
+        queries=table("queries", VALIDATION),
+        passages=table("passages", VALIDATION),
     output:
         validation="<experiment>/training/validation.safetensors",
     log:
@@ -102,9 +106,7 @@ rule validation_set:
     conda:
         "../envs/models.yaml"
     resources:
-        mem_mb=lambda wc, attempt: 4000 * attempt,
-        runtime=lambda wc, attempt: 30 * attempt,
-        gpu=0,
+        **job(),
     params:
         depth=config["validation"]["depth"],
         limit=config["validation"]["queries"],
@@ -118,24 +120,15 @@ rule initialise:
     input:
         checkpoint=checkpoint_of("backbones"),
     output:
-        multiext(
-            "<experiment>/models/{backbone}/untrained/seed{seed}/",
-            model="model.safetensors",
-            config="config.json",
-            tokenizer="tokenizer.json",
-            tokenizer_config="tokenizer_config.json",
-            training="training.json",
-        ),
+        multiext("<experiment>/models/{backbone}/untrained/seed{seed}/", **MODEL_FILES),
     log:
         "<experiment>/logs/initialise/{backbone}/seed{seed}.log",
     conda:
         "../envs/models.yaml"
     resources:
-        mem_mb=lambda wc, attempt: 4000 * attempt,
-        runtime=lambda wc, attempt: 30 * attempt,
-        gpu=0,
+        **job(),
     params:
-        max_length=lambda wc: config["backbones"][wc.backbone]["max_length"],
+        max_length=lookup("backbones/{backbone}/max_length", within=config),
     message:
         "A new re-ranker from {wildcards.backbone}, seed {wildcards.seed}"
     script:
@@ -145,19 +138,18 @@ rule initialise:
 rule finetune:
     input:
         parent=parent_model,
-        groups=lambda wc: groups_of(last_objective(wc.recipe)),
+        groups=training_groups,
         validation="<experiment>/training/validation.safetensors",
-        queries=lambda wc: query_store_of(wc.backbone, training_queryset(wc)),
-        validation_queries=lambda wc: query_store_of(wc.backbone, config["validation"]["queryset"]),
-        passages=lambda wc: passage_store_of(wc.backbone, training_queryset(wc)),
+        queries=tokens("queries"),
+        validation_queries=tokens("queries", VALIDATION),
+        passages=tokens("passages"),
     output:
-        model="<experiment>/models/{backbone}/{recipe}/seed{seed}/model.safetensors",
-        config="<experiment>/models/{backbone}/{recipe}/seed{seed}/config.json",
-        tokenizer="<experiment>/models/{backbone}/{recipe}/seed{seed}/tokenizer.json",
-        tokenizer_config="<experiment>/models/{backbone}/{recipe}/seed{seed}/tokenizer_config.json",
-        training="<experiment>/models/{backbone}/{recipe}/seed{seed}/training.json",
-        best="<experiment>/models/{backbone}/{recipe}/seed{seed}/best.safetensors",
-        last="<experiment>/models/{backbone}/{recipe}/seed{seed}/last.safetensors",
+        multiext(
+            "<experiment>/models/{backbone}/{recipe}/seed{seed}/",
+            **MODEL_FILES,
+            best="best.safetensors",
+            last="last.safetensors",
+        ),
     log:
         "<experiment>/logs/finetune/{backbone}/{recipe}/seed{seed}.log",
     wildcard_constraints:
@@ -165,12 +157,10 @@ rule finetune:
     conda:
         "../envs/models.yaml"
     resources:
-        mem_mb=lambda wc, attempt: 4000 * attempt,
-        runtime=lambda wc, attempt: 1440 * attempt,
-        gpu=TRAINING_GPUS,
+        **job(runtime=1440, gpu=GPU * config["training"]["processes"]),
     params:
         objective=lambda wc: stage_objective(config, wc.recipe),
-        backbone=lambda wc: backbone_settings(wc.backbone),
+        backbone=backbone_settings,
         validation={key: config["validation"][key] for key in ("share", "export")},
         state=f"{EXPERIMENT}/state",
         tensorboard=f"{EXPERIMENT}/tensorboard",

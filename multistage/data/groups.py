@@ -76,15 +76,14 @@ class StepBatch(NamedTuple):
     """The groups of one optimizer step, flattened.
 
     query_rows, passage_rows: (pairs,) store rows. group, column: (pairs,) each pair's place in the score matrix.
-    ranks: (groups, widest) int64, 0 where a group is shorter. teacher: (groups, widest) float32, nan where there is none.
+    targets: what losses read of them, (groups, widest) each (see `multistage.losses`).
     """
 
     query_rows: Ints
     passage_rows: Ints
     group: Ints
     column: Ints
-    ranks: npt.NDArray[np.int64]
-    teacher: npt.NDArray[np.float32]
+    targets: dict[str, npt.NDArray[Any]]
 
 
 class GroupSampler:
@@ -114,13 +113,14 @@ class GroupSampler:
         columns = np.concatenate([columns for _, columns in drawn])
         group = np.repeat(np.arange(len(drawn)), sizes)
         column = np.arange(len(columns)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-        ranks = np.zeros((len(drawn), sizes.max()), dtype=np.int64)
-        ranks[group, column] = self.groups.ranks[lines, columns]
-        teacher = np.full(ranks.shape, np.nan, dtype=np.float32)
+        order = np.zeros((len(drawn), sizes.max()), dtype=np.int64)
+        order[group, column] = self.groups.ranks[lines, columns]
+        scores = np.full(order.shape, np.nan, dtype=np.float32)
         if self.groups.teacher.shape[1]:
-            teacher[group, column] = self.groups.teacher[lines, columns]
+            scores[group, column] = self.groups.teacher[lines, columns]
+        targets = {"order": order, "scores": scores, "judgements": np.where(order > 0, order == 1, -1)}
         passages = self.groups.passages[lines, columns]
-        return StepBatch(self.groups.queries[lines], passages, group, column, ranks, teacher)
+        return StepBatch(self.groups.queries[lines], passages, group, column, targets)
 
     def _group(self, epoch: int, position: int) -> tuple[int, Ints]:
         """Line and sampled columns of the query at `position` in `epoch`."""

@@ -21,8 +21,8 @@ def open_binary(path: str | Path, member: str | None = None) -> Iterator[BinaryI
     """The bytes of the data file at `path`, which is recognised by how it begins, not by its name.
 
     member: the entry of a zip; without it the zip must hold one file, folders and macOS's `__MACOSX` aside.
-    Raises InputError naming the file: on opening, when it is absent or its zip has no such entry; in the block, where what is read
-    is damaged (the checksums of gzip and zip are compared at the end).
+    Raises InputError naming the file: on opening, when it is absent or its zip has no such entry; in the block, where what is
+    read is damaged (the checksums of gzip and zip are compared at the end).
     """
     if not Path(path).is_file():
         raise InputError(f"{path}: this file does not exist.")

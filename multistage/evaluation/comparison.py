@@ -8,10 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from multistage.config.recipes import UNTRAINED
+from multistage.config.recipes import FIRST_STAGE, UNTRAINED
 from multistage.evaluation.inference import difference, holm, verdict
-from multistage.evaluation.measures import FIRST_STAGE, SYSTEM, is_judged
+from multistage.evaluation.measures import SYSTEM
 from multistage.evaluation.resampling import Bootstrap, Resampling, randomization_tests
+from multistage.measures import compares
 
 Values = npt.NDArray[np.float64]
 # A recipe, whose seeds are taken together.
@@ -91,7 +92,7 @@ def _differences(systems: dict[Key, Values], bootstrap: Bootstrap, criteria: Cri
     """The tests on a benchmark, p-values adjusted for all that ask the same question by the same measure, and verdicts."""
     place = {key: number for number, key in enumerate(systems)}
     rows, by_query = [], []
-    for key, other, against in pairs([key for key in systems if not is_judged(key[0])], criteria.baseline):
+    for key, other, against in pairs([key for key in systems if compares(key[0])], criteria.baseline):
         a, b = systems[key], systems[other]
         found = difference(a, b)
         by_query.append(a.mean(0) - b.mean(0))

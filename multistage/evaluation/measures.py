@@ -1,6 +1,5 @@
 """Effectiveness of runs, query by query, with ranx; equal to trec_eval's, ties included."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,25 +8,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from multistage.evaluation.judgements import Grades, Judgements, read_judgements, read_ranking
-from multistage.jobs.errors import InputError
 from multistage.jobs.files import replacing
 from multistage.jobs.log import Rate
+from multistage.measures import split_cutoff
 
-# The function of ranx.metrics that computes each.
-RANX = {
-    "nDCG": "ndcg",
-    "RR": "reciprocal_rank",
-    "AP": "average_precision",
-    "R": "recall",
-    "P": "precision",
-    "judged": "precision",
-}
-# The share of the first k passages that are judged: it says how far the other measures can be trusted, and compares nothing.
-JUDGED = "judged"
-MEASURE = re.compile(r"(nDCG|RR|AP|R)(@[1-9][0-9]*)?|(P|judged)(@[1-9][0-9]*)")
 SYSTEM = ["retriever", "backbone", "recipe", "seed"]
-# What stands for the recipe of a system that is no re-ranker.
-FIRST_STAGE, TEACHER = "first-stage", "teacher"
 ALL_PASSAGES = np.iinfo(np.int32).max
 Values = npt.NDArray[np.float64]
 
@@ -46,19 +31,6 @@ class System:
     seed: str
 
 
-def parse(measure: str) -> tuple[str, int]:
-    """The name of a measure such as nDCG@10 or AP, and its cut-off, 0 for none. Raises InputError when it is none."""
-    found = MEASURE.fullmatch(measure)
-    if found is None:
-        raise InputError(f"measure {measure!r} is unknown; choose from nDCG, RR, AP, R with or without @k, P@k, judged@k.")
-    return found[1] or found[3], int((found[2] or found[4] or "@0")[1:])
-
-
-def is_judged(measure: str) -> bool:
-    """Whether this is the share of judged passages."""
-    return parse(measure)[0] == JUDGED
-
-
 def measure_ranking(ranking: Grades, judgements: Judgements, measures: list[str], relevance: int) -> dict[str, Values]:
     """Each measure's values, (queries,), in the order of the judgements' queries.
 
@@ -69,10 +41,10 @@ def measure_ranking(ranking: Grades, judgements: Judgements, measures: list[str]
 
     values = {}
     for measure in measures:
-        name, cut = parse(measure)
-        qrels = judgements.judged if name == JUDGED else judgements.grades
-        level = 1 if name in ("nDCG", JUDGED) else relevance
-        values[measure] = getattr(metrics, RANX[name])(qrels, ranking, cut, level)
+        definition, cutoff = split_cutoff(measure)
+        qrels = judgements.judged if definition.reads == "judged" else judgements.grades
+        level = relevance if definition.reads == "relevant" else 1
+        values[measure] = getattr(metrics, definition.function)(qrels, ranking, cutoff, level)
     return values
 
 

@@ -15,7 +15,7 @@ class MarkdownFile(Directive):
 
     def run(self) -> list[nodes.Node]:
         """The file as HTML, in place of the directive."""
-        from multistage.reporting.page import markdown_to_html  # only where a report is made
+        from multistage.reporting.pages import markdown_to_html  # only where a report is made
 
         path = Path(self.arguments[0])
         if path.is_file():

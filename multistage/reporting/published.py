@@ -6,7 +6,7 @@ import pandas as pd
 
 from multistage.jobs.errors import InputError
 from multistage.jobs.files import replacing
-from multistage.reporting.names import system_name
+from multistage.reporting.pages import markdown_table, system_names
 
 KEY = ["benchmark", "retriever", "backbone", "recipe", "measure"]
 COLUMNS = ["backbone", "recipe", "retriever", "benchmark", "measure", "value"]
@@ -15,17 +15,17 @@ COLUMNS = ["backbone", "recipe", "retriever", "benchmark", "measure", "value"]
 def read_published(path: str | Path) -> pd.DataFrame:
     """Published results: columns backbone, recipe, retriever, benchmark, measure (text) and value.
 
-    The recipe of a first stage is `first-stage`. Raises InputError: other columns, a value that is no number, a result twice.
+    The recipe of a first stage is `first-stage`. Raises InputError: other columns, a value that is not a number, a result given
+    twice.
     """
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
     if list(table.columns) != COLUMNS:
-        raise InputError(f"{path}: its columns are {', '.join(table.columns)}, expected {', '.join(COLUMNS)}.")
+        raise InputError(f"{path}: found the columns {', '.join(table.columns)}, expected {', '.join(COLUMNS)}.")
     values = pd.to_numeric(table["value"], errors="coerce")
-    repeated = table.duplicated(KEY)
-    for wrong, what in ((values.isna(), "its value is no number"), (repeated, "this result stands twice")):
+    for wrong, problem in ((values.isna(), "the value is not a number"), (table.duplicated(KEY), "this result is given twice")):
         if wrong.any():
             line = int(wrong.to_numpy().argmax())
-            raise InputError(f"{path}, line {line + 2}: {what}: {','.join(table.iloc[line])}.")
+            raise InputError(f"{path}, line {line + 2}: {problem}: {','.join(table.iloc[line])}.")
     return table.assign(value=values)
 
 
@@ -40,8 +40,8 @@ def beside_published(table: pd.DataFrame, published: pd.DataFrame, path: str | P
     both = ours.merge(published.rename(columns={"value": "published"}), on=KEY, how="inner")
     if both.empty:
         raise InputError(
-            f"{path}: none of its results is of a benchmark, first stage, backbone, recipe and measure of this grid; "
-            "set evaluation.reference to null where there is nothing to compare with."
+            f"{path}: no result has a benchmark, first stage, backbone, recipe and measure of this grid; set "
+            "evaluation.reference to null if there is nothing to compare with."
         )
     return both.assign(gap=both["mean"] - both["published"])
 
@@ -50,16 +50,17 @@ def write_beside(both: pd.DataFrame, csv: str | Path, markdown: str | Path) -> N
     """Write what `beside_published` made as CSV and as Markdown: a table for each benchmark and measure."""
     parts = []
     for (benchmark, measure), rows in both.groupby(["benchmark", "measure"], sort=False):
-        parts.append(f"### {benchmark}, {measure} ({rows['queries'].iloc[0]:,} queries)\n")
-        parts.append("| First stage | System | Ours | Interval | Published | Difference |\n|---|---|---:|---:|---:|---:|")
-        for row in rows.itertuples(index=False):
-            name = system_name(str(row.retriever), str(row.backbone), str(row.recipe))
-            parts.append(
-                f"| {row.retriever} | {name} | {row.mean:.4f} | {row.low:.4f} to {row.high:.4f} | {row.published:.4f} "
-                f"| {row.gap:+.4f} |"
-            )
-        parts.append("")
-    inside = int(((both["low"] <= both["published"]) & (both["published"] <= both["high"])).sum())
+        columns = {
+            "First stage": rows["retriever"],
+            "System": system_names(rows),
+            "Ours": rows["mean"].map("{:.4f}".format),
+            "Interval": rows["low"].map("{:.4f} to ".format) + rows["high"].map("{:.4f}".format),
+            "Published": rows["published"].map("{:.4f}".format),
+            "Difference": rows["gap"].map("{:+.4f}".format),
+        }
+        title = f"### {benchmark}, {measure} ({rows['queries'].iloc[0]:,} queries)"
+        parts += [title, "", markdown_table(columns, "llrrrr"), ""]
+    inside = both["published"].between(both["low"], both["high"]).sum()
     parts.append(
         f"{len(both)} results beside their published values; mean absolute difference {both['gap'].abs().mean():.4f}; "
         f"{inside} published values lie in our bootstrap interval over queries.\n"

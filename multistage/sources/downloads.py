@@ -29,8 +29,8 @@ def download(
 
     sha256, md5: its checksums in hexadecimal, size: its bytes, as far as they are known.
     What has come of an interrupted download stays beside `output` in a hidden .part file, and the next attempt asks for the
-    rest. Raises InputError when the server cannot be reached or answers with an error, and when an HTML page, another size, another
-    checksum or more than the disk holds comes; only an interrupted download leaves anything behind.
+    rest. Raises InputError when the server cannot be reached or answers with an error, and when an HTML page, another size,
+    another checksum or more than the disk holds comes; only an interrupted download leaves anything behind.
     """
     import gdown
     import requests
@@ -74,12 +74,12 @@ def verify(
     name, expected = ("MD5", md5) if md5 is not None and sha256 is None else ("SHA-256", sha256)
     with open(path, "rb") as stream:
         found = hashlib.file_digest(stream, name.replace("-", "").lower()).hexdigest()
-    length = os.path.getsize(path)
+    length = Path(path).stat().st_size
     for what, value, wanted in (("size in bytes", length, size), (name, found, expected)):
         if wanted not in (None, value):
             raise InputError(
-                f"{origin}: the {what} is {value}, expected {wanted}. The download was damaged, or the file has changed where it "
-                "comes from; in that case correct the config."
+                f"{origin}: the {what} is {value}, expected {wanted}. The download was damaged, or the file has changed where "
+                "it comes from; in that case correct the config."
             )
     advice = "as expected" if expected else "which the config can require of later downloads"
     logger.info("%s: %s bytes, %s %s, %s", origin, f"{length:,}", name, found, advice)

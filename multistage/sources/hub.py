@@ -18,8 +18,9 @@ MODEL_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "artifact.metadata
 def hub_snapshot(hub: str, revision: str) -> tuple[Path, str]:
     """The folder of a model in the Hub's cache, and the revision that was taken.
 
-    hub: organisation/model. revision: a commit, branch or pull request (refs/pr/N); where it has no safetensors, the pull request
-    of the Hub's converter is taken. The folder's name is the commit. Only configs, vocabularies and safetensors are downloaded.
+    hub: organisation/model. revision: a commit, branch or pull request (refs/pr/N); where it has no safetensors, the pull
+    request of the Hub's converter is taken. The folder's name is the commit. Only safetensors, configs and vocabularies are
+    downloaded.
     Raises InputError when the Hub does not give the model, and when it has no safetensors or they are damaged.
     """
     from huggingface_hub import snapshot_download
@@ -31,13 +32,13 @@ def hub_snapshot(hub: str, revision: str) -> tuple[Path, str]:
                 break
     except Exception as error:  # the library and its HTTP client share no base class
         raise InputError(
-            f"{hub}: {revision} could not be downloaded from the Hugging Face Hub. {' '.join(str(error).split())} Check the model "
-            "and its revision in the config; `hf auth login` opens models that ask for an account."
+            f"{hub}: {revision} could not be downloaded from the Hugging Face Hub. {' '.join(str(error).split())} Check the "
+            "model and its revision in the config; `hf auth login` opens models that ask for an account."
         ) from error
     if not (folder / WEIGHTS).is_file():
         raise InputError(
-            f"{hub} at {revision} has no {WEIGHTS}, nor has a pull request of {CONVERTER}. Only safetensors are loaded: convert the "
-            "model, and give its folder as `path`."
+            f"{hub} at {revision} has no {WEIGHTS}, nor has a pull request of {CONVERTER}. Only safetensors are loaded: "
+            "convert the model, and give its folder as `path`."
         )
     for path in folder.rglob("*.safetensors"):
         blob = path.resolve()

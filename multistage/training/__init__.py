@@ -1,1 +1,1 @@
-"""Fine-tuning: losses, exact gradients, resumable stages."""
+"""Fine-tuning: exact gradients, resumable stages."""

@@ -18,9 +18,9 @@ from torch import Tensor
 from multistage.data.groups import StepBatch
 from multistage.data.tokens import Ints, Pairs
 from multistage.jobs.errors import InputError
+from multistage.losses import Loss, kendall_tau
 from multistage.scoring.batches import by_token_budget
 from multistage.scoring.scoring import logits, on_device
-from multistage.training.losses import Loss, kendall_tau
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -58,11 +58,10 @@ class MicroBatch(NamedTuple):
 
 
 class Chunk(NamedTuple):
-    """Groups whose loss is taken together. ranks, teacher: (groups, widest), as losses take them."""
+    """Groups whose loss is taken together. targets: (groups, widest) each, as losses read them."""
 
     batches: list[MicroBatch]
-    ranks: Tensor
-    teacher: Tensor
+    targets: dict[str, Tensor]
 
 
 @dataclass
@@ -89,8 +88,8 @@ def prepare(pairs: Pairs, step: StepBatch, memory: Memory, seed: tuple[int, ...]
             batches.append(
                 MicroBatch(on_device(inputs, device), int(lengths[chosen].sum()), places["group"], places["column"], dropout)
             )
-        targets = on_device({"ranks": step.ranks[groups], "teacher": step.teacher[groups]}, device)
-        chunks.append(Chunk(batches, targets["ranks"], targets["teacher"]))
+        targets = {name: target[groups] for name, target in step.targets.items()}
+        chunks.append(Chunk(batches, on_device(targets, device)))
     return chunks
 
 
@@ -110,14 +109,15 @@ def accumulate(
                 kept += batch.tokens
                 with torch.set_grad_enabled(kept <= tokens_kept):
                     scored.append(_score(model, batch))
+            order = chunk.targets["order"]
             leaves = [part.detach().requires_grad_() for part in scored]
-            scores = torch.full(chunk.ranks.shape, torch.nan, device=model.device)
+            scores = torch.full(order.shape, torch.nan, device=model.device)
             places = tuple(torch.cat([getattr(batch, axis) for batch in chunk.batches]) for axis in ("group", "column"))
             scores = scores.index_put(places, torch.cat(leaves))
-            loss = loss_of(scores, chunk.ranks, chunk.teacher).sum() / groups
+            loss = loss_of(scores, chunk.targets).sum() / groups
             loss.backward()
             total += loss.detach()
-            taus.append(kendall_tau(scores.detach(), chunk.ranks))
+            taus.append(kendall_tau(scores.detach(), order))
             for number, (batch, leaf) in enumerate(zip(chunk.batches, leaves, strict=True)):
                 part, scored[number] = scored[number], leaf  # each graph is freed when it has been used
                 (part if part.requires_grad else _score(model, batch)).backward(leaf.grad)

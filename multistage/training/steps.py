@@ -16,8 +16,8 @@ from multistage.data.tokens import Pairs
 from multistage.data.validation_set import ValidationSet
 from multistage.jobs.errors import InputError, RunAgain
 from multistage.jobs.signals import StopRequest, stop_request
+from multistage.losses import LOSSES
 from multistage.training.gradients import Chunk, Memory, Work, accumulate_in_memory, prepare, work_of
-from multistage.training.losses import LOSSES
 from multistage.training.parallel import process_number, sum_gradients, summed
 from multistage.training.record import Best, Progress, StageRecord
 from multistage.training.state import StageState, Tensors

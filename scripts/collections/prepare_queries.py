@@ -1,13 +1,8 @@
 """Rule prepare_queries: queries and relevance judgements of a query set."""
 
-from typing import TYPE_CHECKING
-
 from multistage.data.preparing import prepare_queries
 from multistage.data.query_sets import Draw
 from multistage.jobs.log import job_log
-
-if TYPE_CHECKING:
-    from snakemake.iocontainers import snakemake
 
 draw = snakemake.params.draw
 with job_log(snakemake.log[0]):

@@ -1,13 +1,8 @@
 """Rule tokenize: passages or queries as token ids."""
 
-from typing import TYPE_CHECKING
-
 from multistage.data.tables import count_texts, stream_texts
 from multistage.data.tokens import StoreFiles, build_store, load_tokenizer_file
 from multistage.jobs.log import job_log
-
-if TYPE_CHECKING:
-    from snakemake.iocontainers import snakemake
 
 with job_log(snakemake.log[0]):
     build_store(

@@ -1,15 +1,10 @@
 """Rule compare: means, differences and tests of all systems."""
 
-from typing import TYPE_CHECKING
-
 import pandas as pd
 
 from multistage.evaluation.comparison import Criteria, compare
 from multistage.jobs.log import job_log
 from multistage.reporting.tables import write_comparison
-
-if TYPE_CHECKING:
-    from snakemake.iocontainers import snakemake
 
 with job_log(snakemake.log[0]):
     values = zip(snakemake.params.benchmarks, map(pd.read_parquet, snakemake.input.values), strict=True)

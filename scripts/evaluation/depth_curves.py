@@ -1,13 +1,8 @@
 """Rule depth_curves: effectiveness by re-ranking depth."""
 
-from typing import TYPE_CHECKING
-
 from multistage.evaluation.depth import depth_curves
 from multistage.evaluation.measures import System
 from multistage.jobs.log import job_log
-
-if TYPE_CHECKING:
-    from snakemake.iocontainers import snakemake
 
 with job_log(snakemake.log[0]):
     depth_curves(

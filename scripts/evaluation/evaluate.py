@@ -1,12 +1,7 @@
 """Rule evaluate: measures per query of every run of a benchmark."""
 
-from typing import TYPE_CHECKING
-
 from multistage.evaluation.measures import System, evaluate_runs
 from multistage.jobs.log import job_log
-
-if TYPE_CHECKING:
-    from snakemake.iocontainers import snakemake
 
 with job_log(snakemake.log[0]):
     evaluate_runs(

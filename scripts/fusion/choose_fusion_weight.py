@@ -1,12 +1,7 @@
 """Rule choose_fusion_weight: the weight of a re-ranker's scores beside its first stage's."""
 
-from typing import TYPE_CHECKING
-
 from multistage.evaluation.fusion import choose_weight
 from multistage.jobs.log import job_log
-
-if TYPE_CHECKING:
-    from snakemake.iocontainers import snakemake
 
 with job_log(snakemake.log[0]):
     choose_weight(

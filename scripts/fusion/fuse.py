@@ -1,13 +1,8 @@
 """Rule fuse: re-ranked and first-stage scores as one run."""
 
-from typing import TYPE_CHECKING
-
 from multistage.config.recipes import FUSED
 from multistage.evaluation.fusion import fuse_files
 from multistage.jobs.log import job_log
-
-if TYPE_CHECKING:
-    from snakemake.iocontainers import snakemake
 
 with job_log(snakemake.log[0]):
     wildcards = snakemake.wildcards

@@ -1,21 +1,14 @@
 """Rule model_card: a model's card, as Markdown and as a page, and its training curve."""
 
-import json
-from pathlib import Path
-from typing import TYPE_CHECKING
-
 from multistage.jobs.log import job_log
 from multistage.reporting.card import write_card
-
-if TYPE_CHECKING:
-    from snakemake.iocontainers import snakemake
 
 with job_log(snakemake.log[0]):
     curve = snakemake.output.get("curve")
     if curve:
-        from multistage.reporting.curve import draw_curve
+        from multistage.reporting.plots import plot_training
 
-        draw_curve(json.loads(Path(snakemake.input.records[0]).read_text(encoding="utf-8")), curve)
+        plot_training(snakemake.input.records[0], curve)
     write_card(
         snakemake.input.records,
         lineage=snakemake.params.lineage,

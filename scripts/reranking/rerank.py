@@ -1,14 +1,9 @@
 """Rule rerank: every first stage of a benchmark re-ranked by one model."""
 
-from typing import TYPE_CHECKING
-
 from multistage.config.backbone import BackboneSettings
 from multistage.data.tokens import StoreFiles
 from multistage.jobs.log import job_log
 from multistage.scoring.reranking import RerankInputs, rerank
-
-if TYPE_CHECKING:
-    from snakemake.iocontainers import snakemake
 
 with job_log(snakemake.log[0]):
     wildcards = snakemake.wildcards

@@ -1,14 +1,9 @@
 """Rule adopt_run: a run that is there already, cut to a query set and in the project's order."""
 
-from typing import TYPE_CHECKING
-
 from multistage.data.runs import write_runs
 from multistage.data.tables import read_ids
 from multistage.jobs.log import job_log
 from multistage.retrieval.adoption import adopt
-
-if TYPE_CHECKING:
-    from snakemake.iocontainers import snakemake
 
 with job_log(snakemake.log[0]):
     runs = adopt(

@@ -1,12 +1,7 @@
 """Rule bm25_index: a Lucene index of a collection."""
 
-from typing import TYPE_CHECKING
-
 from multistage.jobs.log import job_log
 from multistage.retrieval.lucene import index_passages
-
-if TYPE_CHECKING:
-    from snakemake.iocontainers import snakemake
 
 with job_log(snakemake.log[0]):
     index_passages(snakemake.input.passages, snakemake.output.index, snakemake.threads)

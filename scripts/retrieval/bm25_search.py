@@ -1,14 +1,9 @@
 """Rule bm25_search: BM25's run for a query set."""
 
-from typing import TYPE_CHECKING
-
 from multistage.data.runs import write_runs
 from multistage.data.tables import read_texts
 from multistage.jobs.log import job_log
 from multistage.retrieval.lucene import search
-
-if TYPE_CHECKING:
-    from snakemake.iocontainers import snakemake
 
 with job_log(snakemake.log[0]):
     runs = search(

@@ -1,14 +1,9 @@
 """Rule colbert_encode: the token vectors of the passages in one part of a collection."""
 
-from typing import TYPE_CHECKING
-
 from multistage.data.tables import count_texts, stream_texts
 from multistage.jobs.log import job_log
 from multistage.retrieval.late_interaction import encode_passages, load_encoder
 from multistage.retrieval.shards import shard_rows
-
-if TYPE_CHECKING:
-    from snakemake.iocontainers import snakemake
 
 with job_log(snakemake.log[0]):
     passages = snakemake.input.passages

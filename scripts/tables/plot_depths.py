@@ -1,14 +1,9 @@
 """Rule plot_depths: effectiveness by re-ranking depth."""
 
-from typing import TYPE_CHECKING
-
 import pandas as pd
 
 from multistage.jobs.log import job_log
 from multistage.reporting.plots import plot_depths
-
-if TYPE_CHECKING:
-    from snakemake.iocontainers import snakemake
 
 with job_log(snakemake.log[0]):
     curves = zip(snakemake.params.benchmarks, map(pd.read_csv, snakemake.input.curves), strict=True)

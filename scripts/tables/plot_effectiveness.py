@@ -4,16 +4,16 @@ from typing import TYPE_CHECKING
 
 from multistage.jobs.log import job_log
 from multistage.reporting.plots import plot_effectiveness
-from multistage.reporting.tables import read_means
+from multistage.reporting.tables import read_table
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with job_log(snakemake.log[0]):
     plot_effectiveness(
-        read_means(snakemake.input.means),
-        snakemake.params.measure,
-        snakemake.params.confidence,
-        snakemake.output.svg,
-        snakemake.output.png,
+        read_table(snakemake.input.means),
+        measure=snakemake.params.measure,
+        confidence=snakemake.params.confidence,
+        svg=snakemake.output.svg,
+        png=snakemake.output.png,
     )

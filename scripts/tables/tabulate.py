@@ -4,15 +4,15 @@ from typing import TYPE_CHECKING
 
 from multistage.evaluation.comparison import Criteria
 from multistage.jobs.log import job_log
-from multistage.reporting.answer import answer, write_answer
-from multistage.reporting.tables import read_differences, read_means, write_tables
+from multistage.reporting.answer import write_answer
+from multistage.reporting.tables import read_table, write_effectiveness
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with job_log(snakemake.log[0]):
-    means, differences = read_means(snakemake.input.means), read_differences(snakemake.input.differences)
+    means, differences = read_table(snakemake.input.means), read_table(snakemake.input.differences)
     criteria = Criteria.from_config(snakemake.params.criteria)
     output = snakemake.output
-    write_answer(answer(means, differences, criteria, snakemake.params.measure), output.answer)
-    write_tables(means, differences, criteria, output.markdown, output.latex, output.html)
+    write_answer(means, differences, criteria, measure=snakemake.params.measure, output=output.answer)
+    write_effectiveness(means, differences, criteria, markdown=output.markdown, latex=output.latex, html=output.html)

@@ -4,12 +4,12 @@ from typing import TYPE_CHECKING
 
 from multistage.jobs.log import job_log
 from multistage.reporting.published import beside_published, read_published, write_beside
-from multistage.reporting.tables import read_means
+from multistage.reporting.tables import read_table
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with job_log(snakemake.log[0]):
     published = read_published(snakemake.input.published)
-    both = beside_published(read_means(snakemake.input.means), published, snakemake.input.published)
+    both = beside_published(read_table(snakemake.input.means), published, snakemake.input.published)
     write_beside(both, snakemake.output.csv, snakemake.output.markdown)

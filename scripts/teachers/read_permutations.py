@@ -1,14 +1,9 @@
 """Rule read_permutations: a teacher's permutations as a run."""
 
-from typing import TYPE_CHECKING
-
 from multistage.data.runs import write_run
 from multistage.data.tables import read_ids
 from multistage.jobs.log import job_log
 from multistage.teachers.rankgpt import read_rankings
-
-if TYPE_CHECKING:
-    from snakemake.iocontainers import snakemake
 
 with job_log(snakemake.log[0]):
     run, _ = read_rankings(

@@ -1,7 +1,5 @@
 """Rule teacher_rank: a teacher's order of first-stage candidates, as RankGPT permutations."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from multistage.data.runs import read_run
@@ -10,9 +8,6 @@ from multistage.jobs.log import job_log
 from multistage.retrieval.dense import load_bi_encoder
 from multistage.teachers.bi_encoder import encode, rank_candidates
 from multistage.teachers.rankgpt import write_rankings
-
-if TYPE_CHECKING:
-    from snakemake.iocontainers import snakemake
 
 with job_log(snakemake.log[0]):
     queries = read_texts(snakemake.input.queries)

@@ -1,14 +1,9 @@
 """Rule teacher_run: a run with a teacher's scores, cut to a query set."""
 
-from typing import TYPE_CHECKING
-
 from multistage.data.streaming import stream_candidates
 from multistage.data.tables import read_ids
 from multistage.jobs.log import job_log
 from multistage.teachers.scored_run import write_scored_run
-
-if TYPE_CHECKING:
-    from snakemake.iocontainers import snakemake
 
 with job_log(snakemake.log[0]):
     queries, passages = read_ids(snakemake.input.queries), read_ids(snakemake.input.passages)

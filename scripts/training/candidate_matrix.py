@@ -1,14 +1,9 @@
 """Rule candidate_matrix: the passages that a first stage gives each query, as rows."""
 
-from typing import TYPE_CHECKING
-
 from multistage.data.matrix import candidate_matrix, write_matrix
 from multistage.data.streaming import stream_candidates
 from multistage.data.tables import read_ids
 from multistage.jobs.log import job_log
-
-if TYPE_CHECKING:
-    from snakemake.iocontainers import snakemake
 
 with job_log(snakemake.log[0]):
     queries, depth = read_ids(snakemake.input.queries), snakemake.params.depth

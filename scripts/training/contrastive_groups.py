@@ -1,15 +1,11 @@
 """Rule contrastive_groups: relevant passages and hard negatives of the training queries."""
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
 from multistage.data.candidates import contrastive_groups
 from multistage.data.matrix import read_matrix
 from multistage.data.tables import read_ids, read_qrels
 from multistage.jobs.log import job_log
-
-if TYPE_CHECKING:
-    from snakemake.iocontainers import snakemake
 
 with job_log(snakemake.log[0]):
     groups, counts = contrastive_groups(

@@ -1,15 +1,11 @@
 """Rule distillation_groups: the teacher's rankings of the training queries."""
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
 from multistage.data.candidates import distillation_groups
 from multistage.data.runs import read_run
 from multistage.data.tables import read_ids
 from multistage.jobs.log import job_log
-
-if TYPE_CHECKING:
-    from snakemake.iocontainers import snakemake
 
 with job_log(snakemake.log[0]):
     groups, counts = distillation_groups(

@@ -1,7 +1,6 @@
 """Rule finetune: train one stage of a recipe."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from multistage.config.backbone import BackboneSettings
 from multistage.data.tokens import StoreFiles
@@ -10,9 +9,6 @@ from multistage.training.gradients import Memory
 from multistage.training.stage import StageInputs, train_stage
 from multistage.training.steps import RunSettings
 from multistage.training.validation import ValidationSettings
-
-if TYPE_CHECKING:
-    from snakemake.iocontainers import snakemake
 
 with job_log(snakemake.log[0]):
     config, wildcards = snakemake.config, snakemake.wildcards

@@ -1,13 +1,9 @@
 """Rule initialise: the untrained re-ranker."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from multistage.jobs.log import job_log
 from multistage.training.stage import initialise
-
-if TYPE_CHECKING:
-    from snakemake.iocontainers import snakemake
 
 with job_log(snakemake.log[0]):
     initialise(

@@ -1,14 +1,9 @@
 """Rule validation_set: the small re-ranking set that training is watched on."""
 
-from typing import TYPE_CHECKING
-
 from multistage.data.candidates import validation_set
 from multistage.data.runs import read_run
 from multistage.data.tables import read_ids, read_qrels
 from multistage.jobs.log import job_log
-
-if TYPE_CHECKING:
-    from snakemake.iocontainers import snakemake
 
 with job_log(snakemake.log[0]):
     validation_set(

@@ -68,8 +68,8 @@ def package_index(wheels: list[Path], folder: Path) -> Iterator[dict[str, str]]:
 class Fault:
     """How a path is answered badly.
 
-    status: in place of 200. page: an HTML page that comes in place of the file. drop_after: bytes of each response after which the
-    connection ends. ranges: whether parts are sent. endless: the file comes again and again, and its length is not announced.
+    status: in place of 200. page: an HTML page that comes in place of the file. drop_after: bytes of each response after which
+    the connection ends. ranges: whether parts are sent. endless: the file comes again and again, its length not announced.
     """
 
     status: int = 200

@@ -272,11 +272,11 @@ class TestIrDatasets:
         # ir_datasets repairs the collection's doubly encoded characters.
         repaired = {name: text.replace("Ã©tÃ©", "été") for name, text in PASSAGES.items()}
         assert self.passages("msmarco-passage", tmp_path) == repaired
-        for part, given in SETS.items():
+        for part, expected in SETS.items():
             Dataset(f"msmarco-passage/{part}").download()
             queries, qrels = self.prepare(f"msmarco-passage/{part}", tmp_path)
-            assert queries == {query: text for query, text in given.queries.items() if query in given.qrels}
-            assert qrels == given.qrels
+            assert queries == {query: text for query, text in expected.queries.items() if query in expected.qrels}
+            assert qrels == expected.qrels
 
     def test_a_draw_of_training_queries_and_only_their_judgements(self, msmarco, tmp_path):
         queries, qrels = self.prepare("msmarco-passage/train/judged", tmp_path, Draw(1, 0, 1))

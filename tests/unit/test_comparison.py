@@ -10,16 +10,7 @@ from multistage.evaluation.comparison import Criteria, compare
 from multistage.evaluation.resampling import Resampling
 from multistage.reporting.answer import answer
 from multistage.reporting.plots import plot_costs, plot_depths, plot_effectiveness
-from multistage.reporting.tables import (
-    as_latex,
-    as_markdown,
-    cells,
-    note,
-    read_differences,
-    read_means,
-    write_comparison,
-    write_tables,
-)
+from multistage.reporting.tables import as_latex, as_markdown, cells, read_table, write_comparison, write_effectiveness
 from recompute import recompute
 
 SETTINGS = {"confidence": 0.95, "resamples": 600, "permutations": 700, "seed": 5}
@@ -106,18 +97,17 @@ def test_the_answer_says_what_the_verdicts_are(compared):
 
 def test_tables_mark_and_explain(compared):
     means, differences, _ = compared
-    found, explanation = cells(means, differences), note(means, differences, CRITERIA)
-    markdown, latex = as_markdown(found, explanation), as_latex(found, explanation)
+    found, note = cells(means, differences), "100 % sure: ≈ → ±"
+    markdown, latex = as_markdown(found, note), as_latex(found, note)
     assert "### test (60 queries)" in markdown and "| bm25 | bm25 alone | 0.4" in markdown
     row = re.search(r"^\| bm25 \| tiny kd→cl \| (.*?) \| (.*?) \|$", markdown, re.M)
     assert row[1].startswith("**0.7") and row[1].endswith("▲↑") and "**" not in row[2]
     assert re.search(r"^\| bm25 \| tiny cl→kd \| 0\.\d+ ▲≈ \|", markdown, re.M)
     assert re.search(r"^\| bm25 \| tiny untrained \| 0\.\d+ ▼ \|", markdown, re.M)
     assert "tiny cl, fused" in markdown
-    assert latex.count(r"\toprule") == latex.count(r"\bottomrule") == 1 and latex.count(r"\midrule") == 2
-    assert re.search(
-        r"tiny kd\$\\rightarrow\$cl & \\textbf\{0\.7\d+\}\$\^\{\\blacktriangle\\uparrow\}\$ & 0\.\d+ \\\\$", latex, re.M
-    )
+    assert latex.count(r"\toprule") == latex.count(r"\bottomrule") == 1 and latex.count(r"\midrule") == 1
+    marks = r"\\textsuperscript\{\$\\blacktriangle\$\$\\uparrow\$\}"
+    assert re.search(r"tiny kd\$\\rightarrow\$cl & \\textbf\{0\.7\d+\}" + marks + r" & 0\.\d+ \\\\$", latex, re.M)
     assert {line.count(" & ") for line in latex.splitlines() if line.endswith(r"\\")} == {3}
     body = re.sub(r"\\[a-z]+|\\.", "", latex)
     assert body.count("{") == body.count("}") and not re.search(r"[▲▼↑↓≈→±]", latex)
@@ -138,10 +128,10 @@ def test_files_are_the_same_again(compared, tmp_path):
     for name in ("one", "two"):
         files = {suffix: tmp_path / f"{name}.{suffix}" for suffix in ("means.csv", "differences.csv", "md", "tex", "html")}
         write_comparison(means, differences, files["means.csv"], files["differences.csv"])
-        read = read_means(files["means.csv"]), read_differences(files["differences.csv"])
-        write_tables(*read, CRITERIA, files["md"], files["tex"], files["html"])
+        read = read_table(files["means.csv"]), read_table(files["differences.csv"])
+        write_effectiveness(*read, CRITERIA, markdown=files["md"], latex=files["tex"], html=files["html"])
         plots = [tmp_path / f"{name}.{plot}.{suffix}" for plot in "abc" for suffix in ("svg", "png")]
-        plot_effectiveness(read[0], "nDCG@10", 0.95, *plots[:2])
+        plot_effectiveness(read[0], measure="nDCG@10", confidence=0.95, svg=plots[0], png=plots[1])
         plot_costs(costs, *plots[2:4])
         plot_depths({"test": curves}, *plots[4:])
         contents.append([file.read_bytes() for file in [*files.values(), *plots]])

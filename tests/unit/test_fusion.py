@@ -10,7 +10,7 @@ import pytrec_eval
 from multistage.data.runs import cut, in_run_order, read_run, write_run
 from multistage.evaluation.fusion import WEIGHTS, Sides, choose_weight, fuse_files
 from multistage.jobs.errors import InputError
-from multistage.reporting.names import system_name
+from multistage.reporting.pages import system_name
 
 DEPTH = 12
 NORMS = {

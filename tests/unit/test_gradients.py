@@ -10,12 +10,12 @@ import torch
 
 from multistage.data.groups import Groups, GroupSampler
 from multistage.jobs.errors import InputError
+from multistage.losses import LOSSES
 from multistage.model.checkpoint import set_dropout
 from multistage.scoring import scoring
 from multistage.scoring.scoring import score_pairs
 from multistage.training import gradients
 from multistage.training.gradients import Memory, accumulate, accumulate_in_memory, prepare, work_of
-from multistage.training.losses import LOSSES
 from repository import REPOSITORY
 from small_stage import untrained_model
 
@@ -40,9 +40,9 @@ def one_batch(model, pairs, step):
     inputs = {name: torch.from_numpy(values) for name, values in pairs.batch(step.query_rows, step.passage_rows).items()}
     logits = model(**inputs).logits[:, 0]
     losses = []
-    for group, ranks in enumerate(torch.from_numpy(step.ranks)):
+    for group, grades in enumerate(torch.from_numpy(step.targets["judgements"])):
         scores = logits[torch.from_numpy(step.group == group)]
-        losses.append(torch.nn.functional.cross_entropy(scores, (ranks[: len(scores)] == 1).nonzero()[0, 0]))
+        losses.append(torch.nn.functional.cross_entropy(scores, (grades[: len(scores)] > 0).nonzero()[0, 0]))
     loss = torch.stack(losses).mean()
     loss.backward()
     return torch.cat([parameter.grad.flatten() for parameter in model.parameters()]), loss.item()

@@ -39,15 +39,15 @@ def test_ours_stand_beside_theirs_with_the_difference(tmp_path):
 
 
 def test_a_grid_without_a_published_result_is_an_error():
-    with pytest.raises(InputError, match="none of its results is of a benchmark"):
+    with pytest.raises(InputError, match="no result has a benchmark"):
         beside_published(ours(backbone="tiny"), read_published(PAPER), PAPER)
 
 
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("tiny,cl,bm25,dl19,AP,much", "line 3: its value is no number: tiny,cl,bm25,dl19,AP,much"),
-        ("tiny,cl,bm25,dl19,AP,0.4", "line 3: this result stands twice"),
+        ("tiny,cl,bm25,dl19,AP,much", "line 3: the value is not a number: tiny,cl,bm25,dl19,AP,much"),
+        ("tiny,cl,bm25,dl19,AP,0.4", "line 3: this result is given twice"),
     ],
 )
 def test_bad_lines_are_named(tmp_path, line, message):
@@ -56,5 +56,5 @@ def test_bad_lines_are_named(tmp_path, line, message):
     with pytest.raises(InputError, match=message):
         read_published(path)
     path.write_text("a,b\n1,2\n")
-    with pytest.raises(InputError, match="its columns are a, b"):
+    with pytest.raises(InputError, match="found the columns a, b"):
         read_published(path)

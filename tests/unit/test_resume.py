@@ -61,7 +61,7 @@ def job(inputs, tmp_path):
 
     def start(pause=0.15, processes=1):
         command = [sys.executable, "-c", JOB, str(tmp_path), str(pause), str(processes)]
-        return subprocess.Popen(command, cwd=REPOSITORY)
+        return subprocess.Popen(command, cwd=REPOSITORY / "tests" / "unit")
 
     return start
 

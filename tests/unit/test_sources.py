@@ -1,4 +1,4 @@
-"""Sources from servers on loopback that drop, refuse and lie: the right file or one clear error, and nothing left of a bad one."""
+"""Sources from servers on loopback that drop, refuse and lie: the right file, or one clear error and no file."""
 
 import hashlib
 import json

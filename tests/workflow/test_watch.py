@@ -17,7 +17,7 @@ Reason: Missing output files
 [Tue Nov 24 14:18:54 2026] Group job queries (jobs in lexicogr. order):
     [Tue Nov 24 14:18:54 2026]
     Job 7: Preparing the queries of wikipedia-test
-Finished jobid: 11 (Rule: unpack_checkpoint)
+Finished jobid: 11 (Rule: fetch_checkpoint)
 1 of 3 steps (33%) done
 """
 
@@ -25,7 +25,7 @@ Finished jobid: 11 (Rule: unpack_checkpoint)
 def test_what_has_begun_and_not_ended():
     run = read_run_log(BEGUN)
     assert (run.done, run.total, run.failures) == (1, 3, [])
-    assert run.working == {"7": "Preparing the queries of wikipedia-test"}
+    assert run.running == {"7": "Preparing the queries of wikipedia-test"}
 
 
 def test_a_real_run_that_fails(tmp_path):

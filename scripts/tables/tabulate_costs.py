@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from multistage.jobs.log import job_log
-from multistage.reporting.cost import Model, cost_table, rerank_seconds, training_costs, write_costs
-from multistage.reporting.tables import read_means
+from multistage.reporting.costs import Model, cost_table, rerank_seconds, training_costs, write_costs
+from multistage.reporting.tables import read_table
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -15,7 +15,7 @@ with job_log(snakemake.log[0]):
     stages = [Model(*stage) for stage in snakemake.params.stages]
     reranking = pd.DataFrame(list(snakemake.params.timed), columns=[*Model._fields, "benchmark"])
     table = cost_table(
-        read_means(snakemake.input.means),
+        read_table(snakemake.input.means),
         training_costs(stages, snakemake.input.training),
         reranking.assign(seconds=list(map(rerank_seconds, snakemake.input.timings))),
         snakemake.params.measure,

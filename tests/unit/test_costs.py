@@ -12,7 +12,8 @@ from multistage.data.runs import cut, in_run_order, read_run, write_run
 from multistage.evaluation.depth import depth_curves
 from multistage.evaluation.measures import System
 from multistage.jobs.errors import InputError
-from multistage.reporting.cost import Model, cost_table, on_front, read_costs, rerank_seconds, training_costs, write_costs
+from multistage.reporting.costs import Model, cost_table, on_front, rerank_seconds, training_costs, write_costs
+from multistage.reporting.tables import read_table
 
 
 def test_stages_of_a_recipe():
@@ -49,7 +50,7 @@ def test_a_model_costs_what_all_its_stages_cost(costs, tmp_path):
     files = [tmp_path / f"costs.{suffix}" for suffix in ("csv", "md", "html")]
     write_costs(costs, *files)
     assert "| bm25 | tiny cl→kd | 0.550 | 100 GPU-s | 400 | 100.0 ms |  |" in files[1].read_text()
-    pd.testing.assert_frame_equal(read_costs(files[0]), costs, check_dtype=False)
+    pd.testing.assert_frame_equal(read_table(files[0]), costs, check_dtype=False)
 
 
 def test_the_front_is_what_nothing_beats():
@@ -63,10 +64,10 @@ def test_the_front_is_what_nothing_beats():
 @pytest.mark.parametrize("text", ["", "s\th:m:s\n", "seconds\n3\n"])
 def test_a_file_without_seconds_is_an_error(tmp_path, text):
     (tmp_path / "bench.tsv").write_text(text or "x\n")
-    with pytest.raises(InputError, match="no column s with a job's seconds"):
+    with pytest.raises(InputError, match="with a job's seconds in a column s"):
         rerank_seconds(str(tmp_path / "bench.tsv"))
     (tmp_path / "training.json").write_text('{"run": {"device": "cpu"}}')
-    with pytest.raises(InputError, match="it has no 'seconds'"):
+    with pytest.raises(InputError, match="'seconds' is missing"):
         training_costs([Model("a", "cl", "1")], [str(tmp_path / "training.json")])
 
 

@@ -1,40 +1,79 @@
-"""Training objectives: losses over groups of one query's passages.
+"""Training losses: what a model learns from a group of one query's passages.
 
-Every loss takes
+A loss compares the model's scores with the one thing that it reads of a group's passages,
 
-    scores   (groups, passages) float32 logits of the cross-encoder, nan where a group is shorter than the widest
-    ranks    (groups, passages) int64 target order, 1 is best, 0 where `scores` is padding
-    teacher  (groups, passages) float32 scores of the teacher, nan where there is none
+    order       (groups, passages) int64 target ranks, 1 is best: the teacher's or, where there is no teacher, 1 for what is
+                judged relevant and 2 for the rest; 0 where there is no passage, or one that the teacher did not rank
+    scores      (groups, passages) float32 scores of the teacher; nan where there is none
+    judgements  (groups, passages) int64 grades, above 0 is relevant, unjudged is 0; -1 where there is no passage
 
 and returns the loss of each group, (groups,): a step's loss is their mean, whatever their sizes, so that it does not
-depend on how groups are dealt to micro-batches or processes. In a contrastive group the relevant passage has rank 1 and
-every negative rank 2; in a distillation group the ranks are the teacher's. No loss waits for the device.
+depend on how groups are dealt to micro-batches or processes. The model's scores are (groups, passages) float32 logits, nan
+where there is no passage. No loss waits for the device.
+
+A new loss is a function with `@loss(name, reads=...)`: config check, schema, reference page and groups follow from that.
+Importing this module does not import torch: the config is read by every job.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
-import torch
-from torch import Tensor
-from torch.nn.functional import logsigmoid
+import lazy_loader
 
-Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+    torch = lazy_loader.load("torch")
+
+Reads = Literal["order", "scores", "judgements"]
+Formula = Callable[["Tensor", "Tensor"], "Tensor"]
 
 
-def localized_contrastive(scores: Tensor, ranks: Tensor, teacher: Tensor) -> Tensor:
+@dataclass(frozen=True)
+class Loss:
+    """A loss function by the name that it has in the config, and what it reads."""
+
+    name: str
+    reads: Reads
+    formula: Formula
+
+    def __call__(self, scores: "Tensor", targets: Mapping[str, "Tensor"]) -> "Tensor":
+        """The loss of each group, (groups,), given all that is known of their passages."""
+        return self.formula(scores, targets[self.reads])
+
+
+LOSSES: dict[str, Loss] = {}
+
+
+def loss(name: str, *, reads: Reads) -> Callable[[Formula], Formula]:
+    """Register the decorated function."""
+
+    def register(formula: Formula) -> Formula:
+        LOSSES[name] = Loss(name, reads, formula)
+        return formula
+
+    return register
+
+
+@loss("localized-contrastive", reads="judgements")
+def localized_contrastive(scores: "Tensor", grades: "Tensor") -> "Tensor":
     """Localized contrastive estimation: softmax cross-entropy of the relevant passage within its group.
 
     Gao, Dai & Callan, "Rethink Training of BERT Rerankers in Multi-stage Retrieval Pipeline" (ECIR 2021), eq. 5:
     -log(exp(s+) / sum over the group of exp(s)).
 
-    A group without exactly one passage of rank 1 has no such loss: nan, which ends training with a message.
+    A group without exactly one relevant passage has no such loss: nan, which ends training with a message.
     """
-    relevant = ranks == 1
-    filled = _filled(scores, ranks)
+    relevant = grades > 0
+    filled = _filled(scores, grades >= 0)
     losses = torch.logsumexp(filled, dim=1) - torch.where(relevant, filled, 0.0).sum(dim=1)
     return torch.where(relevant.sum(dim=1) == 1, losses, torch.nan)
 
 
-def ranknet(scores: Tensor, ranks: Tensor, teacher: Tensor) -> Tensor:
+@loss("ranknet", reads="order")
+def ranknet(scores: "Tensor", ranks: "Tensor") -> "Tensor":
     """RankNet: pairwise logistic loss over every pair that the target orders.
 
     Burges et al., "Learning to Rank using Gradient Descent" (ICML 2005), eq. 3 with target probability 1:
@@ -44,7 +83,8 @@ def ranknet(scores: Tensor, ranks: Tensor, teacher: Tensor) -> Tensor:
     return _pairwise(scores, ranks, _better(ranks).to(scores.dtype))
 
 
-def weighted_ranknet(scores: Tensor, ranks: Tensor, teacher: Tensor) -> Tensor:
+@loss("weighted-ranknet", reads="order")
+def weighted_ranknet(scores: "Tensor", ranks: "Tensor") -> "Tensor":
     """RankNet with pairs weighted by the inverse sum of their ranks, so that mistakes near the top cost more.
 
     Reddy et al., "FIRST: Faster Improved Listwise Reranking with Single Token Decoding" (EMNLP 2024): weight
@@ -54,31 +94,36 @@ def weighted_ranknet(scores: Tensor, ranks: Tensor, teacher: Tensor) -> Tensor:
     return _pairwise(scores, ranks, _better(ranks) / together)
 
 
-def listnet(scores: Tensor, ranks: Tensor, teacher: Tensor) -> Tensor:
+@loss("listnet", reads="scores")
+def listnet(scores: "Tensor", teacher: "Tensor") -> "Tensor":
     """ListNet on teacher scores: KL divergence of the model's softmax over the group from the teacher's.
 
     Cao et al., "Learning to Rank: From Pairwise Approach to Listwise Approach" (ICML 2007) with top-one
     probabilities, less the teacher's entropy, a constant: sum of p_teacher (log p_teacher - log p_model). Zero when both agree.
     """
-    target = torch.log_softmax(_filled(teacher, ranks), dim=1)
-    model = torch.log_softmax(_filled(scores, ranks), dim=1)
-    return torch.where(ranks > 0, target.exp() * (target - model), 0.0).sum(dim=1)
+    present = ~teacher.isnan()
+    target = torch.log_softmax(_filled(teacher, present), dim=1)
+    model = torch.log_softmax(_filled(scores, present), dim=1)
+    return torch.where(present, target.exp() * (target - model), 0.0).sum(dim=1)
 
 
-def margin_mse(scores: Tensor, ranks: Tensor, teacher: Tensor) -> Tensor:
+@loss("margin-mse", reads="scores")
+def margin_mse(scores: "Tensor", teacher: "Tensor") -> "Tensor":
     """MarginMSE: squared error of the margin between the teacher's best passage and each other one.
 
     Hofstätter et al., "Improving Efficient Neural Ranking Models with Cross-Architecture Knowledge Distillation" (2020):
-    ((s+ - s-) - (t+ - t-))^2, where + is the passage the teacher ranks first, the mean over the group's others.
+    ((s+ - s-) - (t+ - t-))^2, where + is the passage the teacher scores highest, the mean over the group's others.
     """
-    error = torch.where(ranks > 0, scores - teacher, 0.0)
-    first = ranks == ranks.masked_fill(ranks == 0, torch.iinfo(ranks.dtype).max).amin(dim=1, keepdim=True)
-    others = (ranks > 0) & ~first
-    margin = torch.where(first, error, 0.0).sum(dim=1, keepdim=True) - error
+    present = ~teacher.isnan()
+    error = torch.where(present, scores - teacher, 0.0)
+    best = _filled(teacher, present).argmax(dim=1, keepdim=True)
+    others = present.scatter(1, best, False)
+    margin = error.gather(1, best) - error
     return torch.where(others, margin.square(), 0.0).sum(dim=1) / others.sum(dim=1).clamp(min=1)
 
 
-def adr_mse(scores: Tensor, ranks: Tensor, teacher: Tensor) -> Tensor:
+@loss("adr-mse", reads="order")
+def adr_mse(scores: "Tensor", ranks: "Tensor") -> "Tensor":
     """ADR-MSE: discounted squared error of approximate ranks.
 
     Schlatt et al., "Rank-DistiLLM: Closing the Effectiveness Gap Between Cross-Encoders and LLMs for Passage Re-Ranking"
@@ -96,31 +141,33 @@ def adr_mse(scores: Tensor, ranks: Tensor, teacher: Tensor) -> Tensor:
     return torch.where(present, errors, 0.0).sum(dim=1) / present.sum(dim=1).clamp(min=1)
 
 
-def lambdaloss(scores: Tensor, ranks: Tensor, teacher: Tensor) -> Tensor:
+@loss("lambdaloss", reads="order")
+def lambdaloss(scores: "Tensor", ranks: "Tensor") -> "Tensor":
     """LambdaLoss with the weights of NDCG-Loss2++.
 
     Wang et al., "The LambdaLoss Framework for Ranking Metric Optimization" (CIKM 2018), with mu = 10: over pairs that
     the target orders, -(10 rho + delta) |G_i - G_j| log2 sigmoid(s_i - s_j), the mean over those pairs. G is the gain
     2^y - 1 over the ideal DCG, with grades y falling linearly in rank from 1 for the first to 0 for the last of a group:
-    relevant and not in a contrastive group. delta and rho are the differences of discounts by predicted position.
+    relevant or not where there is no teacher. delta and rho are the differences of discounts by predicted position.
     """
     present = ranks > 0
     last = ranks.amax(dim=1, keepdim=True)
     gain = torch.where(present, torch.exp2((last - ranks) / (last - 1).clamp(min=1)) - 1, 0.0)
     discount = 1 / torch.log2(torch.arange(ranks.shape[1], device=ranks.device) + 2.0)
     ideal = (gain.sort(dim=1, descending=True).values * discount).sum(dim=1).clamp(min=1e-10)
-    order = _filled(scores, ranks).argsort(dim=1, descending=True, stable=True)
+    order = _filled(scores, present).argsort(dim=1, descending=True, stable=True)
     position = order.argsort(dim=1)
     apart = (position[:, :, None] - position[:, None, :]).abs()
     rho = torch.where(apart > 0, discount[(apart - 1).clamp(min=0)] - discount[apart], 0.0)
     delta = (discount[position][:, :, None] - discount[position][:, None, :]).abs()
     gains = (gain[:, :, None] - gain[:, None, :]).abs() / ideal[:, None, None]
     better = _better(ranks)
-    losses = (10 * rho + delta) * gains * -logsigmoid(_differences(scores, ranks)) / torch.log(scores.new_tensor(2.0))
+    certainty = torch.nn.functional.logsigmoid(_differences(scores, ranks))
+    losses = (10 * rho + delta) * gains * -certainty / torch.log(scores.new_tensor(2.0))
     return torch.where(better, losses, 0.0).sum(dim=(1, 2)) / better.sum(dim=(1, 2)).clamp(min=1)
 
 
-def kendall_tau(scores: Tensor, ranks: Tensor) -> Tensor:
+def kendall_tau(scores: "Tensor", ranks: "Tensor") -> "Tensor":
     """Kendall's tau-a of each group's scores with its target order, (groups,): concordant less discordant pairs, over pairs.
 
     Only pairs that the target orders count; a group without one has tau nan.
@@ -130,35 +177,24 @@ def kendall_tau(scores: Tensor, ranks: Tensor) -> Tensor:
     return agreement.sum(dim=(1, 2)) / better.sum(dim=(1, 2))
 
 
-LOSSES: dict[str, Loss] = {
-    "localized-contrastive": localized_contrastive,
-    "ranknet": ranknet,
-    "weighted-ranknet": weighted_ranknet,
-    "listnet": listnet,
-    "margin-mse": margin_mse,
-    "adr-mse": adr_mse,
-    "lambdaloss": lambdaloss,
-}
-
-
-def _filled(values: Tensor, ranks: Tensor) -> Tensor:
+def _filled(values: "Tensor", present: "Tensor") -> "Tensor":
     """`values` with a finite stand-in for minus infinity where there is no passage: nan would enter the backward pass."""
-    return torch.where(ranks > 0, values, torch.finfo(values.dtype).min)
+    return torch.where(present, values, torch.finfo(values.dtype).min)
 
 
-def _better(ranks: Tensor) -> Tensor:
+def _better(ranks: "Tensor") -> "Tensor":
     """(groups, passages, passages): whether the target puts the first passage above the second."""
     present = ranks > 0
     return (ranks[:, :, None] < ranks[:, None, :]) & present[:, :, None] & present[:, None, :]
 
 
-def _differences(scores: Tensor, ranks: Tensor) -> Tensor:
+def _differences(scores: "Tensor", ranks: "Tensor") -> "Tensor":
     """(groups, passages, passages): the first passage's score less the second's, finite also where there is no passage."""
     filled = torch.where(ranks > 0, scores, 0.0)
     return filled[:, :, None] - filled[:, None, :]
 
 
-def _pairwise(scores: Tensor, ranks: Tensor, weights: Tensor) -> Tensor:
+def _pairwise(scores: "Tensor", ranks: "Tensor", weights: "Tensor") -> "Tensor":
     """The weighted mean over pairs of log(1 + exp(s_worse - s_better)); weights are zero for what is no ordered pair."""
-    losses = weights * -logsigmoid(_differences(scores, ranks))
+    losses = weights * -torch.nn.functional.logsigmoid(_differences(scores, ranks))
     return losses.sum(dim=(1, 2)) / weights.sum(dim=(1, 2)).clamp(min=torch.finfo(weights.dtype).tiny)

@@ -3,7 +3,7 @@
 import re
 from html.parser import HTMLParser
 
-from multistage.reporting.page import html_page, markdown_to_html
+from multistage.reporting.pages import html_page, markdown_to_html
 
 
 class Reader(HTMLParser):

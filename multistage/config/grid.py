@@ -1,0 +1,71 @@
+"""The grid: the models that it trains, the systems that it compares, and the depths that it measures.
+
+A model is (backbone, recipe, seed); a system is (retriever, backbone, recipe, seed), as in the tables.
+"""
+
+from typing import Any
+
+from multistage.config.recipes import FUSED, UNTRAINED, parent_of, stages_of
+
+Config = dict[str, Any]
+Model = tuple[str, str, str]
+System = tuple[str, str, str, str]
+
+
+def rerankers(config: Config) -> list[Model]:
+    """The re-rankers that are evaluated, the untrained ones among them."""
+    grid = config["grid"]
+    return [
+        (backbone, recipe, str(seed))
+        for backbone in grid["backbones"]
+        for recipe in [UNTRAINED, *grid["recipes"]]
+        for seed in grid["seeds"]
+    ]
+
+
+def trained_stages(config: Config) -> list[Model]:
+    """The models that are trained, those on the way to others included."""
+    stages = [(backbone, stage, seed) for backbone, recipe, seed in rerankers(config) for stage in stages_of(recipe)]
+    return list(dict.fromkeys(stages))
+
+
+def further_stages(config: Config) -> list[tuple[str, str, str]]:
+    """(backbone, recipe, parent) of the recipes whose last stage starts from another recipe of the grid."""
+    recipes = config["grid"]["recipes"]
+    return [
+        (backbone, recipe, parent_of(recipe))
+        for backbone in config["grid"]["backbones"]
+        for recipe in recipes
+        if parent_of(recipe) in recipes
+    ]
+
+
+def systems(config: Config) -> list[System]:
+    """What is compared, in the table's order: under each first stage itself, the teachers that rank its candidates, and every
+    re-ranker, followed by its scores fused with the first stage's where the grid has fusion."""
+    found: list[System] = []
+    for retriever in config["grid"]["retrievers"]:
+        found.append((retriever, "", "first-stage", ""))
+        found += [(retriever, teacher, "teacher", "") for teacher in _teachers(config, retriever)]
+        for backbone, recipe, seed in rerankers(config):
+            recipes = [recipe, f"{recipe}{FUSED}"] if config["grid"]["fusion"] else [recipe]
+            found += [(retriever, backbone, name, seed) for name in recipes]
+    return found
+
+
+def measured_depth(config: Config) -> int | None:
+    """Passages of a ranking that are measured; None: all."""
+    return None if config["evaluation"]["passages"] == "all" else config["grid"]["depth"]
+
+
+def reranking_depths(config: Config) -> list[int]:
+    """The depths of the curves by depth, the last of which is the grid's."""
+    depth, steps = config["grid"]["depth"], config["evaluation"]["depths"]
+    return sorted({round(depth * step / steps) for step in range(1, steps + 1)} - {0})
+
+
+def _teachers(config: Config, retriever: str) -> list[str]:
+    """The teachers of the grid's recipes that rank the candidates of a retriever."""
+    objectives = {name for recipe in config["grid"]["recipes"] for name in recipe.split("-")}
+    teaching = {config["objectives"][name]["candidates"].get("teacher") for name in objectives}
+    return [name for name, entry in config["teachers"].items() if name in teaching and entry.get("retriever") == retriever]

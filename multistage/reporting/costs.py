@@ -1,0 +1,108 @@
+"""What effectiveness costs: training, re-ranking, and which systems are not beaten by cheaper ones."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from multistage.config.recipes import FUSED, TEACHER, stages_of
+from multistage.evaluation.comparison import POOLED
+from multistage.jobs.errors import InputError
+from multistage.jobs.files import replacing
+from multistage.reporting.pages import markdown_table, system_names, write_tables
+
+NOTE = (
+    "Training: seconds of all stages that lead to the model, on all devices together, mean over seeds. Re-ranking: the "
+    "seconds of the whole job, start and loading included, by the number of queries; one job re-ranks the candidates of "
+    "every first stage. ●: on the Pareto front: nothing over the same first stage that takes no longer to train is better."
+)
+
+
+class Model(NamedTuple):
+    """A re-ranker of the grid."""
+
+    backbone: str
+    recipe: str
+    seed: str
+
+
+def training_costs(models: Sequence[Model], records: Sequence[str]) -> pd.DataFrame:
+    """What each model's last stage took: columns of Model, device, seconds (of all processes together), pairs.
+
+    records: the training.json of each model. Raises InputError for a record without these numbers.
+    """
+    rows = []
+    for model, path in zip(models, records, strict=True):
+        record = json.loads(Path(path).read_text(encoding="utf-8"))
+        try:
+            run = record["run"]
+            rows.append([*model, run["device"], record["seconds"] * run["processes"], record["pairs"] * run["processes"]])
+        except KeyError as error:
+            raise InputError(f"{path}: {error} is missing; this is not the record of a trained stage.") from error
+    return pd.DataFrame(rows, columns=[*Model._fields, "device", "seconds", "pairs"])
+
+
+def rerank_seconds(path: str) -> float:
+    """The seconds of a job, from Snakemake's benchmark file. Raises InputError when it holds none."""
+    table = pd.read_csv(path, sep="\t")
+    if "s" not in table or table.empty:
+        raise InputError(f"{path}: expected a benchmark file of Snakemake, with a job's seconds in a column s.")
+    return float(table["s"].mean())
+
+
+def cost_table(means: pd.DataFrame, training: pd.DataFrame, reranking: pd.DataFrame, measure: str) -> pd.DataFrame:
+    """A row for each benchmark and system that is a first stage or a re-ranker of the grid.
+
+    means: what `comparison.compare` made. training: what `training_costs` gives. reranking: columns of Model, benchmark,
+    seconds. Columns: benchmark, retriever, backbone, recipe, device, training_seconds and training_pairs (of all its stages,
+    mean over seeds), rerank_ms (of a query, the job's start and the loading of the model included), the measure's mean, low,
+    high, and front: no system over the same first stage is better and takes no longer to train.
+    """
+    stages = [training[training["recipe"].isin(stages_of(name))].assign(recipe=name) for name in training["recipe"].unique()]
+    models = pd.concat(stages).groupby(list(Model._fields), sort=False, as_index=False)
+    trained = models.agg(device=("device", "last"), training_seconds=("seconds", "sum"), training_pairs=("pairs", "sum"))
+    trained = trained.groupby(POOLED[1:]).agg({"device": "last", "training_seconds": "mean", "training_pairs": "mean"})
+    latency = reranking.groupby([*POOLED[1:], "benchmark"])["seconds"].mean().rename("rerank_ms")
+    table = means[(means["measure"] == measure) & (means["recipe"] != TEACHER) & ~means["recipe"].str.endswith(FUSED)]
+    table = table.join(trained, on=POOLED[1:]).join(latency, on=[*POOLED[1:], "benchmark"]).reset_index(drop=True)
+    table["rerank_ms"] *= 1000 / table["queries"]
+    table = table.fillna({"device": "", "training_seconds": 0, "training_pairs": 0, "rerank_ms": 0})
+    groups = table.groupby(["benchmark", "retriever"], sort=False)
+    table["front"] = pd.concat([on_front(own["training_seconds"], own["mean"]) for _, own in groups])
+    columns = ["device", "training_seconds", "training_pairs", "rerank_ms", "mean", "low", "high", "measure", "front"]
+    return table[["benchmark", *POOLED, *columns]]
+
+
+def on_front(cost: pd.Series, value: pd.Series) -> pd.Series:
+    """Whether no other is at least as good and as cheap, and better or cheaper: the Pareto front."""
+    costs, values = cost.to_numpy(), value.to_numpy()
+    no_dearer, no_worse = costs <= costs[:, None], values >= values[:, None]
+    beaten = no_dearer & no_worse & ((costs < costs[:, None]) | (values > values[:, None]))
+    return pd.Series(~beaten.any(axis=1), index=cost.index)
+
+
+def as_markdown(table: pd.DataFrame) -> str:
+    """A Markdown table for each benchmark."""
+    parts = []
+    for benchmark, rows in table.groupby("benchmark", sort=False):
+        unit = rows["device"].map(lambda device: "GPU-s" if device == "cuda" else "CPU-s")
+        columns = {
+            "First stage": rows["retriever"],
+            "System": system_names(rows),
+            rows["measure"].iloc[0]: rows["mean"].map("{:.3f}".format),
+            "Training": (rows["training_seconds"].map("{:,.0f} ".format) + unit).where(rows["training_seconds"] > 0, "–"),
+            "Pairs seen": rows["training_pairs"].map("{:,.0f}".format).where(rows["training_pairs"] > 0, "–"),
+            "Re-ranking a query": rows["rerank_ms"].map("{:.1f} ms".format).where(rows["rerank_ms"] > 0, "–"),
+            "Front": rows["front"].map({True: "●", False: ""}),
+        }
+        parts += [f"### {benchmark}", "", markdown_table(columns, "llrrrrc"), ""]
+    return "\n".join([*parts, NOTE, ""])
+
+
+def write_costs(table: pd.DataFrame, csv: str | Path, markdown: str | Path, html: str | Path) -> None:
+    """Write what `cost_table` made, three ways."""
+    write_tables("Effectiveness and cost", as_markdown(table), markdown, html)
+    with replacing(csv) as (file,):
+        table.to_csv(file, index=False, float_format="%.6g")

@@ -1,0 +1,96 @@
+"""What everything that people read has in common: how systems are called, tables in Markdown, HTML pages."""
+
+from base64 import b64encode
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+from markupsafe import Markup
+
+from multistage.config.recipes import FIRST_STAGE, FUSED, TEACHER
+from multistage.jobs.files import replacing
+
+TEMPLATES = Environment(
+    loader=PackageLoader("multistage.reporting"),
+    autoescape=select_autoescape(["html"]),
+    trim_blocks=True,
+    lstrip_blocks=True,
+    undefined=StrictUndefined,
+)
+
+
+def recipe_name(recipe: str) -> str:
+    """`cl-kd` as `cl→kd`, `cl-kd+fused` as `cl→kd, fused`."""
+    return recipe.removesuffix(FUSED).replace("-", "→") + (", fused" if recipe.endswith(FUSED) else "")
+
+
+def system_name(retriever: str, backbone: str, recipe: str) -> str:
+    """`bm25 alone`, `teacher minilm`, `tiny cl→kd`."""
+    if recipe == FIRST_STAGE:
+        return f"{retriever} alone"
+    return f"teacher {backbone}" if recipe == TEACHER else f"{backbone} {recipe_name(recipe)}"
+
+
+def system_names(table: pd.DataFrame) -> list[str]:
+    """The name of each row's system. table: columns retriever, backbone, recipe."""
+    return [system_name(*key) for key in table[["retriever", "backbone", "recipe"]].itertuples(index=False, name=None)]
+
+
+def signed(value: float) -> str:
+    """A difference with its sign and three decimals."""
+    return f"{value:+.3f}".replace("-", "−")
+
+
+def markdown_table(columns: Mapping[str, Any], alignment: str) -> str:
+    """A table in Markdown. columns: for each heading the text of its cells. alignment: a letter for each column, l, r or c."""
+    rules = {"l": "---", "r": "---:", "c": ":---:"}
+    head, *rows = (f"| {' | '.join(line)} |" for line in (columns, *zip(*columns.values(), strict=True)))
+    return "\n".join([head, f"|{'|'.join(rules[letter] for letter in alignment)}|", *rows])
+
+
+def html_page(title: str, body: str) -> str:
+    """A whole HTML document with no script and no address of anything else. body: HTML, already escaped."""
+    return TEMPLATES.get_template("page.html").render(title=title, body=Markup(body))  # noqa: S704
+
+
+def write_tables(title: str, text: str, markdown: str | Path, html: str | Path) -> None:
+    """Write Markdown as it is and as a page."""
+    with replacing(markdown, html) as (markdown_file, html_file):
+        markdown_file.write_text(text, encoding="utf-8")
+        html_file.write_text(html_page(title, markdown_to_html(f"# {title}\n\n{text}")), encoding="utf-8")
+
+
+def markdown_to_html(text: str, folder: str | Path | None = None) -> str:
+    """Markdown with tables as an HTML fragment. HTML in it is shown as text.
+
+    folder: where its SVG images are. They are then embedded, and links to other files become plain text: a page that is shown
+    inside a report reaches neither.
+    """
+    parser = MarkdownIt("commonmark", {"html": False}).enable("table")
+    tokens = parser.parse(text)
+    if folder is not None:
+        for token in tokens:
+            token.children = token.children and list(_embedded(token.children, Path(folder)))
+    html: str = parser.renderer.render(tokens, parser.options, {})
+    return html
+
+
+def _embedded(tokens: list[Token], folder: Path) -> Iterator[Token]:
+    """Inline tokens without links to files, and with images in place of their names."""
+    linked = True
+    for token in tokens:
+        if token.type == "link_open":
+            linked = bool(urlsplit(str(token.attrs["href"])).scheme)
+        if token.type == "image":
+            image = b64encode((folder / str(token.attrs["src"])).read_bytes()).decode()
+            token.attrs["src"] = f"data:image/svg+xml;base64,{image}"
+        if linked or token.type not in ("link_open", "link_close"):
+            yield token
+
+
+TEMPLATES.filters |= {"recipe_name": recipe_name, "signed": signed}

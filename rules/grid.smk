@@ -1,0 +1,65 @@
+"""What the grid is: its models and systems, their runs, and the files that it ends in."""
+
+from multistage.config.grid import further_stages, measured_depth, reranking_depths, rerankers, systems, trained_stages
+
+GRID, EVALUATION = config["grid"], config["evaluation"]
+# (backbone, recipe, seed) of each re-ranker; (retriever, backbone, recipe, seed) of everything that is compared.
+RERANKERS, SYSTEMS = rerankers(config), systems(config)
+# What plots, costs and the answer are about.
+MEASURE = EVALUATION["measures"][0]
+CRITERIA = {
+    "baseline": EVALUATION["baseline"],
+    "margin": EVALUATION["margin"],
+    "resampling": {key: EVALUATION[key] for key in ("confidence", "resamples", "permutations", "seed")},
+}
+
+
+def run_of(system, benchmark):
+    """The run of a system."""
+    retriever, backbone, recipe, seed = system
+    if recipe == "first-stage":
+        return f"results/runs/{retriever}/{benchmark}.run"
+    if recipe == "teacher":
+        return f"results/teachers/{backbone}/{benchmark}.run"
+    scores = "fused" if recipe.endswith(FUSED) else "reranked"
+    return f"<experiment>/{scores}/{backbone}/{recipe.removesuffix(FUSED)}/seed{seed}/{retriever}/{benchmark}.run"
+
+
+def backbone_settings(wildcards):
+    """What defines training and scoring with a backbone; how much fits in memory does not."""
+    names = ("max_length", "max_query_length", "dropout", "frozen")
+    return {name: config["backbones"][wildcards.backbone][name] for name in names}
+
+
+def fusion_settings(wildcards):
+    """How re-ranked and first-stage scores are fused."""
+    if GRID["fusion"] is None:
+        raise InputError("config: grid.fusion is null; say how to fuse, such as {norm: min-max, measure: nDCG@10}.")
+    return GRID["fusion"]
+
+
+def published_results(wildcards):
+    """The file of published results that ours are set beside."""
+    if EVALUATION["reference"] is None:
+        raise InputError("config: evaluation.reference names no published results.")
+    return str(ROOT / EVALUATION["reference"])
+
+
+def of_models(pattern, models, **others):
+    """A path for each of the models."""
+    return [path for model in models for path in expand(pattern, **dict(zip(("backbone", "recipe", "seed"), model)), **others)]
+
+
+def report_files():
+    """Tables, plots and pages."""
+    tables = expand("<experiment>/tables/{name}.{suffix}", name=["effectiveness", "costs"], suffix=["csv", "md", "html"])
+    tables += ["<experiment>/tables/effectiveness.tex", "<experiment>/tables/answer.md"]
+    tables += ["<experiment>/tables/published.csv"] if EVALUATION["reference"] else []
+    plots = expand("<experiment>/plots/{name}.svg", name=["effectiveness", "costs", "depths"])
+    views = expand(
+        "<experiment>/queries/{retriever}/{benchmark}.html",
+        retriever=GRID["retrievers"] if further_stages(config) else [],
+        benchmark=GRID["benchmarks"],
+    )
+    cards = of_models("<experiment>/models/{backbone}/{recipe}/seed{seed}/README.html", RERANKERS)
+    return [*tables, *plots, *views, *cards]

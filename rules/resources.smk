@@ -1,0 +1,21 @@
+"""What jobs ask for, whichever profile they run under: here, because a profile's default-resources replace one another."""
+
+# GPUs of a job that runs a model.
+GPU = int(config["device"] == "cuda")
+
+
+def job(mem_mb=4000, runtime=60, gpu=0):
+    """The resources of a job: megabytes, minutes and GPUs, more of the first two with each attempt.
+
+    mem_mb: a number, or a function of wildcards and input.
+    """
+
+    def memory(wildcards, input, attempt):
+        return int(mem_mb(wildcards, input) if callable(mem_mb) else mem_mb) * attempt
+
+    return {"mem_mb": memory, "runtime": lambda wildcards, attempt: runtime * attempt, "gpu": gpu}
+
+
+def shard_mb(wildcards, input):
+    """The megabytes of passages in one part of a collection."""
+    return os.path.getsize(input.passages) / 1e6 / config["retrievers"][wildcards.retriever]["shards"]
