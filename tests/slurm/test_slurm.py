@@ -89,7 +89,7 @@ def test_the_papers_grid_submits_a_third_of_its_jobs(cluster, tmp_path):
     local |= {name for base, name in re.findall(r"^use rule (\w+) as (\w+) with:", rules, re.M) if base in local}
     profile = yaml.safe_load((REPOSITORY / "profiles" / "slurm" / "config.yaml").read_text())
     groups = re.findall(r"Group job (\w+) \(", said)
-    assert groups.count("colbert_shard") == 32 and groups.count("queries") == 6 + 2 and counts["total"] == 326
+    assert groups.count("colbert_shard") == 32 and groups.count("queries") == 6 + 2 and counts["total"] == 324
     assert groups.count("evaluation") == 4
     alone = [count for name, count in counts.items() if name not in {*local, *profile["groups"], "total"}]
     assert {"download", "download_dataset", "fetch_checkpoint", "tabulate"} < local and sum(alone) + len(groups) == 115
