@@ -11,6 +11,7 @@ from snakemake_executor_plugin_slurm.partitions import get_best_partition, read_
 from repository import REPOSITORY
 from workflow_runs import SLICE, SlurmRun
 
+pytestmark = pytest.mark.xdist_group("slurm")
 GPUS = 2
 # What a table says of a system beside others, of which this run has fewer.
 MARKS = r"\*\*| ?[▲▼↑↓≈]+"
@@ -76,23 +77,6 @@ def test_short_jobs_share_a_submission(run):
     assert submitted.count("group_colbert_shard_colbert_encode_plaid_index_plaid_search") == 1
     assert submitted.count("group_queries_prepare_queries_tokenize") == 3
     assert not {"rule_colbert_encode", "rule_plaid_search", "rule_tabulate", "rule_fetch_package"} & set(submitted)
-
-
-def test_the_papers_grid_submits_a_third_of_its_jobs(cluster, tmp_path):
-    """What is marked local is not submitted, a group is once."""
-    dry = SlurmRun(cluster, tmp_path, "--dry-run", configs=[REPOSITORY / "configs" / "ecir2025.yaml"])
-    dry.succeed()
-    said = dry.text()
-    counts = {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", said, re.M)}
-    rules = "\n".join(path.read_text() for path in (REPOSITORY / "rules").glob("*.smk"))
-    local = {"all", *re.findall(r"^rule (\w+):(?:\n(?!rule ).*)*?\n    localrule: True", rules, re.M)}
-    local |= {name for base, name in re.findall(r"^use rule (\w+) as (\w+) with:", rules, re.M) if base in local}
-    profile = yaml.safe_load((REPOSITORY / "profiles" / "slurm" / "config.yaml").read_text())
-    groups = re.findall(r"Group job (\w+) \(", said)
-    assert groups.count("colbert_shard") == 32 and groups.count("queries") == 6 + 2 and counts["total"] == 326
-    assert groups.count("evaluation") == 4
-    alone = [count for name, count in counts.items() if name not in {*local, *profile["groups"], "total"}]
-    assert {"download", "fetch_model", "tabulate"} < local and sum(alone) + len(groups) == 115
 
 
 def test_the_partition_file_sends_each_job_where_it_fits():
