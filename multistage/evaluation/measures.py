@@ -13,8 +13,6 @@ from multistage.jobs.log import Rate
 from multistage.measures import split_cutoff
 
 SYSTEM = ["retriever", "backbone", "recipe", "seed"]
-# What stands for the recipe of a system that is no re-ranker.
-FIRST_STAGE, TEACHER = "first-stage", "teacher"
 ALL_PASSAGES = np.iinfo(np.int32).max
 Values = npt.NDArray[np.float64]
 
