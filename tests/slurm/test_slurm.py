@@ -11,7 +11,6 @@ from snakemake_executor_plugin_slurm.partitions import get_best_partition, read_
 from repository import REPOSITORY
 from workflow_runs import SLICE, SlurmRun
 
-pytestmark = pytest.mark.xdist_group("slurm")
 GPUS = 2
 # What a table says of a system beside others, of which this run has fewer.
 MARKS = r"\*\*| ?[▲▼↑↓≈]+"
@@ -27,14 +26,12 @@ def run(cluster, tmp_path_factory, index):
     others = ",".join(cluster.names[GPUS:])
     cluster.run("scontrol", "update", f"nodename={others}", "state=drain", "reason=two GPUs")
     try:
-        start = time.monotonic()
         running = SlurmRun(cluster, folder / "work", configs=[SLICE, config], environment=index)
         seen = []
         while running.process.poll() is None:
             seen.append(cluster.jobs("--me", f"--name={run_id(running)}"))
             time.sleep(0.3)
         running.succeed()
-        print(f"\n{time.monotonic() - start:.0f} s")
     finally:
         cluster.run("scontrol", "update", f"nodename={others}", "state=resume")
     return folder / "work", running.text(), seen

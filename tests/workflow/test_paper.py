@@ -18,7 +18,6 @@ from paper_slice import small_config, write_paper
 from repository import REPOSITORY
 from workflow_runs import jobs, snakemake, succeed
 
-pytestmark = pytest.mark.xdist_group("paper")
 CONFIGS = REPOSITORY / "configs"
 PAPER = CONFIGS / "ecir2025.yaml"
 BENCHMARKS = ["dl19", "devsmall"]
