@@ -273,7 +273,7 @@ def test_the_slurm_profile_plans_the_same_jobs(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda config, _: config["grid"].update(recipes=["cl", "sft"]), "'sft' is no entry of objectives; choose from cl, kd"),
+        (lambda config, _: config["grid"].update(recipes=["cl", "sft"]), "'sft' is not defined under objectives; choose from cl, kd"),
         (lambda config, _: config.update(colour="red"), "unknown key colour; choose from experiment"),
     ],
 )
