@@ -31,7 +31,7 @@ from multistage.jobs.slurm import cancel_leftover_jobs
 from multistage.sources.checkpoints import model_files
 
 complete_config(config)
-# For what is no input or output; those write <experiment>.
+# For paths outside of inputs and outputs; those write <experiment>.
 EXPERIMENT = f"results/{config['experiment']}"
 
 
