@@ -122,7 +122,10 @@ class TestTables:
             (lambda path: write_texts(path, [("a\u2009b", "a")], "source"), "is empty, repeated"),
             (lambda path: write_texts(path, [("", "a")], "source"), "id '' is empty, repeated"),
             (lambda path: write_texts(path, [], "source"), "found no texts"),
-            (lambda path: write_texts(path, [("1", "a"), ("2", "\ud800")], "source"), "id '2': its text holds half of a surr"),
+            (
+                lambda path: write_texts(path, [("1", "a"), ("2", "\ud800")], "source"),
+                "id '2': the text contains half of a surr",
+            ),
         ]
         for number, (write, message) in enumerate(cases):
             with pytest.raises(InputError, match=message):
