@@ -12,6 +12,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from multistage.jobs.errors import InputError
+from multistage.jobs.files import apply_umask
 
 logger = logging.getLogger("jobs")
 # Seconds that a server may take to accept a connection, and to send something.
@@ -64,6 +65,7 @@ def download(
             parts = ", ".join(map(str, _parts(whole)))
             remedy = f"Run again to continue, or delete {parts} to start over." if parts else "Check the address in the config."
             raise InputError(f"{url}: the download failed ({' '.join(str(error).split())}). {remedy}") from error
+        apply_umask(whole)  # gdown writes for the owner alone
         os.replace(whole, output)
 
 

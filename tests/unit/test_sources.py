@@ -56,6 +56,7 @@ class TestDownloads:
     def test_a_file_is_whole_and_checked(self, site, output):
         download(f"{site.url}/run.tsv", output, sha256=SHA256, size=len(CONTENT))
         assert output.read_bytes() == CONTENT and self.left(output) == ["run.tsv"]
+        assert output.stat().st_mode == (site.folder / "run.tsv").stat().st_mode  # what the umask gives
 
     def test_dropped_connections_lose_nothing(self, site, output):
         site.faults["/run.tsv"] = DROPPING
