@@ -39,7 +39,8 @@ def download(
 
     output = Path(output)
     output.parent.mkdir(parents=True, exist_ok=True)
-    whole = output.with_name(f".{output.name}")
+    # What came from another address is not continued.
+    whole = output.with_name(f".{output.name}.{hashlib.sha256(url.encode()).hexdigest()[:8]}")
 
     def watch(done: int, total: int | None) -> None:
         if size is not None and (done > size or total not in (None, size)):

@@ -73,6 +73,15 @@ class TestDownloads:
         download(f"{site.url}/run.tsv", output, sha256=SHA256)
         assert site.requests[-1][1] == f"bytes={MEGABYTE}-" and self.left(output) == ["run.tsv"]
 
+    def test_what_came_from_another_address_is_not_continued(self, site, output, monkeypatch):
+        monkeypatch.setattr(downloads, "RETRIES", 0)
+        (site.folder / "other.tsv").write_bytes(CONTENT[::-1])
+        site.faults["/other.tsv"] = DROPPING
+        with pytest.raises(InputError, match="Run again to continue"):
+            download(f"{site.url}/other.tsv", output)
+        download(f"{site.url}/run.tsv", output)
+        assert output.read_bytes() == CONTENT
+
     def test_a_server_without_ranges_is_not_spliced(self, site, output):
         site.faults["/run.tsv"] = replace(DROPPING, ranges=False)
         with pytest.raises(InputError, match="did not honor the requested byte range"):
