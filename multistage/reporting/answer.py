@@ -5,20 +5,21 @@ from pathlib import Path
 import pandas as pd
 
 from multistage.config.recipes import FIRST_STAGE, FUSED
-from multistage.evaluation.comparison import POOLED, Criteria
+from multistage.config import Evaluation
+from multistage.evaluation.comparison import POOLED
 from multistage.jobs.files import replacing
 from multistage.reporting.pages import markdown_table, recipe_name, signed, system_names
 
 
 def write_answer(
-    means: pd.DataFrame, differences: pd.DataFrame, criteria: Criteria, *, measure: str, output: str | Path
+    means: pd.DataFrame, differences: pd.DataFrame, criteria: Evaluation, *, measure: str, output: str | Path
 ) -> None:
     """Write the answer as Markdown. means, differences: what `comparison.compare` made. measure: the one that decides."""
     with replacing(output) as (partial,):
         partial.write_text(answer(means, differences, criteria, measure), encoding="utf-8")
 
 
-def answer(means: pd.DataFrame, differences: pd.DataFrame, criteria: Criteria, measure: str) -> str:
+def answer(means: pd.DataFrame, differences: pd.DataFrame, criteria: Evaluation, measure: str) -> str:
     """A paragraph with the answer, the comparisons behind it, and how to read them."""
     chosen = differences[(differences["measure"] == measure) & (differences["against"] != FIRST_STAGE)]
     staged = chosen[chosen["recipe"].str.contains("-") & ~chosen["recipe"].str.endswith(FUSED)]
@@ -79,14 +80,14 @@ def _count(number: int, unit: str) -> str:
     return f"{number} {unit}{'s' * (number != 1)}"
 
 
-def _how_to_read(seeds: int, criteria: Criteria) -> str:
+def _how_to_read(seeds: int, criteria: Evaluation) -> str:
     scope = (
         "Queries and seeds are both random in these tests: a verdict holds for training again, and for other such queries."
         if seeds > 1
         else "With one seed a verdict holds for these models: how much another seed would change is not known."
     )
     return (
-        f"Interval: the {criteria.resampling.confidence:.0%} interval of the difference. *Better* and *worse*: the difference "
+        f"Interval: the {criteria.confidence:.0%} interval of the difference. *Better* and *worse*: the difference "
         f"is not zero. *Equivalent*: it is smaller than ±{criteria.margin:g}, tested from both sides. *Undecided*: neither "
         "could be shown, which does not mean on par. p-values are adjusted for all comparisons with the baseline on a "
         f"benchmark (Holm). {scope}"

@@ -5,7 +5,8 @@ from pathlib import Path
 import pandas as pd
 
 from multistage.config.recipes import FIRST_STAGE
-from multistage.evaluation.comparison import POOLED, Criteria
+from multistage.config import Evaluation
+from multistage.evaluation.comparison import POOLED
 from multistage.jobs.files import replacing
 from multistage.measures import compares
 from multistage.reporting.pages import markdown_table, recipe_name, system_names, write_tables
@@ -39,7 +40,7 @@ def read_table(path: str | Path) -> pd.DataFrame:
 def write_effectiveness(
     means: pd.DataFrame,
     differences: pd.DataFrame,
-    criteria: Criteria,
+    criteria: Evaluation,
     *,
     markdown: str | Path,
     latex: str | Path,
@@ -111,7 +112,7 @@ def _marks(verdict: str, against_first: bool) -> str:
     return mark + (EQUIVALENT if on_par and not against_first else "")
 
 
-def _note(means: pd.DataFrame, differences: pd.DataFrame, criteria: Criteria) -> str:
+def _note(means: pd.DataFrame, differences: pd.DataFrame, criteria: Evaluation) -> str:
     """What the numbers and marks mean, in plain words."""
     seeds = means["seeds"].max()
     lines = [
@@ -130,7 +131,7 @@ def _note(means: pd.DataFrame, differences: pd.DataFrame, criteria: Criteria) ->
         else "paired t-tests over queries, with one seed: they say nothing about training again"
     )
     lines.append(
-        f"All tests are at the level {1 - criteria.resampling.confidence:.2g} ({test}), with Holm's correction for all tests "
+        f"All tests are at the level {1 - criteria.confidence:.2g} ({test}), with Holm's correction for all tests "
         "behind a mark in a column."
     )
     return " ".join(lines)

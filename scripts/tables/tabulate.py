@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from multistage.evaluation.comparison import Criteria
+from multistage.config import Evaluation
 from multistage.jobs.log import job_log
 from multistage.reporting.answer import write_answer
 from multistage.reporting.tables import read_table, write_effectiveness
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 with job_log(snakemake.log[0]):
     means, differences = read_table(snakemake.input.means), read_table(snakemake.input.differences)
-    criteria = Criteria.from_config(snakemake.params.criteria)
+    criteria = Evaluation.model_validate(snakemake.params.criteria)
     output = snakemake.output
     write_answer(means, differences, criteria, measure=snakemake.params.measure, output=output.answer)
     write_effectiveness(means, differences, criteria, markdown=output.markdown, latex=output.latex, html=output.html)

@@ -17,11 +17,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from msmarco_files import BEIR_METADATA, FILES, HARD_IDS, PLACES, QuerySet, write_beir, write_msmarco
+from multistage.config import Draw
 from multistage.data import tables
 from multistage.data.ir_datasets_reader import open_dataset
 from multistage.data.local_files import read_local_texts, read_qrels_file
 from multistage.data.preparing import prepare_passages, prepare_queries
-from multistage.data.query_sets import Draw, draw_queries
+from multistage.data.query_sets import draw_queries
 from multistage.data.vital_articles import article_queries, read_articles
 from multistage.jobs.errors import InputError
 from repository import REPOSITORY
@@ -189,7 +190,7 @@ class TestVitalArticles:
             archive.writestr(MEMBER, json.dumps(articles))
         order = np.random.default_rng(42).permutation(count)
         parts = {"test": order[:test], "validation": order[test : test + validation], "train": order[test + validation :]}
-        draws = {"test": Draw(42, 0, 20), "validation": Draw(42, 20, 27), "train": Draw(42, 27, None)}
+        draws = {"test": Draw.model_validate({"seed": 42, "from": 0, "to": 20}), "validation": Draw.model_validate({"seed": 42, "from": 20, "to": 27}), "train": Draw.model_validate({"seed": 42, "from": 27, "to": None})}
         for name, part in parts.items():
             chosen = sorted(part.tolist())
             texts = [f"thing {index}" for index in chosen]
@@ -304,7 +305,7 @@ class TestIrDatasets:
     def test_a_draw_of_training_queries_and_only_their_judgements(self, msmarco, tmp_path):
         name = "msmarco-passage/train/judged"
         files = {file: msmarco[file] for file in FILES[name]}
-        queries, qrels = self.prepare(files, name, tmp_path, Draw(1, 0, 1))
+        queries, qrels = self.prepare(files, name, tmp_path, Draw.model_validate({"seed": 1, "from": 0, "to": 1}))
         first = ["1185869", "1185868"][np.random.default_rng(1).permutation(2)[0]]
         assert list(queries) == [first] and qrels == {first: SETS["train/judged"].qrels[first]}
 
@@ -512,7 +513,7 @@ class TestLocal:
         assert "1 judged passages are not in the collection, such as 'gone'" in caplog.text
         # A draw leaves out queries whose judgements are no surprise.
         caplog.clear()
-        prepare_queries("local", [str(queries), str(qrels)], {}, Draw(0, 0, 2), *outputs[1:], outputs[0])
+        prepare_queries("local", [str(queries), str(qrels)], {}, Draw.model_validate({"seed": 0, "from": 0, "to": 2}), *outputs[1:], outputs[0])
         drawn = [str(index + 1) for index in sorted(np.random.default_rng(0).permutation(3)[:2])]
         assert tables.read_ids(outputs[1]).tolist() == drawn
         assert set(tables.read_qrels(outputs[2])["query"]) == {query for query in drawn if query != "3"}
