@@ -87,7 +87,7 @@ def test_snakemake_says_what_happened(faults, name, states):
 def test_a_stage_saves_on_the_warning_before_its_time_limit(faults):
     step, _ = faults.resumed("timed")
     assert step > faults.stages["timed"].step
-    assert f"stopped on request, with everything saved: run again to go on. SIGTERM came at step {step} of" in faults.said
+    assert f"stopped on request, with everything saved: run again to resume. SIGTERM came at step {step} of" in faults.said
 
 
 def test_a_full_disk_is_named(faults):
@@ -111,6 +111,6 @@ def test_a_job_that_lacked_memory_is_tried_again_with_more(faults):
 def test_a_killed_snakemake_takes_its_jobs_over(faults):
     orphan = [job for job in faults.cluster.jobs("--states=all") if "_tiny_orphan_42" in job["comment"]]
     assert sorted(job["state"] for job in orphan) == ["CANCELLED", "COMPLETED"]
-    assert "of an earlier run still work in" in faults.unlocked
+    assert "of an earlier run are running in" in faults.unlocked
     # What ended while nobody watched is not made again.
     assert re.search(r"^finetune +1\ntotal +1$", faults.unlocked, re.M)
