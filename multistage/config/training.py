@@ -1,5 +1,6 @@
 """Sections of the config that say how re-rankers are trained."""
 
+import math
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, Tag, model_validator
@@ -156,6 +157,10 @@ class Objective(Section):
     def _at(self, position: int) -> dict[str, Any]:
         changes = self.positions[str(position)].model_dump(exclude_none=True) if str(position) in self.positions else {}
         return changed(self.model_dump(exclude={"like", "positions"}), changes)
+
+    def total_steps(self, queries: int) -> int:
+        """Optimizer steps of the stage, for a training set of so many queries."""
+        return self.steps or math.ceil((self.epochs or 0) * queries / self.queries_per_step)
 
     def definition(self) -> dict[str, Any]:
         """What a stage is made by."""

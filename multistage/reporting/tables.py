@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from multistage.config.recipes import FIRST_STAGE
 from multistage.config import Evaluation
+from multistage.config.recipes import FIRST_STAGE
 from multistage.evaluation.comparison import POOLED
 from multistage.jobs.files import replacing
 from multistage.measures import compares

@@ -24,9 +24,7 @@ logger = logging.getLogger("jobs")
 IN_FLIGHT = 3
 
 
-def pairs_for(
-    tokenizer: "PreTrainedTokenizerBase", queries: TokenStore, passages: TokenStore, backbone: PairSettings
-) -> Pairs:
+def pairs_for(tokenizer: "PreTrainedTokenizerBase", queries: TokenStore, passages: TokenStore, backbone: PairSettings) -> Pairs:
     """Pairs from two stores, after checking that both were made with the model's own vocabulary."""
     own = vocabulary_fingerprint(tokenizer.backend_tokenizer)
     for store in (queries, passages):

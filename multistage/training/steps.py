@@ -5,12 +5,14 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from transformers import get_scheduler
 
+from multistage.config import Backbone, Objective, Training
 from multistage.data.groups import GroupSampler
 from multistage.data.tokens import Pairs
 from multistage.data.validation_set import ValidationSet
@@ -57,21 +59,26 @@ class Stage:
     def __init__(
         self,
         model: "PreTrainedModel",
+        *,
         sampler: GroupSampler,
         pairs: Pairs,
         validation: ValidationPlan,
         objective: Objective,
-        run: RunSettings,
-        frozen: list[str],
+        backbone: Backbone,
+        training: Training,
         state: StageState,
+        tensorboard: str | Path,
     ) -> None:
-        """frozen: parameters whose name contains one of these are not trained; each must occur, or InputError is raised."""
+        """tensorboard: a folder for event files, where the training section asks for them. Raises InputError when a part of the
+        backbone's `frozen` occurs in no parameter's name."""
         self.model, self.sampler, self.pairs, self.validation = model, sampler, pairs, validation
         self.objective, self.state = objective, state
-        self.memory, self.checkpoint_seconds, self.tensorboard = run.memory, run.checkpoint_seconds, run.tensorboard
+        self.memory = Memory(backbone.tokens_per_batch, backbone.tokens_kept)
+        self.checkpoint_seconds = 60 * training.checkpoint_minutes
+        self.tensorboard = tensorboard if training.tensorboard else None
         self.steps = objective.total_steps(len(sampler.groups.queries))
         self.interval = validation.interval(objective, self.steps)
-        self.trained = dict(_trained_parameters(model, frozen))
+        self.trained = dict(_trained_parameters(model, backbone.frozen))
         self.optimizer = torch.optim.AdamW(
             self.trained.values(), lr=objective.learning_rate, weight_decay=objective.weight_decay, fused=True
         )

@@ -190,7 +190,11 @@ class TestVitalArticles:
             archive.writestr(MEMBER, json.dumps(articles))
         order = np.random.default_rng(42).permutation(count)
         parts = {"test": order[:test], "validation": order[test : test + validation], "train": order[test + validation :]}
-        draws = {"test": Draw.model_validate({"seed": 42, "from": 0, "to": 20}), "validation": Draw.model_validate({"seed": 42, "from": 20, "to": 27}), "train": Draw.model_validate({"seed": 42, "from": 27, "to": None})}
+        draws = {
+            "test": Draw.model_validate({"seed": 42, "from": 0, "to": 20}),
+            "validation": Draw.model_validate({"seed": 42, "from": 20, "to": 27}),
+            "train": Draw.model_validate({"seed": 42, "from": 27, "to": None}),
+        }
         for name, part in parts.items():
             chosen = sorted(part.tolist())
             texts = [f"thing {index}" for index in chosen]
@@ -513,7 +517,14 @@ class TestLocal:
         assert "1 judged passages are not in the collection, such as 'gone'" in caplog.text
         # A draw leaves out queries whose judgements are no surprise.
         caplog.clear()
-        prepare_queries("local", [str(queries), str(qrels)], {}, Draw.model_validate({"seed": 0, "from": 0, "to": 2}), *outputs[1:], outputs[0])
+        prepare_queries(
+            "local",
+            [str(queries), str(qrels)],
+            {},
+            Draw.model_validate({"seed": 0, "from": 0, "to": 2}),
+            *outputs[1:],
+            outputs[0],
+        )
         drawn = [str(index + 1) for index in sorted(np.random.default_rng(0).permutation(3)[:2])]
         assert tables.read_ids(outputs[1]).tolist() == drawn
         assert set(tables.read_qrels(outputs[2])["query"]) == {query for query in drawn if query != "3"}

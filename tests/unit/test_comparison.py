@@ -6,15 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from multistage.evaluation.comparison import Criteria, compare
-from multistage.evaluation.resampling import Resampling
+from multistage.config import Evaluation
+from multistage.evaluation.comparison import compare
 from multistage.reporting.answer import answer
 from multistage.reporting.plots import plot_costs, plot_depths, plot_effectiveness
 from multistage.reporting.tables import as_latex, as_markdown, cells, read_table, write_comparison, write_effectiveness
 from recompute import recompute
 
 SETTINGS = {"confidence": 0.95, "resamples": 600, "permutations": 700, "seed": 5}
-CRITERIA = Criteria("cl", 0.05, Resampling(**SETTINGS))
+CRITERIA = Evaluation(baseline="cl", margin=0.05, **SETTINGS)
 # What each recipe adds to a query's value, in the mean.
 EFFECTS = {"untrained": -0.3, "cl": 0.1, "kd": 0.1, "cl-kd": 0.101, "kd-cl": 0.3}
 
@@ -73,9 +73,9 @@ def test_verdicts_follow_the_effects(compared):
 
 def test_without_a_baseline_first_stages_are_all_there_is():
     values = random_values(1)
-    means, differences = compare({"test": values}, Criteria(None, 0.05, Resampling(**SETTINGS)))
+    means, differences = compare({"test": values}, Evaluation(margin=0.05, **SETTINGS))
     assert set(differences["against"]) == {"first-stage"}
-    assert answer(means, differences, Criteria(None, 0.05, CRITERIA.resampling), "nDCG@10").startswith("No baseline is set.")
+    assert answer(means, differences, Evaluation(margin=0.05, **SETTINGS), "nDCG@10").startswith("No baseline is set.")
 
 
 def test_the_answer_says_what_the_verdicts_are(compared):
