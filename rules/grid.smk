@@ -1,6 +1,6 @@
 """What the grid is: its models and systems, their runs, and the files that it ends in."""
 
-from multistage.config import Backbone, Evaluation
+from multistage.config import Backbone
 from multistage.config.grid import further_stages, measured_depth, reranking_depths, rerankers, systems, trained_stages
 
 GRID, EVALUATION = config["grid"], config["evaluation"]
@@ -8,7 +8,8 @@ GRID, EVALUATION = config["grid"], config["evaluation"]
 RERANKERS, SYSTEMS = rerankers(config), systems(config)
 # What plots, costs and the answer are about.
 MEASURE = EVALUATION["measures"][0]
-CRITERIA = Evaluation.model_validate(EVALUATION).criteria()
+# What comparisons depend on.
+COMPARISON = {key: EVALUATION[key] for key in ("baseline", "margin", "confidence", "resamples", "permutations", "seed")}
 
 
 def run_of(system, benchmark):

@@ -9,5 +9,5 @@ from multistage.reporting.tables import write_comparison
 
 with job_log(snakemake.log[0]):
     values = zip(snakemake.params.benchmarks, map(pd.read_parquet, snakemake.input.values), strict=True)
-    tables = compare(dict(values), Evaluation.model_validate(snakemake.params.criteria))
+    tables = compare(dict(values), Evaluation.model_validate(snakemake.params.settings))
     write_comparison(*tables, snakemake.output.means, snakemake.output.differences)
