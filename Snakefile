@@ -30,7 +30,7 @@ from multistage.jobs.errors import InputError
 from multistage.jobs.slurm import cancel_leftover_jobs
 
 complete_config(config)
-# For what is no input or output; those write <experiment>.
+# For paths outside of inputs and outputs; those write <experiment>.
 EXPERIMENT = f"results/{config['experiment']}"
 
 

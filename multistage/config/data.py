@@ -139,7 +139,7 @@ class Draw(Section):
     def _some_queries(cls, stop: int | None, info: ValidationInfo) -> int | None:
         start = info.data.get("start", 0)
         if stop is not None and stop <= start:
-            raise ValueError(f"from {start} to {stop} there are no queries")
+            raise ValueError(f"the range from {start} to {stop} is empty")
         return stop
 
 

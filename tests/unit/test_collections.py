@@ -121,7 +121,7 @@ class TestTables:
             (lambda path: write_texts(path, [("a b", "a")], "source"), "id 'a b' is empty, repeated"),
             (lambda path: write_texts(path, [("a\u2009b", "a")], "source"), "is empty, repeated"),
             (lambda path: write_texts(path, [("", "a")], "source"), "id '' is empty, repeated"),
-            (lambda path: write_texts(path, [], "source"), "not a single text"),
+            (lambda path: write_texts(path, [], "source"), "found no texts"),
             (lambda path: write_texts(path, [("1", "a"), ("2", "\ud800")], "source"), "id '2': its text holds half of a surr"),
         ]
         for number, (write, message) in enumerate(cases):
@@ -510,7 +510,7 @@ class TestLocal:
         assert "3 of 3 queries, 3 judgements; 1 queries have none" in caplog.text
         assert "1 judgements left out: their queries are not in the query set" in caplog.text
         assert "1 judged passages are not in the collection, such as 'gone'" in caplog.text
-        # A draw leaves out queries whose judgements are no surprise.
+        # A draw leaves out queries whose judgements are expected to be missing.
         caplog.clear()
         prepare_queries("local", [str(queries), str(qrels)], {}, Draw(0, 0, 2), *outputs[1:], outputs[0])
         drawn = [str(index + 1) for index in sorted(np.random.default_rng(0).permutation(3)[:2])]
