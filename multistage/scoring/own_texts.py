@@ -48,8 +48,8 @@ class Scorer:
     def lengths(self) -> BackboneSettings:
         """The lengths that pairs are cut to.
 
-        Raises InputError for a checkpoint that is not a re-ranker, or that records no length where none is given, and for a device
-        that is missing.
+        Raises InputError for a checkpoint that is not a re-ranker, or that records no length where none is given, and for a
+        missing device.
         """
         require_re_ranker(self.folder)
         if self.device == "cuda" and not torch.cuda.is_available():

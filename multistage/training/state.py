@@ -3,7 +3,7 @@
 A state folder is undeclared to the workflow, which deletes declared outputs before a job starts. In it:
 
     {key}/step-00000120.safetensors   parameters and AdamW's two moments of each, after that many steps
-    {key}/step-00000120.json          its SHA-256 and the stage's record; written last, so without it the checkpoint does not count
+    {key}/step-00000120.json          its SHA-256 and the stage's record; written last: a checkpoint without it does not count
     {key}/best-00000090.safetensors   the parameters that validated best, named in the record
 
 The key is a digest of all that defines the stage. Everything random is drawn from (seed, step) and the learning rate is a
