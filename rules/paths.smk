@@ -161,7 +161,7 @@ def rankings_of(part, suffix):
 
 
 def first_stage(wildcards):
-    """The run that a retriever's candidates are read from: as it came, where it is there already."""
+    """The run that a retriever's candidates are read from: as it came, where its runs exist already."""
     kind = config["retrievers"][wildcards.retriever]["kind"]
     return ready_run(wildcards) if kind == "run" else "results/runs/{retriever}/{queryset}.run".format(**wildcards)
 
