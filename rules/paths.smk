@@ -96,6 +96,14 @@ def source_of(source):
     return f"results/sources/{source}/{entry['file']}"
 
 
+def checkpoint_files(wildcards):
+    """What a pre-trained model is made of: a package, or the files of a folder; nothing that is here for one of the Hub."""
+    entry = config["checkpoints"][wildcards.checkpoint]
+    if "source" in entry:
+        return source_of(entry["source"])
+    return model_files(entry["path"]) if "path" in entry else []
+
+
 def kind_of(wildcards):
     """The kind of a collection."""
     return config["collections"][wildcards.collection]["kind"]
@@ -108,7 +116,8 @@ def sources_of(section):
     def files(wildcards):
         entry = config[section][wildcards[wildcard]]
         named = [entry[key] for key in ("source", "passages", "queries", "qrels") if key in entry]
-        return [source_of(name) for name in [*named, *entry.get("sources", [])]]
+        datasets = [f"results/sources/ir_datasets/{entry['id']}.downloaded"] if "id" in entry else []
+        return [*map(source_of, named), *datasets]
 
     return files
 
@@ -127,11 +136,8 @@ def reading(section):
         if kind_of(wildcards) == "vital-articles":
             collection = config["collections"][wildcards.collection]
             return {key: collection[key] for key in ("member", "articles")}
-        if kind_of(wildcards) == "local":
-            return {}
         entry = config[section][wildcards[wildcard]]
-        places = [config["sources"][name].get("place") for name in entry["sources"]]
-        return {"id": entry["id"], "places": places}
+        return {"id": entry["id"]} if "id" in entry else {}
 
     return settings
 

@@ -6,7 +6,7 @@ from typing import Any
 from multistage.config.recipes import last_objective, stages_of
 
 Config = dict[str, Any]
-# (source, section, what it is used as): an entry of the config's sources, or a checkpoint of the Hub.
+# (name, section, what it is used as): an entry of the config's sources, or a checkpoint or collection that is in none.
 Use = tuple[str, str, str]
 
 
@@ -74,15 +74,14 @@ def _of_candidates(config: Config, candidates: Config) -> Iterator[Use]:
     for key in ("source", "passages"):
         if key in collection:
             yield collection[key], "sources", f"passages of {name}"
-    for source in collection.get("sources", []):
-        yield source, "sources", f"passages of {name}"
+    if collection["kind"] == "ir_datasets":
+        yield name, "collections", f"passages of {name}"
+        yield name, "collections", f"queries and judgements of {queryset}"
     if collection["kind"] == "vital-articles":
         yield collection["source"], "sources", f"queries of {name}"
     for key, what in (("queries", "queries"), ("qrels", "judgements")):
         if key in entry:
             yield entry[key], "sources", f"{what} of {queryset}"
-    for source in entry.get("sources", []):
-        yield source, "sources", f"queries or judgements of {queryset}"
     if "retriever" in candidates:
         yield from _of_retriever(config, candidates["retriever"], queryset)
     if "teacher" in candidates:
@@ -109,9 +108,9 @@ def _of_teacher(config: Config, name: str, queryset: str) -> Iterator[Use]:
 
 
 def _checkpoint(config: Config, name: str, use: str) -> Use:
-    """A checkpoint of the Hub is a source of its own; another lies in one."""
+    """A checkpoint in a package is a use of that source; another is a source of its own."""
     entry = config["checkpoints"][name]
-    return (name, "checkpoints", use) if "hub" in entry else (entry["source"], "sources", use)
+    return (entry["source"], "sources", use) if "source" in entry else (name, "checkpoints", use)
 
 
 def _source(config: Config, section: str, name: str, uses: list[str]) -> dict[str, str]:
@@ -120,6 +119,8 @@ def _source(config: Config, section: str, name: str, uses: list[str]) -> dict[st
         place = f"Hugging Face Hub: {entry['hub']}, revision {entry['revision']}"
     elif "package" in entry:
         place = f"Python package {entry['package']}"
+    elif section == "collections":
+        place = f"ir_datasets: {entry['id']}"
     else:
         place = entry.get("url") or entry["path"]
-    return {"name": name, "use": "; ".join(uses), "place": place, "licence": entry["licence"]}
+    return {"name": name, "use": "; ".join(uses), "place": place, "licence": entry.get("licence", "unknown")}

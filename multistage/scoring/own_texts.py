@@ -48,12 +48,12 @@ class Scorer:
     def lengths(self) -> BackboneSettings:
         """The lengths that pairs are cut to.
 
-        Raises InputError for a checkpoint that is no re-ranker, or that records no length where none is given, and for a device
-        that is not there.
+        Raises InputError for a checkpoint that is not a re-ranker, or that records no length where none is given, and for a
+        missing device.
         """
         require_re_ranker(self.folder)
         if self.device == "cuda" and not torch.cuda.is_available():
-            raise InputError("device cuda: there is no GPU here that PyTorch can use; take cpu.")
+            raise InputError("device cuda: PyTorch finds no usable GPU here; choose cpu.")
         length = self.max_length or load_tokenizer(self.folder).model_max_length
         if length > NO_LENGTH:
             raise InputError(f"{self.folder}: the checkpoint does not record how many tokens a pair has; give max_length.")
@@ -75,7 +75,7 @@ def rerank_own_runs(
 
     All runs are scored together, each distinct pair once. queries, passages: as `read_own_texts` reads them; of a file of any
     size, only the wanted texts are kept. Raises InputError before anything is written: a bad line of a file, an id of a run
-    that has no text, a query without text, a checkpoint that is no re-ranker, a device that is not there, an output that is an
+    that has no text, a query without text, a checkpoint that is not a re-ranker, a missing device, an output that is an
     input, another output or a folder.
     """
     _check_outputs(outputs, [*runs, queries, passages])
@@ -114,7 +114,7 @@ def score_own_pairs(scorer: Scorer, pairs: str | Path, output: str | Path) -> No
         for _, query, passage in read_pairs(pairs)
     ]
     if not rows:
-        raise InputError(f"{pairs}: there is not a single pair in it.")
+        raise InputError(f"{pairs}: found no pairs.")
     with TemporaryDirectory() as name:
         folder = Path(name)
         query_store = _store(scorer, _in_batches(list(queries)), len(queries), folder / "query")

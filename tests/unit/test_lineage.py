@@ -29,7 +29,7 @@ def test_the_untrained_one_has_its_checkpoint_alone(config):
 
 
 def test_a_ready_made_run_and_permutations_are_sources(config):
-    data = {"msmarco-collection", "msmarco-queries", "msmarco-train-qrels", "colbert-train-run"}
+    data = {"msmarco", "colbert-train-run"}
     assert set(lineage(config, "electra", "cl")["data"]) == data
     found = lineage(config, "electra", "cl-kd")
     assert set(found["data"]) == data | {"rankgpt-candidates", "rankgpt-permutations"}
