@@ -62,7 +62,7 @@ def test_files_of_the_users_own_are_sources(config):
     assert found["data"] == ["my-passages", "my-queries", "my-qrels"]
     assert found["sources"][2] == {
         "name": "my-queries",
-        "use": "queries of mine-train; queries of mine-validation",
+        "use": "the query set mine-train; the query set mine-validation",
         "place": "my-queries.tsv",
         "licence": "of my-queries",
     }
