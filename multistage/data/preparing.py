@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from multistage.config import Draw
 from multistage.data.ir_datasets_reader import Dataset
 from multistage.data.local_files import read_local_queries, read_local_texts
-from multistage.data.query_sets import Draw, QuerySet, write_query_set
+from multistage.data.query_sets import QuerySet, write_query_set
 from multistage.data.tables import write_texts
 from multistage.data.vital_articles import article_passages, article_queries
 

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from multistage.config.backbone import BackboneSettings
+from multistage.config import PairSettings
 from multistage.data.local_files import read_own_texts, read_pairs
 from multistage.data.packed import open_text
 from multistage.data.runs import COLUMNS, read_run
@@ -45,7 +45,7 @@ class Scorer:
     max_length: int | None = None
     max_query_length: int | None = None
 
-    def lengths(self) -> BackboneSettings:
+    def lengths(self) -> PairSettings:
         """The lengths that pairs are cut to.
 
         Raises InputError for a checkpoint that is not a re-ranker, or that records no length where none is given, and for a
@@ -60,7 +60,7 @@ class Scorer:
         record = self.folder / "training.json"
         recorded = json.loads(record.read_text(encoding="utf-8")).get("backbone", {}) if record.is_file() else {}
         of_query = self.max_query_length or recorded.get("max_query_length", length // 2)
-        return BackboneSettings(length, of_query, dropout=0.0, frozen=[])
+        return PairSettings(max_length=length, max_query_length=of_query)
 
     @property
     def tag(self) -> str:

@@ -17,11 +17,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from msmarco_files import HARD_IDS, QuerySet, write_beir, write_msmarco
+from multistage.config import Draw
 from multistage.data import tables
 from multistage.data.ir_datasets_reader import Dataset
 from multistage.data.local_files import read_local_texts, read_qrels_file
 from multistage.data.preparing import prepare_passages, prepare_queries
-from multistage.data.query_sets import Draw, draw_queries
+from multistage.data.query_sets import draw_queries
 from multistage.data.vital_articles import article_queries, read_articles
 from multistage.jobs.errors import InputError
 from repository import REPOSITORY
@@ -262,7 +263,9 @@ class TestIrDatasets:
             assert qrels == expected.qrels
 
     def test_a_draw_of_training_queries_and_only_their_judgements(self, msmarco, tmp_path):
-        queries, qrels = self.prepare("msmarco-passage/train/judged", tmp_path, Draw(1, 0, 1))
+        queries, qrels = self.prepare(
+            "msmarco-passage/train/judged", tmp_path, Draw.model_validate({"seed": 1, "from": 0, "to": 1})
+        )
         first = ["1185869", "1185868"][np.random.default_rng(1).permutation(2)[0]]
         assert list(queries) == [first] and qrels == {first: SETS["train/judged"].qrels[first]}
 
@@ -426,7 +429,14 @@ class TestLocal:
         assert "1 judged passages are not in the collection, such as 'gone'" in caplog.text
         # A draw leaves out queries whose judgements are expected to be missing.
         caplog.clear()
-        prepare_queries("local", [str(queries), str(qrels)], {}, Draw(0, 0, 2), *outputs[1:], outputs[0])
+        prepare_queries(
+            "local",
+            [str(queries), str(qrels)],
+            {},
+            Draw.model_validate({"seed": 0, "from": 0, "to": 2}),
+            *outputs[1:],
+            outputs[0],
+        )
         drawn = [str(index + 1) for index in sorted(np.random.default_rng(0).permutation(3)[:2])]
         assert tables.read_ids(outputs[1]).tolist() == drawn
         assert set(tables.read_qrels(outputs[2])["query"]) == {query for query in drawn if query != "3"}
