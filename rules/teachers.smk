@@ -58,7 +58,7 @@ rule teacher_rank:
         max_length=lookup("teachers/{teacher}/max_length", within=config),
         precision=config["precision"],
     message:
-        "The teacher {wildcards.teacher} ranks the candidates of {wildcards.queryset}"
+        "Ranking the candidates of {wildcards.queryset} with the teacher {wildcards.teacher}"
     script:
         "../scripts/teachers/teacher_rank.py"
 

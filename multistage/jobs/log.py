@@ -19,6 +19,8 @@ logger = logging.getLogger("jobs")
 @contextmanager
 def job_log(path: str) -> Iterator[None]:
     """Send all output of the job, that of C and Java code included, to a log file; it ends as `log_to_stderr` says."""
+    # Progress bars of libraries: one line in ten seconds, not ten a second.
+    os.environ.setdefault("TQDM_MININTERVAL", "10")
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     with open(path, "w", encoding="utf-8") as stream:
         for descriptor in (sys.stdout.fileno(), sys.stderr.fileno()):
@@ -34,7 +36,7 @@ def log_to_stderr() -> Iterator[None]:
     Bad input (`InputError`) ends the process with its message only; any other exception keeps its traceback.
     """
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(message)s", force=True)
-    for chatty in ("httpx", "sentence_transformers", "pyserini", "transformers", "datasets"):
+    for chatty in ("httpx", "httpx2", "sentence_transformers", "pyserini", "transformers", "datasets"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     start = time.perf_counter()
     try:

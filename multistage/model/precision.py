@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-# The narrowest encoder that trains faster in bfloat16 where a processor has it in vector units alone (AVX512-BF16, without AMX):
-# a width of 128 trained at most as fast as in float32 on an AMD EPYC of Zen 4. Scoring gained at every width.
+# The narrowest encoder that trains faster in bfloat16 where a processor has it in vector units alone (AVX512-BF16, no AMX): 128
+# wide, one trained at most as fast as in float32 on an AMD EPYC of Zen 4. Scoring gained at every width.
 TRAINED_WIDTH = 256
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from multistage.config.backbone import BackboneSettings
+from multistage.config import PairSettings
 from multistage.data.runs import read_run, rows_of, write_run
 from multistage.data.tables import read_ids
 from multistage.data.tokens import Ints, StoreFiles, TokenStore
@@ -36,7 +36,7 @@ def rerank(
     inputs: RerankInputs,
     *,
     depth: int | None,
-    backbone: BackboneSettings,
+    backbone: PairSettings,
     tokens_per_batch: int,
     device: str,
     precision: str,
@@ -78,7 +78,7 @@ def score_rows(
     *,
     query_rows: Ints,
     passage_rows: Ints,
-    backbone: BackboneSettings,
+    backbone: PairSettings,
     tokens_per_batch: int,
     device: str,
     precision: str,
