@@ -15,7 +15,6 @@ from multistage.measures import split_cutoff
 SYSTEM = ["retriever", "backbone", "recipe", "seed"]
 # What stands for the recipe of a system that is no re-ranker.
 FIRST_STAGE, TEACHER = "first-stage", "teacher"
-ALL_PASSAGES = np.iinfo(np.int32).max
 Values = npt.NDArray[np.float64]
 
 
@@ -69,7 +68,7 @@ def evaluate_runs(
     rate = Rate(len(runs), "runs")
     values: dict[str, list[Values]] = {measure: [] for measure in measures}
     for path in runs:
-        ranking = read_ranking(path, judgements, depth or ALL_PASSAGES, threads)
+        ranking = read_ranking(path, judgements, depth)
         for measure, found in measure_ranking(ranking, judgements, measures, relevance).items():
             values[measure].append(found)
         rate.advance(1)
