@@ -24,20 +24,12 @@ configfile: ROOT / "config.yaml"
 # The one place that makes the package known: to this process, and to every job that it starts.
 sys.path.insert(0, str(ROOT))
 os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [str(ROOT), os.getenv("PYTHONPATH")])))
-from multistage.config.check import (
-    check_config,
-    download_name,
-    groups_objective,
-    needs_scores,
-    sort_keys,
-    stage_objective,
-)
+from multistage.config import complete_config, groups_objective, needs_scores, stage_objective
 from multistage.config.recipes import FUSED, UNTRAINED, last_objective, parent_of, stages_of
 from multistage.jobs.errors import InputError
 from multistage.jobs.slurm import end_left_jobs
 
-check_config(config, ROOT / "schemas" / "config.schema.yaml")
-sort_keys(config)
+complete_config(config)
 # For what is no input or output; those write <experiment>.
 EXPERIMENT = f"results/{config['experiment']}"
 

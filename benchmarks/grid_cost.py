@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 from snakemake.utils import update_config
 
-from multistage.config.check import check_config, stage_objective
+from multistage.config import complete_config, stage_objective
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -74,7 +74,7 @@ def load(paths: list[str]) -> dict[str, Any]:
     config = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
     for path in paths:
         update_config(config, yaml.safe_load(Path(path).read_text()))
-    check_config(config, REPOSITORY / "schemas" / "config.schema.yaml")
+    complete_config(config)
     return config
 
 

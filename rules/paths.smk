@@ -93,7 +93,7 @@ def source_of(source):
         return entry["path"]
     if "package" in entry:
         return f"results/sources/{source}.whl"
-    return f"results/sources/{source}/{download_name(source, entry)}"
+    return f"results/sources/{source}/{entry['file']}"
 
 
 def kind_of(wildcards):

@@ -41,7 +41,7 @@ rule download:
         "results/logs/download/{source}/{file}.log",
     wildcard_constraints:
         source=having("sources", "url"),
-        file=any_of(download_name(name, entry) for name, entry in config["sources"].items() if "url" in entry),
+        file=any_of(entry["file"] for entry in config["sources"].values() if "url" in entry),
     localrule: True
     conda:
         "../envs/data.yaml"

@@ -1,1 +1,20 @@
 """The config: its one definition, and what recipes are."""
+
+from multistage.config.data import Draw
+from multistage.config.evaluation import Evaluation
+from multistage.config.training import Backbone, Objective, Training, Validation
+from multistage.config.whole import Config, complete_config, groups_objective, needs_scores, stage_objective
+
+__all__ = [
+    "Backbone",
+    "Config",
+    "Draw",
+    "Evaluation",
+    "Objective",
+    "Training",
+    "Validation",
+    "complete_config",
+    "groups_objective",
+    "needs_scores",
+    "stage_objective",
+]

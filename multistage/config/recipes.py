@@ -1,6 +1,8 @@
 """Recipes: objectives in the order of training, joined by "-"."""
 
 UNTRAINED = "untrained"
+# What stands for the recipe of a system that is not a re-ranker.
+FIRST_STAGE, TEACHER = "first-stage", "teacher"
 # Behind the recipe of a system whose scores are fused with the first stage's; no recipe has a plus sign.
 FUSED = "+fused"
 

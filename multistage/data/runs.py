@@ -46,70 +46,55 @@ def read_run(
 ) -> pl.DataFrame:
     """Read a TREC run of any size, plain, gzip or zip, in run order, each query cut at `depth` passages.
 
-    queries, passages: ids by row. Where they are given, the column holds rows (int32) instead of ids, and lines of other queries
-    are left out and counted in the log. keep_unknown: a passage that is not in `passages` gets row -1; else it is an error.
-    Blank lines and lines that begin with # are skipped.
+    queries, passages: ids by row. Where they are given, the column holds rows (int32) in place of ids, and lines of other
+    queries are left out and counted in the log. keep_unknown: a passage that is not in `passages` gets row -1; else it is an
+    error. Blank lines and lines that begin with # are skipped.
     Raises InputError naming file and line: fewer than six columns, a score that is not a finite number in single precision, a
     passage twice for a query, a passage that is not in `passages`, text that is not UTF-8; or when the run is empty, absent or
     damaged, or none of its queries is in `queries`.
     """
     start = time.perf_counter()
     with _plain(path) as file:
-        lines = pl.scan_lines(file, row_index_name="number", row_index_offset=1).filter(~pl.col("line").str.contains(SKIPPED))
-        lines = lines.select("number", pl.col("line").str.extract_groups(LINE)).unnest("line")
-        score = pl.col("score").cast(pl.Float64, strict=False).cast(pl.Float32, strict=False)
-        lines = lines.with_columns(score=pl.when(score.is_finite()).then(score))
-        if queries is None:
-            lines = lines.with_columns(query_row="query")
-        else:
-            lines = lines.join(_rows(queries, "query"), on="query", how="left")
-        others = pl.col("query").filter(pl.col("query_row").is_null())
+        lines = _with_rows(_scan(file), "query", queries)
+        other = pl.col("query").filter(pl.col("query_row").is_null())
         counts = lines.select(
             lines=pl.len(),
             wrong=pl.col("number").filter(pl.col("score").is_null()).min(),
-            others=others.n_unique(),
-            other=others.min(),
+            others=other.n_unique(),
+            other=other.min(),
         )
-        wanted = lines.filter(pl.col("query_row").is_not_null())
-        tie = "passage"
-        if passages is None:
-            wanted = wanted.with_columns(passage_row="passage")
-        else:
-            known = _rows(passages, "passage")
-            if not keep_unknown:  # then a passage's rank among all ids, a number, orders ties
-                tie, known = "rank", known.with_columns(rank=pl.col("passage").rank("ordinal"))
-            wanted = wanted.join(known, on="passage", how="left")
-        grouped = wanted.group_by("query_row").agg(
+        wanted = _with_rows(lines.filter(pl.col("query_row").is_not_null()), "passage", passages)
+        # Ties are ordered by a number, the passage's rank among all ids, where all ids are known.
+        tie = "passage" if passages is None or keep_unknown else "passage_rank"
+        rankings = wanted.group_by("query_row").agg(
             pl.col("number").min(),
             pl.col("passage_row", "score").sort_by("score", tie, descending=True).head(pl.len() if depth is None else depth),
-            unknown=pl.col("passage_row").has_nulls() if not keep_unknown else pl.lit(False),
-            repeated=pl.col(tie).n_unique() < pl.len(),
+            wrong=(pl.col("passage_row").has_nulls() & (not keep_unknown)) | (pl.col(tie).n_unique() < pl.len()),
         )
         try:
-            count, found = pl.collect_all([counts, grouped], engine="streaming")
+            count, found = pl.collect_all([counts, rankings], engine="streaming")
         except pl.exceptions.ComputeError as error:
             raise _undecodable(path, file, error) from error
-        total, wrong, left_out, other = count.row(0)
-        found = found.sort("number")
+        total, wrong, others, other_query = count.row(0)
         if wrong is not None:
             raise _bad_line(path, file, wrong)
         if not total:
             raise InputError(f"{path}: the run is empty. {HINT}")
-        if found.is_empty():
+        if queries is not None and found.is_empty():
             raise InputError(
-                f"{path}: none of its {left_out:,} queries, such as {other!r}, is in the query set, which has for example "
+                f"{path}: none of its {others:,} queries, such as {other_query!r}, is in the query set, whose first is "
                 f"{queries[0]!r}; run and query set must come from the same source."
             )
-        for row in found.filter(pl.col("unknown") | pl.col("repeated")).head(1)["query_row"]:
-            own = lines.filter(pl.col("query_row") == row).select("number", "query", "passage")
-            raise _bad_passage(path, own.collect(engine="streaming"), passages)
+        found = found.sort("number")
+        for query in found.filter("wrong")["query_row"].head(1):
+            raise _bad_passage(path, lines.filter(pl.col("query_row") == query).collect(engine="streaming"), passages)
     run = found.select(query="query_row", passage="passage_row", score="score").explode("passage", "score")
-    logger.info(
-        *("%s: %s rows of %s queries read in %.1f s; %s lines, %s other queries left out", path, f"{len(run):,}"),
-        *(f"{len(found):,}", time.perf_counter() - start, f"{total:,}", f"{left_out:,}"),
-    )
-    known = [name for name, ids in (("query", queries), ("passage", passages)) if ids is not None]
-    return run.with_columns(pl.col(known).cast(pl.Int32).fill_null(-1))
+    seconds = time.perf_counter() - start
+    logger.info("%s: %s passages of %s queries, read in %.1f s", path, f"{len(run):,}", f"{len(found):,}", seconds)
+    if others:
+        logger.info("%s: %s other queries are not in the query set and were left out", path, f"{others:,}")
+    rows = [name for name, ids in (("query", queries), ("passage", passages)) if ids is not None]
+    return run.with_columns(pl.col(rows).cast(pl.Int32).fill_null(-1))
 
 
 def in_run_order(run: pl.DataFrame) -> pl.DataFrame:
@@ -145,16 +130,15 @@ def write_runs(path: str | Path, runs: Iterable[pl.DataFrame], tag: str) -> None
     with replacing(path) as (partial,), open(partial, "wb") as stream:
         for run in runs:
             ordered = in_run_order(run)
-            scores = pl.Series(map("{:.9g}".format, ordered["score"].to_list()), dtype=pl.String)
+            score = pl.Series(map("{:.9g}".format, ordered["score"]), dtype=pl.String)
             rank = pl.int_range(1, pl.len() + 1).over("query")
-            ordered.select("query", pl.lit("Q0").alias("Q0"), "passage", rank.alias("rank"), scores.alias("score"), tag=pl.lit(tag)).write_csv(
-                stream, include_header=False, separator=" ", quote_style="never"
-            )
+            lines = ordered.select("query", pl.lit("Q0").alias("Q0"), "passage", rank=rank, score=score, tag=pl.lit(tag))
+            lines.write_csv(stream, include_header=False, separator=" ", quote_style="never")
 
 
 def rows_of(ids: pl.Series, known: pl.Series, source: str | Path, what: str) -> npt.NDArray[np.int32]:
     """The row of each id in the table of known ids, (ids,) int32. Raises InputError naming the first unknown one."""
-    rows = pl.LazyFrame({what: ids}).join(_rows(known, what), on=what, how="left", maintain_order="left").collect()[f"{what}_row"]
+    rows = _with_rows(pl.LazyFrame({what: ids}), what, known).collect()[f"{what}_row"]
     if unknown := rows.null_count():
         first = ids.filter(rows.is_null())[0]
         raise InputError(
@@ -164,9 +148,22 @@ def rows_of(ids: pl.Series, known: pl.Series, source: str | Path, what: str) -> 
     return rows.cast(pl.Int32).to_numpy()
 
 
-def _rows(ids: pl.Series, what: str) -> pl.LazyFrame:
-    """Known ids and their rows."""
-    return pl.LazyFrame({what: ids}).with_row_index(f"{what}_row")
+def _scan(file: Path) -> pl.LazyFrame:
+    """The lines of a run: number (from 1), query, passage and score; all null but the number, or the score, where wrong."""
+    lines = pl.scan_lines(file, row_index_name="number", row_index_offset=1).filter(~pl.col("line").str.contains(SKIPPED))
+    fields = lines.select("number", pl.col("line").str.extract_groups(LINE)).unnest("line")
+    score = pl.col("score").cast(pl.Float64, strict=False).cast(pl.Float32)
+    return fields.with_columns(score=pl.when(score.is_finite()).then(score))
+
+
+def _with_rows(table: pl.LazyFrame, what: str, known: pl.Series | None) -> pl.LazyFrame:
+    """The table with `{what}_row`: the row of the id in the column `what` among the known ones, null where it is not, or the id
+    itself where none are given; and `{what}_rank`, from 1, among them as strings. Rows keep their order."""
+    if known is None:
+        return table.with_columns(pl.col(what).alias(f"{what}_row"))
+    ids = pl.LazyFrame({what: known}).with_row_index(f"{what}_row")
+    ranked = ids.with_columns(pl.col(what).rank("ordinal").alias(f"{what}_rank"))
+    return table.join(ranked, on=what, how="left", maintain_order="left")
 
 
 @contextmanager
@@ -194,10 +191,12 @@ def _bad_passage(path: str | Path, lines: pl.DataFrame, passages: pl.Series | No
     """What is wrong with the passages of a query. lines: its own (number, query, passage)."""
     unknown = lines.clear() if passages is None else lines.filter(~pl.col("passage").is_in(passages.implode()))
     repeated = lines.filter(~pl.col("passage").is_first_distinct())
-    number, query, passage = (unknown if len(unknown) else repeated).sort("number").row(0)
+    number, query, passage = (unknown if len(unknown) else repeated).sort("number").row(0)[:3]
     place = f"{path}, line {number}: passage {passage!r}"
     if len(unknown):
-        return InputError(f"{place} of query {query!r} is not in the collection; run and collection must come from the same source.")
+        return InputError(
+            f"{place} of query {query!r} is not in the collection; run and collection must come from the same source."
+        )
     return InputError(f"{place} stands twice for query {query!r}. {HINT}")
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from multistage.config.recipes import UNTRAINED
+from multistage.config.recipes import FIRST_STAGE, UNTRAINED
 from multistage.evaluation.inference import difference, holm, verdict
-from multistage.evaluation.measures import FIRST_STAGE, SYSTEM
+from multistage.evaluation.measures import SYSTEM
 from multistage.evaluation.resampling import Bootstrap, Resampling, randomization_tests
 from multistage.measures import compares
 

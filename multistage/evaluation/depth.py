@@ -51,7 +51,7 @@ class FirstStage:
         found = np.minimum(np.searchsorted(self._known, keys), len(self._known) - 1)
         if (self._known[found] != keys).any():
             wrong = int(np.argmax(self._known[found] != keys))
-            query, passage = self.judgements.queries[queries[wrong]], self.passages[passages[wrong]]
+            query, passage = self.judgements.queries[int(queries[wrong])], self.passages[int(passages[wrong])]
             raise InputError(
                 f"{path}: passage {passage!r} of query {query!r} is no candidate of the first stage that it re-ranks."
             )

@@ -99,6 +99,5 @@ def _ranx_run(run: pl.DataFrame) -> "Run":
     from ranx import Run
 
     # Single precision becomes double in a list of Python's numbers.
-    return Run.from_dict(
-        {query: dict(own.select("passage", "score").iter_rows()) for (query,), own in run.group_by("query", maintain_order=True)}
-    )
+    by_query = run.group_by("query", maintain_order=True)
+    return Run.from_dict({query: dict(own.select("passage", "score").iter_rows()) for (query,), own in by_query})

@@ -13,8 +13,6 @@ from multistage.jobs.log import Rate
 from multistage.measures import split_cutoff
 
 SYSTEM = ["retriever", "backbone", "recipe", "seed"]
-# What stands for the recipe of a system that is no re-ranker.
-FIRST_STAGE, TEACHER = "first-stage", "teacher"
 Values = npt.NDArray[np.float64]
 
 
@@ -57,11 +55,10 @@ def evaluate_runs(
     relevance: int,
     depth: int | None,
     output: str | Path,
-    threads: int = 1,
 ) -> None:
     """Measure every run of a benchmark; write one row per system and query (Parquet): SYSTEM, query, and the measures.
 
-    systems and runs go together. depth: passages of a ranking that are measured; None: all. threads: that read a run.
+    systems and runs go together. depth: passages of a ranking that are measured; None: all.
     Raises InputError for a bad run, or when no judgement reaches the relevance level, before anything is written.
     """
     judgements = read_judgements(qrels, relevance)
@@ -72,12 +69,10 @@ def evaluate_runs(
         for measure, found in measure_ranking(ranking, judgements, measures, relevance).items():
             values[measure].append(found)
         rate.advance(1)
-    count = len(judgements.queries)
+    queries, count = pd.Index(judgements.queries.to_list()), len(judgements.queries)
     numbers = np.arange(len(systems)).repeat(count)
     columns = {name: pd.Categorical([getattr(system, name) for system in systems])[numbers] for name in SYSTEM}
-    columns["query"] = pd.Categorical(judgements.queries, categories=judgements.queries)[
-        np.tile(np.arange(count), len(systems))
-    ]
+    columns["query"] = pd.Categorical.from_codes(np.tile(np.arange(count), len(systems)), categories=queries)
     table = pd.DataFrame(columns | {measure: np.concatenate(parts) for measure, parts in values.items()})
     with replacing(output) as (partial,):
         table.to_parquet(partial, index=False)

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from multistage.config.recipes import FUSED
+from multistage.config.recipes import FIRST_STAGE, FUSED
 from multistage.evaluation.comparison import POOLED, Criteria
-from multistage.evaluation.measures import FIRST_STAGE
 from multistage.jobs.files import replacing
 from multistage.reporting.pages import markdown_table, recipe_name, signed, system_names
 

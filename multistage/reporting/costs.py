@@ -7,9 +7,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from multistage.config.recipes import FUSED, stages_of
+from multistage.config.recipes import FUSED, TEACHER, stages_of
 from multistage.evaluation.comparison import POOLED
-from multistage.evaluation.measures import TEACHER
 from multistage.jobs.errors import InputError
 from multistage.jobs.files import replacing
 from multistage.reporting.pages import markdown_table, system_names, write_tables

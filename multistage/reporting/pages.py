@@ -12,8 +12,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from markupsafe import Markup
 
-from multistage.config.recipes import FUSED
-from multistage.evaluation.measures import FIRST_STAGE, TEACHER
+from multistage.config.recipes import FIRST_STAGE, FUSED, TEACHER
 from multistage.jobs.files import replacing
 
 TEMPLATES = Environment(

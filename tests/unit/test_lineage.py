@@ -4,7 +4,7 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
-from multistage.config.check import check_config
+from multistage.config import complete_config
 from multistage.reporting.lineage import lineage
 from repository import REPOSITORY
 
@@ -14,7 +14,7 @@ def config():
     """The paper's config, as Snakemake merges it over the default one."""
     config = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
     update_config(config, yaml.safe_load((REPOSITORY / "configs" / "ecir2025.yaml").read_text()))
-    check_config(config, REPOSITORY / "schemas" / "config.schema.yaml")
+    complete_config(config)
     return config
 
 

@@ -7,9 +7,9 @@ import zipfile
 import numpy as np
 import pandas as pd
 import pytest
+from multistage.data.streaming import stream_candidates
 
 from multistage.data.runs import read_run
-from multistage.data.streaming import stream_candidates
 from multistage.jobs.errors import InputError
 from multistage.teachers.bi_encoder import rank_candidates
 from multistage.teachers.rankgpt import TaughtQuery, read_rankings, write_rankings

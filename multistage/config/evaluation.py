@@ -1,0 +1,114 @@
+"""Sections of the config that say what is compared, and how."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo
+
+from multistage.config.fields import (
+    RECIPE,
+    Count,
+    Measure,
+    Name,
+    Positive,
+    Section,
+    Seed,
+    Some,
+    Text,
+    refers_to,
+    undefined,
+)
+from multistage.config.ranking import QuerySetName, RetrieverName
+from multistage.config.recipes import FIRST_STAGE
+from multistage.measures import compares
+
+
+def _of_objectives(recipe: str, info: ValidationInfo) -> str:
+    objectives = (info.context or {}).get("objectives")
+    if recipe == FIRST_STAGE:
+        raise ValueError(f"{recipe!r} has another meaning in the tables; rename its objectives")
+    for name in recipe.split("-"):
+        if isinstance(objectives, dict) and name not in objectives:
+            raise ValueError(f"in {recipe!r}, {undefined(name, 'objectives', objectives)}")
+    return recipe
+
+
+def _compares(measure: str) -> str:
+    if not compares(measure):
+        raise ValueError(f"{measure} says how many passages are judged, and compares nothing; choose another measure here")
+    return measure
+
+
+def _compares_first(measures: list[str]) -> list[str]:
+    _compares(measures[0])
+    return measures
+
+
+Recipe = Annotated[str, StringConstraints(pattern=RECIPE), AfterValidator(_of_objectives)]
+BackboneName = Annotated[Name, refers_to("backbones")]
+
+
+class Fusion(Section):
+    """The weighted sum of re-ranked and first-stage scores. The weight is the one in steps of 0.05 with the best measure on all
+    queries of validation.queryset, which are re-ranked for that."""
+
+    norm: Literal["min-max", "zmuv"] = Field(
+        "min-max", description="How a query's scores are made comparable: to 0 to 1, or to zero mean and unit variance."
+    )
+    measure: Annotated[Measure, AfterValidator(_compares)] = Field(
+        "nDCG@10", description="The measure that chooses the weight."
+    )
+
+
+class Grid(Section):
+    """What is trained and evaluated: every combination of these lists."""
+
+    backbones: Some[BackboneName] = Field(description="Encoders that become re-rankers.")
+    recipes: Some[Recipe] = Field(
+        description="Objectives in the order of training, joined by dashes. The untrained re-ranker is always evaluated "
+        "beside them.",
+    )
+    seeds: Some[Seed] = Field([42], description="Seeds of training; a recipe's are taken together in tables and tests.")
+    retrievers: Some[RetrieverName] = Field(description="First stages whose candidates are re-ranked.")
+    benchmarks: Some[QuerySetName] = Field(description="Query sets that are re-ranked and evaluated.")
+    depth: Count = Field(100, description="Candidates of each query that are re-ranked.")
+    fusion: Fusion | None = Field(
+        None,
+        description="Also fuse every re-ranked run with its first stage's, such as {norm: min-max, measure: nDCG@10}; null: "
+        "do not.",
+    )
+
+
+class Evaluation(Section):
+    """What is measured, and how systems are compared (docs/statistics.md)."""
+
+    measures: Annotated[Some[Measure], AfterValidator(_compares_first)] = Field(
+        ["nDCG@10", "RR@10", "R@100", "AP"],
+        description="nDCG, AP, RR, R, each with or without a cut-off @k; P@k; judged@k, the share of judged passages. Plots, "
+        "costs and the answer are about the first one.",
+    )
+    passages: Literal["reranked", "all"] = Field(
+        "reranked",
+        description="What is measured of first stages' and teachers' rankings: as many passages as are re-ranked, so that all"
+        " systems rank the same ones, or all that they have.",
+    )
+    depths: Count = Field(5, description="Depths, in equal steps up to grid.depth, at which effectiveness by depth is plotted.")
+    baseline: Recipe | None = Field(None, description="The recipe that the grid's others are compared with; null: none.")
+    margin: Positive = Field(
+        0.02, description="Smaller differences are of no interest: systems are equivalent when theirs is shown to be smaller."
+    )
+    confidence: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.95, description="Of intervals; tests are at the level 1 - confidence, corrected for all of a kind on a benchmark."
+    )
+    resamples: Count = Field(2000, description="Resamples of bootstrap intervals.")
+    permutations: Count = Field(10000, description="Permutations of the randomization test.")
+    seed: Seed = Field(42, description="The seed of both.")
+    examples: Count = Field(10, description="Queries that a further stage helps most, and hurts most, on their page.")
+    reference: Text | None = Field(
+        None,
+        description="Published results to set ours beside: a CSV file with the columns backbone, recipe, retriever, "
+        "benchmark, measure, value; null: none.",
+    )
+
+    def criteria(self) -> dict[str, Any]:
+        """What comparisons are made and judged by."""
+        return self.model_dump(include={"baseline", "margin", "confidence", "resamples", "permutations", "seed"})

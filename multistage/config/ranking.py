@@ -1,0 +1,114 @@
+"""Sections of the config that say who ranks: first stages and teachers."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, Tag
+
+from multistage.config.data import SourceName
+from multistage.config.fields import Count, Name, NotNegative, Section, Share, refers_to, told_by_kind
+
+CheckpointName = Annotated[Name, refers_to("checkpoints")]
+QuerySetName = Annotated[Name, refers_to("querysets")]
+RetrieverName = Annotated[Name, refers_to("retrievers")]
+TeacherName = Annotated[Name, refers_to("teachers")]
+# A ranking of fewer has nothing to order.
+Ranked = Annotated[int, Field(ge=2)]
+Malformed = Literal["repair", "drop"]
+
+
+class _FirstStage(Section):
+    depth: Count = Field(100, description="Passages kept for each query.")
+
+
+class _Encoder(_FirstStage):
+    checkpoint: CheckpointName = Field(description="The encoder.")
+    max_length: Count = Field(180, description="Tokens read of a passage.")
+    shards: Count = Field(
+        1, description="Parts that the collection is encoded, indexed and searched in, each by jobs of its own."
+    )
+
+
+class BM25(_FirstStage):
+    """BM25 with Lucene."""
+
+    kind: Literal["bm25"]
+    k1: NotNegative = Field(0.9, description="Saturation of term frequency.")
+    b: Share = Field(0.4, description="Normalisation by passage length.")
+    threads: Count = Field(1, description="Threads that index and search. They rerun nothing.")
+
+
+class ColBERT(_Encoder):
+    """ColBERT (late interaction) with a PLAID index."""
+
+    kind: Literal["colbert"]
+    nbits: Literal[1, 2, 4, 8] = Field(4, description="Bits of each dimension's residual in the index.")
+    kmeans_passages: Count | None = Field(
+        None,
+        description="Passages whose tokens are clustered, which bounds the number of clusters; null for PLAID's own choice, "
+        "which takes minutes on a CPU.",
+    )
+    full_scores: Count = Field(4096, description="Passages of a query whose score is computed in full.")
+
+
+class Dense(_Encoder):
+    """A bi-encoder with exact search by inner product."""
+
+    kind: Literal["dense"]
+    pooling: Literal["cls", "mean"] = Field(description="How a text's vector comes from those of its tokens.")
+
+
+class ReadyRun(_FirstStage):
+    """TREC runs that exist already."""
+
+    kind: Literal["run"]
+    runs: Annotated[dict[QuerySetName, SourceName], Field(min_length=1)] = Field(
+        description="The source of the run of each query set.",
+    )
+
+
+Retriever = Annotated[
+    Annotated[BM25, Tag("<bm25>")]
+    | Annotated[ColBERT, Tag("<colbert>")]
+    | Annotated[Dense, Tag("<dense>")]
+    | Annotated[ReadyRun, Tag("<run>")],
+    told_by_kind("bm25", "colbert", "dense", "run"),
+]
+
+
+class BiEncoder(Section):
+    """A bi-encoder that ranks the first candidates of a retriever."""
+
+    kind: Literal["bi-encoder"]
+    checkpoint: CheckpointName = Field(description="The encoder.")
+    retriever: RetrieverName = Field(description="The retriever whose candidates are ranked.")
+    depth: Ranked = Field(100, description="Candidates of each query that are ranked.")
+    max_length: Count = Field(180, description="Tokens read of a passage.")
+    malformed: Malformed = Field("repair", description="What becomes of an answer that is not a permutation.")
+    weight: Share = Field(1.0, description="Weight of the teacher's own similarity; the rest is the retriever's score.")
+
+
+class RankGPT(Section):
+    """RankGPT's two files: candidates, and a language model's permutations of them."""
+
+    kind: Literal["rankgpt"]
+    candidates: SourceName = Field(description="The source of the candidates.")
+    permutations: SourceName = Field(description="The source of the permutations.")
+    malformed: Malformed = Field(
+        "repair",
+        description="What becomes of an answer that is not a permutation: it is repaired as RankGPT does, or its query "
+        "dropped.",
+    )
+
+
+class TeacherRun(Section):
+    """A TREC run with the teacher's scores."""
+
+    kind: Literal["run"]
+    run: SourceName = Field(description="The source of the run.")
+    depth: Ranked = Field(100, description="Passages of each query that are taken.")
+
+
+Teacher = Annotated[
+    Annotated[BiEncoder, Tag("<bi-encoder>")] | Annotated[RankGPT, Tag("<rankgpt>")] | Annotated[TeacherRun, Tag("<run>")],
+    told_by_kind("bi-encoder", "rankgpt", "run"),
+]

@@ -1,0 +1,185 @@
+"""Sections of the config that say how re-rankers are trained."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, StringConstraints, Tag, model_validator
+
+from multistage.config.fields import Count, NotNegative, Positive, Section, Share, Text, Unique, told_by_key
+from multistage.config.ranking import CheckpointName, QuerySetName, Ranked, RetrieverName, TeacherName
+from multistage.config.recipes import TEACHER, UNTRAINED
+from multistage.losses import LOSSES
+
+
+def _no_label(name: str) -> str:
+    if "-" in name:
+        raise ValueError("recipes join objectives with dashes, so an objective's name cannot have one; use an underscore")
+    if name in (UNTRAINED, TEACHER):
+        raise ValueError(f"{name!r} has another meaning in the tables; choose another name")
+    return name
+
+
+def _known_loss(name: str) -> str:
+    if name not in LOSSES:
+        raise ValueError(f"{name!r} is not a loss; choose from {', '.join(LOSSES)}")
+    return name
+
+
+ObjectiveName = Annotated[str, AfterValidator(_no_label), StringConstraints(pattern=r"^[a-z0-9_]+$", max_length=50)]
+Loss = Annotated[str, AfterValidator(_known_loss), Field(json_schema_extra={"enum": list(LOSSES)})]
+Schedule = Literal["constant_with_warmup", "linear", "cosine"]
+
+
+class Training(Section):
+    """How fine-tuning runs. None of it reruns a stage."""
+
+    processes: Count = Field(
+        1,
+        description="Processes that train a stage together, each with a GPU of its own with device cuda: they share out each "
+        "step's groups, and the result is that of one process up to rounding.",
+    )
+    checkpoint_minutes: NotNegative = Field(
+        5.0, description="Minutes between two checkpoints, from which a stage that was killed goes on."
+    )
+    tensorboard: bool = Field(False, description="Write TensorBoard event files to results/<experiment>/tensorboard/.")
+
+
+class Backbone(Section):
+    """An encoder that becomes a re-ranker."""
+
+    checkpoint: CheckpointName = Field(description="The pre-trained model.")
+    tokenizer: CheckpointName = Field(
+        default_factory=lambda given: given["checkpoint"],
+        description="The checkpoint whose tokenizer makes the token stores, by default its own; backbones with the same "
+        "vocabulary can share them.",
+    )
+    max_length: Count = Field(
+        256, description="Tokens of a (query, passage) pair at most, special tokens included; the passage is cut."
+    )
+    max_query_length: Count = Field(64, description="Tokens of a query at most; less than max_length.")
+    tokens_per_batch: Count = Field(
+        4096,
+        description="Padded tokens in one forward pass: as many as keep the device busy. Neither this nor tokens_kept reruns "
+        "anything.",
+    )
+    tokens_kept: Count = Field(
+        65536,
+        description="Tokens whose activations are kept for the backward pass at once. A larger group is scored twice: the "
+        "same gradient with less memory, a third slower.",
+    )
+    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.1, description="Dropout while training.")
+    frozen: Unique[Text] = Field(
+        [], description="Parameters that are not trained: parts of their names, such as [position_embeddings]."
+    )
+
+    def definition(self) -> dict[str, Any]:
+        """What decides training and scoring beside the weights; how much fits in memory does not."""
+        return self.model_dump(include={"max_length", "max_query_length", "dropout", "frozen"})
+
+
+class FirstStageCandidates(Section):
+    """The relevant passages, and negatives from the first passages of a retriever."""
+
+    queryset: QuerySetName = Field(description="The training queries.")
+    retriever: RetrieverName = Field(description="The retriever that negatives come from.")
+    depth: Count = Field(description="Passages of each query, from the first, that may become negatives.")
+
+
+class TaughtCandidates(Section):
+    """The passages that a teacher ranks, in its order."""
+
+    queryset: QuerySetName = Field(description="The training queries.")
+    teacher: TeacherName = Field(description="The teacher.")
+
+
+Candidates = Annotated[
+    Annotated[FirstStageCandidates, Tag("<retriever>")] | Annotated[TaughtCandidates, Tag("<teacher>")],
+    told_by_key("retriever", "teacher"),
+]
+
+
+class Position(Section):
+    """What differs at one place in a recipe."""
+
+    steps: Count | None = Field(None, description="As of the objective; epochs do not count then.")
+    epochs: Positive | None = Field(None, description="As of the objective; steps do not count then.")
+    learning_rate: Positive | None = Field(None, description="As of the objective.")
+    schedule: Schedule | None = Field(None, description="As of the objective.")
+    warmup: Share | None = Field(None, description="As of the objective.")
+
+
+class Objective(Section):
+    """A loss, the candidates it sees, and how long it trains."""
+
+    like: str | None = Field(
+        None, description="Another objective, from which this one takes every key that it does not give itself."
+    )
+    loss: Loss = Field(
+        description="localized-contrastive sets the relevant passage against negatives. ranknet, weighted-ranknet, adr-mse "
+        "and lambdaloss learn an order: a teacher's, or relevant before the rest. listnet and margin-mse learn a "
+        "teacher's scores.",
+    )
+    candidates: Candidates = Field(description="The passages it trains on.")
+    group_size: Ranked = Field(
+        description="Passages of a query in a group, drawn anew in every epoch; with a retriever's candidates one relevant "
+        "passage, the rest negatives.",
+    )
+    queries_per_step: Count = Field(description="Groups in an optimizer step.")
+    steps: Count | None = Field(None, description="Optimizer steps in the stage. Give steps or epochs.")
+    epochs: Positive | None = Field(None, description="Passes over the training queries. Give steps or epochs.")
+    learning_rate: Positive = Field(description="AdamW's peak learning rate.")
+    schedule: Schedule = Field("linear", description="The learning rate's course after the warm-up.")
+    warmup: Share = Field(0.1, description="The share of the steps in which the learning rate rises.")
+    weight_decay: NotNegative = Field(0.01, description="AdamW's weight decay.")
+    max_gradient_norm: Positive = Field(10.0, description="Gradients are clipped to this norm.")
+    validate_every: Count = Field(100, description="Steps between two validations, at least.")
+    positions: dict[Annotated[str, StringConstraints(pattern="^[1-9]$")], Position] = Field(
+        {}, description='What differs by the place in a recipe, such as {"2": {learning_rate: 1.0e-4}} for a second stage.'
+    )
+
+    @model_validator(mode="after")
+    def _one_length(self) -> "Objective":
+        for position in ("1", *self.positions):
+            stage = self._at(int(position))
+            if (stage["steps"] is None) == (stage["epochs"] is None):
+                raise ValueError(f"at position {position}, give either steps or epochs, and null for the other")
+        return self
+
+    def at(self, position: int) -> "Objective":
+        """The objective of a stage at a position of its recipe, counted from 1."""
+        return Objective.model_validate(self._at(position))
+
+    def _at(self, position: int) -> dict[str, Any]:
+        changes = self.positions[str(position)].model_dump(exclude_none=True) if str(position) in self.positions else {}
+        return changed(self.model_dump(exclude={"like", "positions"}), changes)
+
+    def definition(self) -> dict[str, Any]:
+        """What a stage is made by."""
+        return self.model_dump(exclude={"like", "positions"})
+
+
+def changed(objective: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """An objective with other values. Of steps and epochs, one that is given alone takes the place of the other."""
+    for key, other in (("steps", "epochs"), ("epochs", "steps")):
+        if changes.get(key) is not None and other not in changes:
+            objective = objective | {other: None}
+    return objective | changes
+
+
+class Validation(Section):
+    """The small fixed re-ranking set that training is watched on, by nDCG@10."""
+
+    queryset: QuerySetName = Field(description="The query set.")
+    retriever: RetrieverName = Field(description="The retriever whose passages are re-ranked.")
+    depth: Ranked = Field(20, description="Passages of each query that are re-ranked.")
+    queries: Count = Field(100, description="Use only the first so many queries.")
+    share: Share = Field(
+        0.03,
+        description="The share of a stage's compute that validation may take: where validate_every would take more, it is "
+        "done less often.",
+    )
+    export: Literal["best", "last"] = Field(
+        "last",
+        description="Which weights become a stage's model: those that validated best, or the last step's. Both are kept. "
+        "Where the learning rate falls to zero, the last are the better choice: the best of a few validations on "
+        "100 queries is chance.",
+    )

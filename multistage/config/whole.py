@@ -1,0 +1,116 @@
+"""The whole config: its sections, and the one function that checks and completes it."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, StringConstraints, ValidationError, field_validator
+
+from multistage.config.contradictions import refuse_contradictions
+from multistage.config.data import AnyQuerySet, Checkpoint, Collection, Source
+from multistage.config.evaluation import Evaluation, Grid
+from multistage.config.fields import NAME, Name, Section
+from multistage.config.messages import explain
+from multistage.config.ranking import Retriever, Teacher
+from multistage.config.training import Backbone, Objective, ObjectiveName, Training, Validation, changed
+from multistage.jobs.errors import InputError
+from multistage.losses import LOSSES
+
+# Folders of results/ that all experiments share.
+SHARED = ("benchmarks", "candidates", "checkpoints", "collections", "indexes", "logs", "runs", "sources", "teachers", "tokens")
+
+
+def _own_folder(experiment: str) -> str:
+    if experiment.lower() in SHARED:
+        raise ValueError(f"results/{experiment}/ is shared by all experiments; choose another name")
+    return experiment
+
+
+class Config(Section):
+    """Everything is defined by name, and the grid selects from the names. A file given with --configfile is merged over
+    config.yaml: definitions add up, and its grid selects."""
+
+    experiment: Annotated[str, StringConstraints(pattern=NAME, max_length=100), AfterValidator(_own_folder)] = Field(
+        description="Name of the experiment. Its own results lie in results/<experiment>/; what does not depend on it is "
+        "shared.",
+    )
+    device: Literal["cpu", "cuda"] = Field(
+        "cpu", description="Where models run. With cuda, each job that runs a model asks for one GPU."
+    )
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto",
+        description="What encoders compute in; heads, losses, scores and weights are float32. auto: bfloat16 where the "
+        "processor or the GPU has it in hardware and it is faster, else float32.",
+    )
+    training: Training = Field(default_factory=Training, description="How fine-tuning runs.")
+    grid: Grid = Field(description="What is trained and evaluated.")
+    mirrors: dict[str, str] = Field({}, description="Where downloads are taken from instead.")
+    sources: dict[Name, Source] = Field({}, description="Files that data and models come in.")
+    checkpoints: dict[Name, Checkpoint] = Field({}, description="Pre-trained models.")
+    collections: dict[Name, Collection] = Field(description="Where passages come from.")
+    querysets: dict[Name, AnyQuerySet] = Field(description="Queries and judgements for a collection.")
+    retrievers: dict[Name, Retriever] = Field(description="First stages.")
+    teachers: dict[Name, Teacher] = Field({}, description="Teachers.")
+    backbones: dict[Name, Backbone] = Field(description="Encoders that become re-rankers.")
+    objectives: dict[ObjectiveName, Objective] = Field(
+        description="What recipes are sequences of. One that differs little from another is written as {like: its name, ...}.",
+    )
+    validation: Validation = Field(description="What training is watched on.")
+    evaluation: Evaluation = Field(default_factory=Evaluation, description="What is measured and compared.")
+
+    @field_validator("objectives", mode="before")
+    @classmethod
+    def _complete_objectives(cls, objectives: Any) -> Any:
+        """Give objectives that are `like` another what they do not say themselves."""
+        if not isinstance(objectives, dict):
+            return objectives
+        done = dict(objectives)
+        waiting = {
+            name: entry["like"] for name, entry in done.items() if isinstance(entry, dict) and entry.get("like") is not None
+        }
+        while waiting:
+            ready = [name for name, model in waiting.items() if isinstance(done.get(model), dict) and model not in waiting]
+            if not ready:
+                name, model = next(iter(waiting.items()))
+                raise ValueError(f"{name} is like {model!r}, which is not another objective, or is itself like {name}")
+            for name in ready:
+                done[name] = changed(done[waiting.pop(name)], done[name])
+        return done
+
+
+def complete_config(config: dict[str, Any]) -> Config:
+    """Check a merged config and complete it in place: defaults, and what objectives take from those they are `like`.
+
+    Keys are sorted, because Snakemake compares parameters as they are written and their order must not rerun anything. Raises
+    InputError naming each key, what was found there and what is possible.
+    """
+    try:
+        checked = Config.model_validate(config, context=config)
+    except ValidationError as error:
+        raise InputError(explain(error)) from None
+    refuse_contradictions(checked)
+    config.clear()
+    config.update(_in_order(checked.model_dump(by_alias=True)))
+    return checked
+
+
+def stage_objective(config: dict[str, Any], recipe: str) -> dict[str, Any]:
+    """What defines the last stage of a recipe: its objective, as it is at that position."""
+    *before, name = recipe.split("-")
+    return Objective.model_validate(config["objectives"][name]).at(len(before) + 1).definition()
+
+
+def needs_scores(config: dict[str, Any], objective: str) -> bool:
+    """Whether an objective's loss reads the teacher's scores, and not only its order."""
+    return LOSSES[config["objectives"][objective]["loss"]].reads == "scores"
+
+
+def groups_objective(config: dict[str, Any], objective: str) -> str:
+    """The objective whose training groups this one has: its own, or those of the one it is `like` where they are the same."""
+    entry = config["objectives"][objective]
+    model = entry["like"]
+    if model is None or entry["candidates"] != config["objectives"][model]["candidates"]:
+        return objective
+    return groups_objective(config, model) if needs_scores(config, objective) == needs_scores(config, model) else objective
+
+
+def _in_order(value: Any) -> Any:
+    return {key: _in_order(value[key]) for key in sorted(value)} if isinstance(value, dict) else value
