@@ -27,7 +27,7 @@ os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [str(ROOT), os.getenv(
 from multistage.config import complete_config, groups_objective, needs_scores, stage_objective
 from multistage.config.recipes import FUSED, UNTRAINED, last_objective, parent_of, stages_of
 from multistage.jobs.errors import InputError
-from multistage.jobs.slurm import end_left_jobs
+from multistage.jobs.slurm import cancel_leftover_jobs
 
 complete_config(config)
 # For what is no input or output; those write <experiment>.
@@ -41,7 +41,7 @@ pathvars:
 onstart:
     # After a Snakemake that was killed, its jobs run on, and would write what this one's jobs write.
     if workflow.executor_plugin.name == "slurm":
-        end_left_jobs(os.getcwd())
+        cancel_leftover_jobs(os.getcwd())
 
 
 include: "rules/paths.smk"

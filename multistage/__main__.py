@@ -9,7 +9,7 @@ import argparse
 import time
 from pathlib import Path
 
-from multistage.jobs.log import reporting
+from multistage.jobs.log import log_to_stderr
 
 TOKENS_PER_BATCH = {"cpu": 4096, "cuda": 65536}
 TEXTS = "JSON lines with id and text, lines of id, tab, text (both also .gz), or a table of the workflow's (.parquet)"
@@ -35,7 +35,7 @@ def rerank(given: argparse.Namespace) -> None:
         given.usage("--queries, --passages and --depth go with --run")
     if len(given.output) != len(given.run or [given.pairs]):
         given.usage("--output needs one file for each run, or for the pairs")
-    with reporting():
+    with log_to_stderr():
         from multistage.scoring.own_texts import Scorer, rerank_own_runs, score_own_pairs
 
         budget = given.tokens_per_batch or TOKENS_PER_BATCH[given.device]

@@ -18,8 +18,6 @@ rule evaluate:
         values="<experiment>/evaluation/{benchmark}.parquet",
     log:
         "<experiment>/logs/evaluate/{benchmark}.log",
-    benchmark:
-        "<experiment>/benchmarks/evaluate/{benchmark}.tsv"
     conda:
         "../envs/evaluation.yaml"
     threads: 2
@@ -80,15 +78,13 @@ rule compare:
         ),
     log:
         "<experiment>/logs/compare.log",
-    benchmark:
-        "<experiment>/benchmarks/compare.tsv"
     conda:
         "../envs/evaluation.yaml"
     resources:
         **job(),
     params:
         benchmarks=GRID["benchmarks"],
-        criteria=CRITERIA,
+        settings=COMPARISON,
     message:
         "Comparing all systems"
     script:

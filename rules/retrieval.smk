@@ -39,8 +39,6 @@ rule bm25_search:
         run="results/runs/{retriever}/{queryset}.run",
     log:
         "results/logs/bm25_search/{retriever}/{queryset}.log",
-    benchmark:
-        "results/benchmarks/bm25_search/{retriever}/{queryset}.tsv"
     wildcard_constraints:
         retriever=of_kind("retrievers", "bm25"),
     conda:
@@ -66,8 +64,6 @@ rule colbert_encode:
         vectors=temp("results/indexes/{retriever}/{collection}/shard{shard}.vectors.safetensors"),
     log:
         "results/logs/colbert_encode/{retriever}/{collection}.shard{shard}.log",
-    benchmark:
-        "results/benchmarks/colbert_encode/{retriever}/{collection}.shard{shard}.tsv"
     wildcard_constraints:
         retriever=of_kind("retrievers", "colbert"),
     conda:
@@ -118,8 +114,6 @@ rule plaid_search:
         run=temp("results/runs/{retriever}/{queryset}.shard{shard}.run"),
     log:
         "results/logs/plaid_search/{retriever}/{queryset}.shard{shard}.log",
-    benchmark:
-        "results/benchmarks/plaid_search/{retriever}/{queryset}.shard{shard}.tsv"
     wildcard_constraints:
         retriever=of_kind("retrievers", "colbert"),
     conda:
@@ -172,8 +166,6 @@ rule dense_search:
         run=temp("results/runs/{retriever}/{queryset}.shard{shard}.run"),
     log:
         "results/logs/dense_search/{retriever}/{queryset}.shard{shard}.log",
-    benchmark:
-        "results/benchmarks/dense_search/{retriever}/{queryset}.shard{shard}.tsv"
     wildcard_constraints:
         retriever=of_kind("retrievers", "dense"),
     conda:

@@ -45,8 +45,6 @@ rule teacher_rank:
         scores="results/teachers/{teacher}/{queryset}.scores.run",
     log:
         "results/logs/teacher_rank/{teacher}/{queryset}.log",
-    benchmark:
-        "results/benchmarks/teacher_rank/{teacher}/{queryset}.tsv"
     wildcard_constraints:
         teacher=of_kind("teachers", "bi-encoder"),
     conda:

@@ -31,8 +31,6 @@ rule candidate_matrix:
         candidates="results/candidates/{retriever}/{queryset}.safetensors",
     log:
         "results/logs/candidate_matrix/{retriever}/{queryset}.log",
-    benchmark:
-        "results/benchmarks/candidate_matrix/{retriever}/{queryset}.tsv"
     conda:
         "../envs/data.yaml"
     threads: 4

@@ -15,7 +15,7 @@ from multistage.jobs.errors import InputError
 from multistage.losses import LOSSES
 
 # Folders of results/ that all experiments share.
-SHARED = ("benchmarks", "candidates", "checkpoints", "collections", "indexes", "logs", "runs", "sources", "teachers", "tokens")
+SHARED = ("candidates", "checkpoints", "collections", "indexes", "logs", "runs", "sources", "teachers", "tokens")
 
 
 def _own_folder(experiment: str) -> str:

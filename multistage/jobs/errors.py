@@ -1,16 +1,16 @@
-"""The exceptions by which a job ends otherwise than done: bad input, and asked to stop."""
+"""The exceptions that end a job early: bad input, and a request to stop."""
 
 
 class InputError(ValueError):
     """Something the user gave is wrong: a config key, a line of a file, a checkpoint, a download.
 
-    The message names the place, what was found, what was expected and, where there is one, the remedy. A job that
-    raises it ends with that message alone, without a traceback (see `jobs.log.job_log`).
+    The message says where, what was found, what was expected and, if possible, what to do. A job that raises it ends with that
+    message and without a traceback (see `jobs.log.job_log`).
     """
 
 
 class RunAgain(Exception):
-    """A job was asked to stop and has saved what it did: run again, it goes on from there.
+    """A job was asked to stop and has saved its work: run again, it resumes from there.
 
-    It ends the process with exit code 75 (EX_TEMPFAIL of sysexits.h), by which schedulers and scripts tell it from a failure.
+    It ends the process with exit code 75 (EX_TEMPFAIL of sysexits.h), which tells it from a failure.
     """

@@ -16,11 +16,11 @@ TEMPORARY = ".partial"
 def replacing(*targets: str | Path) -> Iterator[list[Path]]:
     """Temporary names for `targets`, moved into place together when the block ends, removed when it raises.
 
-    A temporary name lies beside its target, so that the move is a rename, and keeps its suffix. The caller may make a
-    file or a folder there. All targets must have been written; the last one is moved last, with the mode that the umask gives.
+    A temporary name is in the folder of its target, so that the move is a rename, and keeps its suffix. The caller may create
+    a file or a folder there. All targets must have been written; the last one is moved last. Modes are those of the umask.
 
-    The names are this process's own. Those that others left are removed, so that of two jobs that write one target (the
-    first on a node that its scheduler has lost sight of) the later one wins and the other fails; their bytes never mix.
+    The names are this process's own. Those that other processes left are removed: if two jobs write one target (the first on a
+    node that the scheduler has lost), the later one wins and the other fails; their bytes never mix.
     """
     final = [Path(target) for target in targets]
     writer = f"by-{socket.gethostname()}-{os.getpid()}"
@@ -32,7 +32,7 @@ def replacing(*targets: str | Path) -> Iterator[list[Path]]:
                 remove(left)
         yield partial
         for source, target in zip(partial, final, strict=True):
-            share(source)
+            apply_umask(source)
             if target.is_dir():
                 remove(target)
             os.replace(source, target)
@@ -53,8 +53,8 @@ def scratch(folder: str | Path) -> Iterator[Path]:
         remove(path)
 
 
-def share(path: Path) -> None:
-    """Give a file, or all in a folder, the mode that the umask gives new files; some libraries write for the owner alone."""
+def apply_umask(path: Path) -> None:
+    """Give a file, or all in a folder, the mode of new files; some libraries write files that only the owner can read."""
     umask = os.umask(0)
     os.umask(umask)
     for entry in [path, *path.rglob("*")] if path.is_dir() else [path]:

@@ -18,20 +18,20 @@ logger = logging.getLogger("jobs")
 
 @contextmanager
 def job_log(path: str) -> Iterator[None]:
-    """Send everything the job says, also from C and Java code, to the log file at `path`; it ends as `reporting` says."""
+    """Send all output of the job, that of C and Java code included, to a log file; it ends as `log_to_stderr` says."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     with open(path, "w", encoding="utf-8") as stream:
         for descriptor in (sys.stdout.fileno(), sys.stderr.fileno()):
             os.dup2(stream.fileno(), descriptor)
-    with reporting():
+    with log_to_stderr():
         yield
 
 
 @contextmanager
-def reporting() -> Iterator[None]:
-    """Say on standard error how the work goes.
+def log_to_stderr() -> Iterator[None]:
+    """Log to standard error, and end with time and peak memory.
 
-    Bad input (`InputError`) ends the process with its message alone; any other exception keeps its traceback.
+    Bad input (`InputError`) ends the process with its message only; any other exception keeps its traceback.
     """
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(message)s", force=True)
     for chatty in ("httpx", "sentence_transformers", "pyserini", "transformers", "datasets"):
@@ -43,7 +43,7 @@ def reporting() -> Iterator[None]:
         print(f"ERROR: {error}", file=sys.stderr, flush=True)
         sys.exit(1)
     except RunAgain as request:
-        logger.info("stopped on request, with everything saved: run again to go on. %s", request)
+        logger.info("stopped on request, with everything saved: run again to resume. %s", request)
         sys.exit(os.EX_TEMPFAIL)
     logger.info("done in %.1f s, peak memory %.0f MB", time.perf_counter() - start, peak_memory_mb())
 
@@ -54,9 +54,9 @@ def peak_memory_mb() -> float:
 
 
 class Rate:
-    """Counts work done and says, at most every few seconds, how far it is, how fast, and how long it will take.
+    """Counts work and logs, every few seconds at most, how much is done, how fast, and how long the rest will take.
 
-    total: units of work in all. unit: what is counted, in the plural. done: units that were done before, in another process.
+    total: units of work in all. unit: what is counted, in the plural. done: units that an earlier process has done.
     """
 
     def __init__(self, total: int, unit: str, done: int = 0) -> None:

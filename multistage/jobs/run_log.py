@@ -1,11 +1,11 @@
-"""What Snakemake's own log of a run says: how many jobs are done, which are at work, which have failed."""
+"""What Snakemake's own log of a run says: how many jobs are done, which are running, which have failed."""
 
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
 # Snakemake copies the logs of failed jobs into its own, between two such lines.
-RULE_OFF = "=" * 80
+SEPARATOR = "=" * 80
 STARTED = re.compile(r"Job (\d+): (.+)")
 FINISHED = re.compile(r"Finished jobid: (\d+) ")
 DONE = re.compile(r"(\d+) of (\d+) steps \(\d+%\) done")
@@ -24,12 +24,12 @@ class Failure:
 
 @dataclass
 class RunLog:
-    """done, total: jobs. working: by number, the message of those begun and not ended. failures: in order, also of jobs that
-    were then tried again; retried: how many were."""
+    """done, total: jobs. running: the message of each by its number. failures: in order, those of jobs that were retried
+    included; retried: how many were."""
 
     done: int = 0
     total: int = 0
-    working: dict[str, str] = field(default_factory=dict)
+    running: dict[str, str] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
     retried: int = 0
 
@@ -41,23 +41,23 @@ def newest_log(folder: Path) -> Path | None:
 
 def read_run_log(text: str) -> RunLog:
     """Read what has been written of a log so far."""
-    run, copied, failure = RunLog(), False, None
+    run, in_copy, failure = RunLog(), False, None
     for line in text.splitlines():
         stripped = line.strip()
-        if stripped == RULE_OFF:
-            copied = not copied
-        elif copied:
+        if stripped == SEPARATOR:
+            in_copy = not in_copy
+        elif in_copy:
             continue
         elif found := FAILED.fullmatch(stripped):
             failure = Failure(found[1])
             run.failures.append(failure)
         elif failure and line.startswith(" "):
             _read_failure(failure, stripped)
-            run.working.pop(failure.job, None)
+            run.running.pop(failure.job, None)
         elif found := STARTED.fullmatch(stripped):
-            run.working[found[1]] = found[2]
+            run.running[found[1]] = found[2]
         elif found := FINISHED.match(stripped):
-            run.working.pop(found[1], None)
+            run.running.pop(found[1], None)
         elif found := DONE.fullmatch(stripped):
             run.done, run.total = int(found[1]), int(found[2])
         elif total := re.fullmatch(r"total +(\d+)", stripped):

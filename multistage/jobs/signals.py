@@ -10,7 +10,7 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
 
 class StopRequest:
-    """Whether one of the signals has come, and the name of the last."""
+    """Whether one of the signals has arrived, and the name of the last one."""
 
     name = ""
 
@@ -21,12 +21,12 @@ class StopRequest:
 
 
 @contextmanager
-def stop_signals_held() -> Iterator[None]:
-    """Keep the signals that ask to stop waiting, in this thread and those that it starts, until a `StopRequest` is looked at.
+def stop_signals_blocked() -> Iterator[None]:
+    """Block the signals that ask to stop, in this thread and those that it starts, until a `StopRequest` is checked.
 
-    On x86-64 oneDNN's matrix kernels do not survive a signal handler: whatever runs in their thread while they compute, be it
-    empty, leaves wrong numbers or a damaged heap (PyTorch 2.11, a few thousand signals, on an AMD EPYC). To be entered before
-    the first computation, which starts PyTorch's threads.
+    On x86-64 oneDNN's matrix kernels do not survive a signal handler: any handler that runs in their thread, even an empty one,
+    leaves wrong numbers or a damaged heap (PyTorch 2.11, a few thousand signals, on an AMD EPYC). To be entered before the
+    first computation, which starts PyTorch's threads.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     try:
@@ -37,13 +37,13 @@ def stop_signals_held() -> Iterator[None]:
 
 @contextmanager
 def stop_request() -> Iterator[StopRequest]:
-    """Note the signals that ask to stop instead of dying of them; a process group and its parent may both send one."""
+    """Record the signals that ask to stop instead of dying from them; a process group and its parent may both send one."""
     request = StopRequest()
 
-    def note(number: int, frame: FrameType | None) -> None:
+    def record(number: int, frame: FrameType | None) -> None:
         request.name = signal.Signals(number).name
 
-    before = {number: signal.signal(number, note) for number in STOP_SIGNALS}
+    before = {number: signal.signal(number, record) for number in STOP_SIGNALS}
     try:
         yield request
     finally:

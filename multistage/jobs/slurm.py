@@ -13,18 +13,20 @@ logger = logging.getLogger("jobs")
 PATIENCE = 180.0
 
 
-def end_left_jobs(folder: str | Path, patience: float = PATIENCE) -> list[str]:
-    """Cancel the jobs that a Snakemake which was killed has left in Slurm, and wait until they have ended. Returns their ids.
+def cancel_leftover_jobs(folder: str | Path, patience: float = PATIENCE) -> list[str]:
+    """Cancel the jobs that a killed Snakemake has left in Slurm, and wait until they have ended. Returns their ids.
 
-    To be called by the Snakemake that holds the folder's lock, before it submits anything: what Slurm still has of the folder
-    then writes where the new jobs will write. Fine-tuning saves its checkpoint when it is cancelled. Raises InputError when
-    Slurm does not answer or jobs do not end within `patience` seconds.
+    Called by the Snakemake that holds the folder's lock, before it submits anything: leftover jobs would write where the new
+    ones write. Fine-tuning saves its checkpoint when it is cancelled. Raises InputError when Slurm does not answer or jobs do
+    not end within `patience` seconds.
     """
     left = _jobs(folder)
     if not left:
         return []
     logger.warning(
-        "Jobs of an earlier run still work in %s: %s. They are cancelled; fine-tuning saves first.", folder, " ".join(left)
+        "Jobs of an earlier run are running in %s: %s. They are cancelled; fine-tuning saves first.",
+        folder,
+        " ".join(left),
     )
     _ask("scancel", *left)
     deadline = time.monotonic() + patience
@@ -46,5 +48,5 @@ def _jobs(folder: str | Path) -> list[str]:
 def _ask(*command: str) -> str:
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
     if ended.returncode:
-        raise InputError(f"{command[0]}: {ended.stderr.strip()}; cannot tell whether jobs of an earlier run still work here.")
+        raise InputError(f"{command[0]}: {ended.stderr.strip()}; cannot tell whether an earlier run still has jobs here.")
     return ended.stdout

@@ -1,4 +1,4 @@
-"""A page that says what runs where, how far each fine-tuning stage is, and what has failed."""
+"""The progress of a run as text: what runs where, how far each fine-tuning stage is, and what has failed."""
 
 import re
 import shutil
@@ -12,7 +12,7 @@ from multistage.jobs.run_log import newest_log, read_run_log
 
 # As jobs.log.Rate writes it.
 PROGRESS = re.compile(r"[\d,]+ of [\d,]+ steps, [\d.,]+/s, .* left")
-# Seconds after which a fine-tuning log that nobody writes belongs to an earlier run.
+# A fine-tuning log that has not changed for so many seconds belongs to an earlier run.
 RECENT = 6 * 3600
 
 
@@ -25,7 +25,7 @@ def page(folder: Path) -> str:
     parts = [[f"{run.done} of {run.total} jobs done ({log})"]]
     submitted = list(_in_slurm(folder))
     parts.append([f"in Slurm ({len(submitted)})", *submitted] if submitted else [])
-    parts.append([f"begun ({len(run.working)})", *run.working.values()] if run.working else [])
+    parts.append([f"running ({len(run.running)})", *run.running.values()] if run.running else [])
     stages = list(_stages(folder))
     parts.append(["fine-tuning", *stages] if stages else [])
     failed = [f"{failure.rule}: {failure.reason} log: {', '.join(failure.logs)}" for failure in run.failures]

@@ -15,7 +15,7 @@ from multistage.data.tokens import StoreFiles, TokenStore
 from multistage.data.validation_set import ValidationSet
 from multistage.jobs.files import replacing, scratch
 from multistage.jobs.provenance import digests, versions
-from multistage.jobs.signals import stop_signals_held
+from multistage.jobs.signals import stop_signals_blocked
 from multistage.model.checkpoint import (
     FILES,
     WEIGHTS,
@@ -117,7 +117,7 @@ def _finished(output: str | Path, key: str) -> bool:
     return record.is_file() and weights.is_file() and json.loads(record.read_text()).get("stage") == key
 
 
-@stop_signals_held()
+@stop_signals_blocked()
 def _train(
     device: str,
     inputs: StageInputs,

@@ -29,7 +29,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from multistage.jobs.errors import InputError
-from multistage.jobs.files import sha256, share
+from multistage.jobs.files import apply_umask, sha256
 
 logger = logging.getLogger("jobs")
 KEPT = 2
@@ -181,7 +181,7 @@ class StageState:
 
 def _move(partial: Path, path: Path) -> None:
     """Move a file into place once its bytes are on the disk."""
-    share(partial)
+    apply_umask(partial)
     with open(partial, "rb") as stream:
         os.fsync(stream.fileno())
     os.replace(partial, path)

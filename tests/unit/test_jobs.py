@@ -29,7 +29,7 @@ with log.job_log({path!r}):
         (
             "raise RunAgain('SIGTERM came')",
             75,
-            "stopped on request, with everything saved: run again to go on. SIGTERM came",
+            "stopped on request, with everything saved: run again to resume. SIGTERM came",
             False,
         ),
     ],

@@ -12,8 +12,8 @@ while time.time() < end:
 """
 PRODUCTS = f"""
 import os, subprocess, sys
-from multistage.jobs.signals import stop_request, stop_signals_held
-with stop_request() as stop, stop_signals_held():
+from multistage.jobs.signals import stop_request, stop_signals_blocked
+with stop_request() as stop, stop_signals_blocked():
     import torch
     from multistage.model.linear import OneDnnLinear
     torch.set_num_threads(3)
@@ -35,7 +35,7 @@ print(wrong, noted)
 
 
 def test_gradients_are_right_in_a_storm_of_signals():
-    """Without `stop_signals_held` this ends in a damaged heap on an AMD EPYC, within a second."""
+    """Without `stop_signals_blocked` this ends in a damaged heap on an AMD EPYC, within a second."""
     command = [sys.executable, "-c", PRODUCTS]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert ended.returncode == 0, ended.stderr

@@ -25,7 +25,7 @@ Finished jobid: 11 (Rule: unpack_checkpoint)
 def test_what_has_begun_and_not_ended():
     run = read_run_log(BEGUN)
     assert (run.done, run.total, run.failures) == (1, 3, [])
-    assert run.working == {"7": "Preparing the queries of wikipedia-test"}
+    assert run.running == {"7": "Preparing the queries of wikipedia-test"}
 
 
 def test_a_real_run_that_fails(tmp_path):
