@@ -66,8 +66,8 @@ class TestTables:
         frame = pd.DataFrame(rows, columns=["id", "text"], dtype=str)
         frame.to_parquet(tmp_path / "pandas.parquet", index=False, row_group_size=10)
         assert (tmp_path / "ours.parquet").read_bytes() == (tmp_path / "pandas.parquet").read_bytes()
-        assert tables.read_texts(tmp_path / "ours.parquet").equals(frame)
-        assert tables.read_ids(tmp_path / "ours.parquet").tolist() == frame["id"].tolist()
+        assert tables.read_texts(tmp_path / "ours.parquet").rows() == list(frame.itertuples(index=False, name=None))
+        assert tables.read_ids(tmp_path / "ours.parquet").to_list() == frame["id"].tolist()
         assert tables.count_texts(tmp_path / "ours.parquet") == count
 
     @pytest.mark.parametrize(("start", "stop"), [(0, None), (0, 35), (0, 0), (9, 10), (10, 20), (13, 27), (34, 99), (35, 40)])
@@ -131,7 +131,7 @@ class TestTables:
 
     def test_a_judgement_that_repeats_another_is_left_out(self, tmp_path, caplog):
         tables.write_qrels(tmp_path / "qrels.parquet", [("1", "p", 1), ("1", "p", 1), ("1", "q", -2)], "source")
-        assert tables.read_qrels(tmp_path / "qrels.parquet").to_numpy().tolist() == [["1", "p", 1], ["1", "q", -2]]
+        assert tables.read_qrels(tmp_path / "qrels.parquet").rows() == [("1", "p", 1), ("1", "q", -2)]
         assert "1 judgements are there more than once" in caplog.text
 
 
@@ -289,7 +289,7 @@ class TestIrDatasets:
         passages = tables.read_texts(tmp_path / "results" / "passages.parquet")
         # ir_datasets repairs the collection's doubly encoded characters.
         repaired = {name: text.replace("Ã©tÃ©", "été") for name, text in PASSAGES.items()}
-        assert dict(passages.itertuples(index=False)) == repaired
+        assert dict(passages.rows()) == repaired
         assert [path.name for path in (tmp_path / "results").iterdir()] == ["passages.parquet"]
         assert msmarco[file].read_bytes() == before and not no_network
 
@@ -322,7 +322,7 @@ class TestIrDatasets:
         # Of a few sets ir_datasets reads the text alone, for its documents have no title.
         titled = {key: f"{title} {text}".strip() for key, (title, text) in passages.items()}
         plain = {key: text.strip() for key, (_, text) in passages.items()}
-        found = dict(tables.read_texts(tmp_path / "passages.parquet").itertuples(index=False))
+        found = dict(tables.read_texts(tmp_path / "passages.parquet").rows())
         assert found == (plain if folder == "quora" else titled)
         fresh_ir_datasets()
         written, qrels = self.prepare({"zip": archive}, f"beir/{name}", tmp_path, places={"zip": place})
@@ -505,8 +505,8 @@ class TestLocal:
         outputs = [tmp_path / f"{name}.parquet" for name in ("passages", "queries", "qrels")]
         prepare_passages("local", [str(passages)], {}, outputs[0])
         prepare_queries("local", [str(queries), str(qrels)], {}, None, *outputs[1:], outputs[0])
-        assert tables.read_ids(outputs[0]).tolist() == ["a", "b"] and tables.read_ids(outputs[1]).tolist() == ["1", "2", "3"]
-        assert tables.read_qrels(outputs[2]).to_numpy().tolist() == [["1", "a", 1], ["1", "gone", 2], ["2", "b", 1]]
+        assert tables.read_ids(outputs[0]).to_list() == ["a", "b"] and tables.read_ids(outputs[1]).to_list() == ["1", "2", "3"]
+        assert tables.read_qrels(outputs[2]).rows() == [("1", "a", 1), ("1", "gone", 2), ("2", "b", 1)]
         assert "3 of 3 queries, 3 judgements; 1 queries have none" in caplog.text
         assert "1 judgements left out: their queries are not in the query set" in caplog.text
         assert "1 judged passages are not in the collection, such as 'gone'" in caplog.text
@@ -514,6 +514,6 @@ class TestLocal:
         caplog.clear()
         prepare_queries("local", [str(queries), str(qrels)], {}, Draw(0, 0, 2), *outputs[1:], outputs[0])
         drawn = [str(index + 1) for index in sorted(np.random.default_rng(0).permutation(3)[:2])]
-        assert tables.read_ids(outputs[1]).tolist() == drawn
+        assert tables.read_ids(outputs[1]).to_list() == drawn
         assert set(tables.read_qrels(outputs[2])["query"]) == {query for query in drawn if query != "3"}
         assert "1 judgements left out" in caplog.text
