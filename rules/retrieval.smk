@@ -1,4 +1,4 @@
-"""First stages: BM25 with Lucene, ColBERT with PLAID, dense vectors with exact search, or runs that are there already.
+"""First stages: BM25 with Lucene, ColBERT with PLAID, dense vectors with exact search, or runs that exist already.
 
 Takes  passages and queries of a collection; for ColBERT and dense retrieval a checkpoint; for ready-made runs a source.
 Gives  results/indexes/{retriever}/{collection}/: Lucene's index,
@@ -204,7 +204,7 @@ rule merge_shards:
     params:
         depth=lookup("retrievers/{retriever}/depth", within=config),
     message:
-        "Merging what {wildcards.retriever} found for {wildcards.queryset}"
+        "Merging the runs of {wildcards.retriever} for {wildcards.queryset}"
     script:
         "../scripts/retrieval/merge_shards.py"
 
@@ -227,6 +227,6 @@ rule import_run:
     params:
         depth=lookup("retrievers/{retriever}/depth", within=config),
     message:
-        "Taking the run of {wildcards.retriever} for {wildcards.queryset} from its source"
+        "Importing the run of {wildcards.retriever} for {wildcards.queryset}"
     script:
         "../scripts/retrieval/import_run.py"

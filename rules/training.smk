@@ -5,7 +5,7 @@ Takes  first-stage runs, relevance judgements and teachers' rankings of training
        where none is left).
 Gives  results/candidates/{retriever}/{queryset}.safetensors: the passages that a first stage gives each query, as rows,
        <experiment>/training/{objective}.groups.safetensors: what the objective trains on,
-       <experiment>/training/validation.safetensors: what training is watched on,
+       <experiment>/training/validation.safetensors: what training is validated on,
        <experiment>/models/{backbone}/{recipe}/seed{seed}/: a Hugging Face checkpoint and training.json; of a stage also
        best.safetensors and last.safetensors, one of which is the model's,
        <experiment>/state/: checkpoints of stages in progress, which an interrupted job goes on from.
@@ -39,7 +39,7 @@ rule candidate_matrix:
     params:
         depth=lookup("retrievers/{retriever}/depth", within=config),
     message:
-        "The candidates that {wildcards.retriever} gives {wildcards.queryset}"
+        "Collecting the candidates of {wildcards.retriever} for {wildcards.queryset}"
     script:
         "../scripts/training/candidate_matrix.py"
 
@@ -63,7 +63,7 @@ rule contrastive_groups:
     params:
         depth=lookup("objectives/{objective}/candidates/depth", within=config),
     message:
-        "Candidates of {wildcards.objective}: relevant passages and hard negatives"
+        "Grouping relevant passages and hard negatives for {wildcards.objective}"
     script:
         "../scripts/training/contrastive_groups.py"
 
@@ -86,7 +86,7 @@ rule distillation_groups:
     params:
         scored=lambda wc: needs_scores(config, wc.objective),
     message:
-        "Candidates of {wildcards.objective}: the teacher's rankings"
+        "Grouping the teacher's rankings for {wildcards.objective}"
     script:
         "../scripts/training/distillation_groups.py"
 
@@ -109,7 +109,7 @@ rule validation_set:
         depth=config["validation"]["depth"],
         limit=config["validation"]["queries"],
     message:
-        "The re-ranking set that training is watched on"
+        "Grouping the candidates of the validation queries"
     script:
         "../scripts/training/validation_set.py"
 
@@ -128,7 +128,7 @@ rule initialise:
     params:
         max_length=lookup("backbones/{backbone}/max_length", within=config),
     message:
-        "A new re-ranker from {wildcards.backbone}, seed {wildcards.seed}"
+        "Initialising a re-ranker from {wildcards.backbone}, seed {wildcards.seed}"
     script:
         "../scripts/training/initialise.py"
 

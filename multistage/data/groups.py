@@ -63,7 +63,7 @@ class Groups:
 
     @classmethod
     def read(cls, path: str | Path) -> "Groups":
-        """Map what `write` wrote into memory. Raises InputError when there is no group in it."""
+        """Map what `write` wrote into memory. Raises InputError when it holds no groups."""
         with safe_open(path, framework="pt") as file:  # maps tensors, where framework="numpy" reads them
             kind = json.loads(file.metadata()["groups"])["kind"]
             groups = cls(kind, *(file.get_tensor(name).numpy() for name in MATRICES))
@@ -142,7 +142,7 @@ def _generator(seed: int, epoch: int, line: int) -> np.random.Generator:
 
 
 def _sample(generator: np.random.Generator, columns: Ints, size: int) -> Ints:
-    """`size` of `columns` without replacement, in their order; all of them where there are no more."""
+    """`size` of `columns` without replacement, in their order; all of them if there are not more."""
     if len(columns) <= size:
         return columns
     return np.sort(generator.choice(columns, size=size, replace=False))
