@@ -7,4 +7,4 @@ from multistage.teachers.bi_encoder import encode, write_vectors
 
 with job_log(snakemake.log[0]):
     encoder = load_bi_encoder(snakemake.input.checkpoint, snakemake.params.max_length, snakemake.config["device"])
-    write_vectors(snakemake.output.vectors, encode(encoder, read_texts(snakemake.input.passages)["text"].tolist()))
+    write_vectors(snakemake.output.vectors, encode(encoder, read_texts(snakemake.input.passages)["text"].to_list()))

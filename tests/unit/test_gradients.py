@@ -17,7 +17,7 @@ from multistage.scoring.scoring import score_pairs
 from multistage.training import gradients
 from multistage.training.gradients import Memory, accumulate, accumulate_in_memory, prepare, work_of
 from repository import REPOSITORY
-from small_stage import untrained_model
+from small_stage import train, untrained_model, write_inputs
 
 CPU = torch.device("cpu")
 LOSS = LOSSES["localized-contrastive"]
@@ -164,14 +164,15 @@ def test_scoring_goes_on_with_smaller_batches(inputs, limited):
     assert found == pytest.approx(one_by_one, abs=1e-6)
 
 
-TWO_PROCESSES = """
+WITHOUT_DROPOUT = {"backbone": {"dropout": 0.0}, "learning_rate": 1e-3}
+TWO_PROCESSES = f"""
 import sys
 from pathlib import Path
 
 from small_stage import train, write_inputs
 
-folder, processes = Path(sys.argv[1]), int(sys.argv[2])
-train(write_inputs(folder), folder / "model", backbone={"dropout": 0.0}, training={"processes": processes}, learning_rate=1e-3)
+folder = Path(sys.argv[1])
+train(write_inputs(folder), folder / "model", training={{"processes": 2}}, **{WITHOUT_DROPOUT})
 """
 
 
@@ -179,10 +180,10 @@ def test_two_processes_train_what_one_does_with_twice_the_batch(tmp_path):
     """Each of the two draws one of a step's two groups; gradients are summed by gloo."""
     from safetensors.torch import load_file
 
-    for processes in (1, 2):
-        (tmp_path / str(processes)).mkdir()
-        command = [sys.executable, "-c", TWO_PROCESSES, str(tmp_path / str(processes)), str(processes)]
-        subprocess.run(command, cwd=REPOSITORY, check=True, timeout=300)
+    for name in ("1", "2"):
+        (tmp_path / name).mkdir()
+    train(write_inputs(tmp_path / "1"), tmp_path / "1" / "model", **WITHOUT_DROPOUT)
+    subprocess.run([sys.executable, "-c", TWO_PROCESSES, str(tmp_path / "2")], cwd=REPOSITORY, check=True, timeout=300)
     one, two = (tmp_path / name / "model" for name in ("1", "2"))
     weights, shared = load_file(one / "model.safetensors"), load_file(two / "model.safetensors")
     before = load_file(tmp_path / "1" / "untrained" / "model.safetensors")
