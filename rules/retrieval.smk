@@ -213,7 +213,7 @@ rule merge_shards:
         "../scripts/retrieval/merge_shards.py"
 
 
-rule adopt_run:
+rule import_run:
     input:
         run=ready_run,
         queries=table("queries"),
@@ -221,7 +221,7 @@ rule adopt_run:
     output:
         run="results/runs/{retriever}/{queryset}.run",
     log:
-        "results/logs/adopt_run/{retriever}/{queryset}.log",
+        "results/logs/import_run/{retriever}/{queryset}.log",
     wildcard_constraints:
         retriever=of_kind("retrievers", "run"),
     conda:
@@ -233,4 +233,4 @@ rule adopt_run:
     message:
         "Importing the run of {wildcards.retriever} for {wildcards.queryset}"
     script:
-        "../scripts/retrieval/adopt_run.py"
+        "../scripts/retrieval/import_run.py"

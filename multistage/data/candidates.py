@@ -6,14 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
+import polars as pl
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
 from multistage.data.groups import Groups
-from multistage.data.matrix import Matrix
-from multistage.data.runs import rows_of
+from multistage.data.runs import ranks_of, rows_of, with_ids
 from multistage.data.validation_set import ValidationSet
+from multistage.jobs.files import replacing
 
 logger = logging.getLogger("jobs")
+Matrix = npt.NDArray[np.int32]
 
 # Queries whose candidates are gone through together: a few tens of megabytes at depth 200.
 QUERIES_AT_ONCE = 10_000
@@ -32,7 +35,7 @@ class GroupCounts:
 
 
 def contrastive_groups(
-    candidates: Matrix, qrels: pd.DataFrame, queries: pd.Index, passages: pd.Index, source: str | Path
+    candidates: Matrix, qrels: pl.DataFrame, queries: pl.Series, passages: pl.Series, source: str | Path
 ) -> tuple[Groups, GroupCounts]:
     """Every query's relevant passages (rank 1) and, as negatives (rank 2), the retrieved ones not judged relevant.
 
@@ -64,51 +67,72 @@ def contrastive_groups(
     return Groups("contrastive", chosen, rows, ranks, np.empty((counts.kept, 0), dtype=np.float32)), counts
 
 
-def distillation_groups(
-    run: pd.DataFrame, queries: pd.Index, passages: pd.Index, scored: bool, source: str | Path
-) -> tuple[Groups, GroupCounts]:
+def distillation_groups(run: pl.DataFrame, queries: int, scored: bool) -> tuple[Groups, GroupCounts]:
     """Every query's passages in the teacher's order, with ranks from 1; a query with fewer than two is dropped.
 
-    scored: whether the run's scores are the teacher's own, and kept, or only express its order.
+    run: rows of queries and passages, in run order. queries: how many there are. scored: whether the run's scores are the
+    teacher's own, and kept, or only express its order.
     """
-    counts = GroupCounts()
-    taught = _rows_by_query(run, passages, source)
-    scores = {str(query): group.tolist() for query, group in run.groupby("query", sort=False)["score"]}
-    rows_of(run["query"].drop_duplicates(), queries, source, "query")
-    kept: list[int] = []
-    ranked: list[list[tuple[int, int]]] = []
-    teacher: list[list[float]] = []
-    for row, query in enumerate(queries):
-        order = taught.get(query, [])
-        if len(order) < 2:
-            counts.no_candidates += 1
-            continue
-        kept.append(row)
-        ranked.append([(passage, rank) for rank, passage in enumerate(order, start=1)])
-        teacher.append(scores[query])
-    counts.kept = len(kept)
+    query = run["query"].to_numpy()
+    kept = np.bincount(query, minlength=queries) >= 2
+    counts = GroupCounts(int(kept.sum()), no_candidates=int((~kept).sum()))
     logger.info("distillation groups: %s", asdict(counts))
-    return Groups.from_lists("distillation", kept, ranked, teacher if scored else None), counts
+    taught = run.filter(kept[query])
+    line, column = (np.cumsum(kept) - 1)[taught["query"]], ranks_of(taught["query"].to_numpy())
+    rows = np.full((counts.kept, int(column.max(initial=-1)) + 1), -1, dtype=np.int32)
+    ranks = np.zeros(rows.shape, dtype=np.int16)
+    scores = np.full((counts.kept, rows.shape[1] if scored else 0), np.nan, dtype=np.float32)
+    rows[line, column], ranks[line, column] = taught["passage"], column + 1
+    if scored:
+        scores[line, column] = taught["score"]
+    return Groups("distillation", np.flatnonzero(kept).astype(np.int32), rows, ranks, scores), counts
 
 
 def validation_set(
-    run: pd.DataFrame, qrels: pd.DataFrame, queries: pd.Index, passages: pd.Index, source: str | Path
+    run: pl.DataFrame, qrels: pl.DataFrame, queries: pl.Series, passages: pl.Series, limit: int
 ) -> ValidationSet:
-    """Candidates and grades of the queries of a run, -1 and 0 where a query has fewer than others."""
-    chosen = run["query"].drop_duplicates()
-    graded = run.merge(qrels, on=["query", "passage"], how="left")["grade"].fillna(0).astype(np.int16).clip(lower=0)
-    line = pd.factorize(run["query"])[0]
-    column = run.groupby("query", sort=False).cumcount().to_numpy()
+    """Candidates and grades of the first `limit` queries of a run, -1 and 0 where a query has fewer than others.
+
+    run: rows of queries and passages, in run order. queries, passages: their ids.
+    """
+    chosen = run["query"].unique(maintain_order=True).head(limit)
+    run = run.filter(pl.col("query").is_in(chosen.implode()))
+    ids = with_ids(run, queries, passages)
+    graded = ids.join(qrels, on=["query", "passage"], how="left", maintain_order="left")["grade"].fill_null(0).clip(0)
+    column = ranks_of(run["query"].to_numpy())
+    line = np.cumsum(column == 0) - 1
     rows = np.full((len(chosen), int(column.max()) + 1), -1, dtype=np.int32)
     grades = np.zeros(rows.shape, dtype=np.int16)
-    rows[line, column] = rows_of(run["passage"], passages, source, "passage")
-    grades[line, column] = graded
-    return ValidationSet(rows_of(chosen, queries, source, "query"), rows, grades)
+    rows[line, column], grades[line, column] = run["passage"], graded
+    return ValidationSet(chosen.to_numpy(), rows, grades)
 
 
-def _relevant(qrels: pd.DataFrame, queries: pd.Index, passages: pd.Index, source: str | Path) -> Matrix:
+def candidate_matrix(run: pl.DataFrame, queries: int, depth: int) -> Matrix:
+    """Passage rows of each query in run order, (queries, depth) int32, -1 where there are no more.
+
+    run: rows of queries and passages, in run order, each query cut at `depth` or before.
+    """
+    matrix = np.full((queries, depth), -1, dtype=np.int32)
+    query = run["query"].to_numpy()
+    matrix[query, ranks_of(query)] = run["passage"]
+    return matrix
+
+
+def write_matrix(path: str | Path, matrix: Matrix) -> None:
+    """Write a candidate matrix as safetensors, without a copy in memory."""
+    with replacing(path) as (partial,):
+        save_file({"passages": matrix}, partial)
+
+
+def read_matrix(path: str | Path) -> Matrix:
+    """Map what `write_matrix` wrote into memory."""
+    with safe_open(path, framework="pt") as file:  # maps tensors, where framework="numpy" reads them
+        return file.get_tensor("passages").numpy()
+
+
+def _relevant(qrels: pl.DataFrame, queries: pl.Series, passages: pl.Series, source: str | Path) -> Matrix:
     """Rows of each query's relevant passages in the order of the judgements, (queries, most) int32, -1 padded."""
-    judged = qrels[(qrels["grade"] > 0) & qrels["query"].isin(queries)]
+    judged = qrels.filter(pl.col("grade") > 0, pl.col("query").is_in(queries.implode()))
     rows = rows_of(judged["passage"], passages, source, "passage")
     lines = rows_of(judged["query"], queries, source, "query")
     order = np.argsort(lines, kind="stable")
@@ -124,9 +148,3 @@ def _is_negative(candidates: Matrix, relevant: Matrix) -> npt.NDArray[np.bool]:
     for column in relevant.T:
         negative &= candidates != column[:, None]
     return negative
-
-
-def _rows_by_query(table: pd.DataFrame, passages: pd.Index, source: str | Path) -> dict[str, list[int]]:
-    """Passage rows of each query, in the table's order."""
-    rows = pd.Series(rows_of(table["passage"], passages, source, "passage"))
-    return {str(query): group.tolist() for query, group in rows.groupby(table["query"].to_numpy(), sort=False)}

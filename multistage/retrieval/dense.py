@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
-import pandas as pd
+import polars as pl
 import torch
 
 from multistage.data.runs import cut, in_run_order
@@ -68,11 +67,11 @@ def encode_passages(encoder: "SentenceTransformer", texts: Iterable[list[str]], 
 def search_vectors(
     vectors: str | Path,
     encoder: "SentenceTransformer",
-    queries: pd.DataFrame,
-    passage_ids: npt.NDArray[np.object_],
+    queries: pl.DataFrame,
+    passage_ids: pl.Series,
     depth: int,
     device: str,
-) -> Iterator[pd.DataFrame]:
+) -> Iterator[pl.DataFrame]:
     """The `depth` best passages of every query (id, text): runs of some queries each (query, passage, score).
 
     passage_ids: id of each passage, by its row in the file `vectors`.
@@ -80,12 +79,13 @@ def search_vectors(
     passages = read_vectors(vectors)[0].to(device)
     rate = Rate(len(queries), "queries")
     for start in range(0, len(queries), AT_ONCE):
-        batch = queries.iloc[start : start + AT_ONCE]
-        encoded = encoder.encode_query(batch["text"].tolist(), batch_size=64, show_progress_bar=False)
+        batch = queries[start : start + AT_ONCE]
+        encoded = encoder.encode_query(batch["text"].to_list(), batch_size=64, show_progress_bar=False)
         found = largest_products(torch.from_numpy(encoded).to(device), passages, depth)
         sizes = [len(rows) for rows, _ in found]
         rows, scores = (torch.cat(parts).cpu().numpy() for parts in zip(*found, strict=True))
-        run = pd.DataFrame({"query": np.repeat(batch["id"].to_numpy(), sizes), "passage": passage_ids[rows], "score": scores})
+        query = batch["id"].gather(np.repeat(np.arange(len(batch)), sizes))
+        run = pl.DataFrame({"query": query, "passage": passage_ids.gather(rows), "score": scores})
         yield cut(in_run_order(run), depth)
         rate.advance(len(batch))
 

@@ -11,13 +11,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-import pandas as pd
+import polars as pl
 import torch
 
 from multistage.config import PairSettings
 from multistage.data.local_files import read_own_texts, read_pairs
 from multistage.data.packed import open_text
-from multistage.data.runs import COLUMNS, read_run
+from multistage.data.runs import COLUMNS, read_run, write_run
 from multistage.data.tables import ROWS_AT_ONCE, count_texts, stream_texts, write_queries, write_texts
 from multistage.data.tokens import StoreFiles, build_store, without_truncation
 from multistage.jobs.errors import InputError
@@ -90,9 +90,12 @@ def rerank_own_runs(
         stores = {
             what: _store(scorer, stream_texts(table), count_texts(table), folder / what) for what, table in tables.items()
         }
+        kept = [str(folder / f"{number}.run") for number in range(len(runs))]
+        for run, path in zip(runs, kept, strict=True):
+            write_run(path, candidates[run], tag="kept")
         inputs = RerankInputs(
             model=str(scorer.folder / "model.safetensors"),
-            runs=runs,
+            runs=kept,
             query_ids=str(tables["query"]),
             passage_ids=str(tables["passage"]),
             queries=stores["query"],
@@ -158,7 +161,7 @@ def _check_outputs(outputs: Sequence[str | Path], inputs: Sequence[str | Path]) 
         taken.add(Path(path).resolve())
 
 
-def _wanted_texts(path: str | Path, what: str, runs: dict[str, pd.DataFrame]) -> Iterator[tuple[str, str]]:
+def _wanted_texts(path: str | Path, what: str, runs: dict[str, pl.DataFrame]) -> Iterator[tuple[str, str]]:
     """The texts whose ids stand in the runs' column `what`, in the file's order; ends in InputError when one is missing."""
     wanted = set().union(*(run[what] for run in runs.values()))
     logger.info("%s: looking for %s texts", path, f"{len(wanted):,}")
@@ -168,7 +171,7 @@ def _wanted_texts(path: str | Path, what: str, runs: dict[str, pd.DataFrame]) ->
             missing.discard(name)
             yield name, text
     for run_path, run in runs.items():
-        for name in run[what][run[what].isin(missing)].head(1):
+        for name in run[what].filter(run[what].is_in(list(missing))).head(1):
             raise InputError(
                 f"{run_path}, line {_line_of(run_path, what, name)}: {what} {name!r} is not in {path} "
                 f"({len(missing):,} of {len(wanted):,} that the runs name are not)."

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
+import polars as pl
 
-from multistage.data.runs import rows_of
 from multistage.jobs.files import replacing
 from multistage.jobs.log import Rate
 from multistage.teachers.rankgpt import TaughtQuery
@@ -38,35 +37,28 @@ def write_vectors(path: str | Path, vectors: Floats) -> None:
 
 
 def rank_candidates(
-    run: pd.DataFrame,
-    queries: pd.DataFrame,
-    passages: pd.DataFrame,
+    run: pl.DataFrame,
+    queries: pl.DataFrame,
+    passages: pl.DataFrame,
     query_vectors: Floats,
     passage_vectors: Floats,
     weight: float,
-    source: str | Path,
 ) -> Iterator[TaughtQuery]:
     """The teacher's order of each query's candidates.
 
-    run: first-stage run, in run order, cut at the depth the teacher ranks. queries, passages: id and text by row.
+    run: rows of a first-stage run, in run order, cut at the depth the teacher ranks. queries, passages: id and text by row.
     *_vectors: unit vectors by row. weight: share of the teacher's own similarity.
     The order is by weight * s + (1 - weight) * f, where s is the cosine and f the first-stage score, each scaled to
     [0, 1] over the query's candidates (min-max, as in CombSUM); ties keep the first stage's order.
-    Raises InputError for a query or passage id of the run that the tables do not have.
     """
-    query_rows = rows_of(run["query"].drop_duplicates(), pd.Index(queries["id"]), source, "query")
-    passage_rows = rows_of(run["passage"], pd.Index(passages["id"]), source, "passage")
-    texts, ids = passages["text"].to_numpy(), passages["id"].to_numpy()
-    members = run.groupby("query", sort=False).indices
-    for (query, lines), query_row in zip(members.items(), query_rows, strict=True):
-        rows = passage_rows[lines]
-        similarity = passage_vectors[rows] @ query_vectors[query_row]
-        first_stage = run["score"].to_numpy()[lines]
-        mixed = weight * _scaled(similarity) + (1 - weight) * _scaled(first_stage)
+    for (query,), own in run.group_by("query", maintain_order=True):
+        similarity = passage_vectors[own["passage"].to_numpy()] @ query_vectors[query]
+        mixed = weight * _scaled(similarity) + (1 - weight) * _scaled(own["score"].to_numpy())
+        name, text = queries.row(query)
         yield TaughtQuery(
-            query=str(query),
-            text=str(queries["text"].iloc[query_row]),
-            candidates=list(zip(ids[rows], texts[rows], strict=True)),
+            query=name,
+            text=text,
+            candidates=passages[own["passage"]].rows(),
             scores=mixed.tolist(),
             order=[int(place) + 1 for place in np.argsort(-mixed, kind="stable")],
         )

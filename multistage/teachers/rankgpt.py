@@ -12,10 +12,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import pandas as pd
+import polars as pl
 
 from multistage.data.packed import open_text
-from multistage.data.runs import write_run
+from multistage.data.runs import RUN, write_run
 from multistage.jobs.errors import InputError
 from multistage.jobs.files import replacing
 from multistage.jobs.log import Rate
@@ -66,12 +66,12 @@ def write_rankings(
                 written.append(format_permutation(item.order))
                 scored.extend((item.query, p, score) for (p, _), score in zip(item.candidates, item.scores, strict=True))
         list_file.write_text(json.dumps(written, indent=0))
-        write_run(run_file, pd.DataFrame(scored, columns=["query", "passage", "score"]), tag)
+        write_run(run_file, pl.DataFrame(scored, schema=RUN, orient="row"), tag)
 
 
 def read_rankings(
-    candidates: str | Path, permutations: str | Path, malformed: Literal["repair", "drop"], queries: pd.Index
-) -> tuple[pd.DataFrame, PermutationCounts]:
+    candidates: str | Path, permutations: str | Path, malformed: Literal["repair", "drop"], queries: pl.Series
+) -> tuple[pl.DataFrame, PermutationCounts]:
     """The teacher's rankings as a run (query, passage, score), the score being minus the teacher's rank.
 
     candidates, permutations: files, packed or not. malformed: what to do with a permutation that is none; refusals are always
@@ -102,7 +102,7 @@ def read_rankings(
     logger.info("permutations: %s", asdict(counts))
     if not found:
         raise InputError(f"{permutations}: no usable permutation in it ({asdict(counts)}).")
-    return pd.DataFrame(found, columns=["query", "passage", "score"]), counts
+    return pl.DataFrame(found, schema=RUN, orient="row"), counts
 
 
 def _aligned(candidates: str | Path, permutations: str | Path) -> Iterator[tuple[tuple[str, list[str]], str]]:

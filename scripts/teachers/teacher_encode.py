@@ -12,4 +12,4 @@ with job_log(snakemake.log[0]):
         snakemake.config["device"],
         precision=snakemake.params.precision,
     )
-    write_vectors(snakemake.output.vectors, encode(encoder, read_texts(snakemake.input.passages)["text"].tolist()))
+    write_vectors(snakemake.output.vectors, encode(encoder, read_texts(snakemake.input.passages)["text"].to_list()))

@@ -10,7 +10,8 @@ from multistage.teachers.bi_encoder import encode, rank_candidates
 from multistage.teachers.rankgpt import write_rankings
 
 with job_log(snakemake.log[0]):
-    queries = read_texts(snakemake.input.queries)
+    queries, passages = read_texts(snakemake.input.queries), read_texts(snakemake.input.passages)
+    run = read_run(snakemake.input.run, snakemake.params.depth, queries=queries["id"], passages=passages["id"])
     encoder = load_bi_encoder(
         snakemake.input.checkpoint,
         snakemake.params.max_length,
@@ -18,13 +19,12 @@ with job_log(snakemake.log[0]):
         precision=snakemake.params.precision,
     )
     taught = rank_candidates(
-        run=read_run(snakemake.input.run, snakemake.params.depth),
+        run=run,
         queries=queries,
-        passages=read_texts(snakemake.input.passages),
-        query_vectors=encode(encoder, queries["text"].tolist()),
+        passages=passages,
+        query_vectors=encode(encoder, queries["text"].to_list()),
         passage_vectors=np.load(snakemake.input.vectors),
         weight=snakemake.params.weight,
-        source=snakemake.input.run,
     )
     write_rankings(
         taught,

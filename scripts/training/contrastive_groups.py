@@ -2,8 +2,7 @@
 
 from dataclasses import asdict
 
-from multistage.data.candidates import contrastive_groups
-from multistage.data.matrix import read_matrix
+from multistage.data.candidates import contrastive_groups, read_matrix
 from multistage.data.tables import read_ids, read_qrels
 from multistage.jobs.log import job_log
 

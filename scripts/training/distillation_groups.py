@@ -8,11 +8,7 @@ from multistage.data.tables import read_ids
 from multistage.jobs.log import job_log
 
 with job_log(snakemake.log[0]):
-    groups, counts = distillation_groups(
-        read_run(snakemake.input.run),
-        read_ids(snakemake.input.queries),
-        read_ids(snakemake.input.passages),
-        scored=snakemake.params.scored,
-        source=snakemake.input.run,
-    )
+    queries = read_ids(snakemake.input.queries)
+    run = read_run(snakemake.input.run, queries=queries, passages=read_ids(snakemake.input.passages))
+    groups, counts = distillation_groups(run, len(queries), scored=snakemake.params.scored)
     groups.write(snakemake.output.groups, asdict(counts))

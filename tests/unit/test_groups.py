@@ -1,27 +1,32 @@
 """Candidates become groups; sampling depends on seed, epoch and query alone; batches hold every pair once."""
 
 import numpy as np
-import pandas as pd
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from multistage.data import candidates as candidates_module
-from multistage.data.candidates import contrastive_groups, distillation_groups, validation_set
+from multistage.data.candidates import (
+    candidate_matrix,
+    contrastive_groups,
+    distillation_groups,
+    read_matrix,
+    validation_set,
+    write_matrix,
+)
 from multistage.data.groups import MATRICES, Groups, GroupSampler
-from multistage.data.matrix import candidate_matrix, read_matrix, write_matrix
-from multistage.data.streaming import Block
 from multistage.jobs.errors import InputError
 from multistage.scoring.batches import by_token_budget
 
-QUERIES = pd.Index(["q0", "q1", "q2", "q3"])
-PASSAGES = pd.Index([f"p{n}" for n in range(10)])
-RUN = pd.DataFrame(
-    [("q0", "p1", 9), ("q0", "p2", 8), ("q0", "p3", 7), ("q1", "p4", 9), ("q1", "p5", 8), ("q3", "p7", 1)],
-    columns=["query", "passage", "score"],
-)
-QRELS = pd.DataFrame(
-    [("q0", "p2", 1), ("q1", "p9", 2), ("q1", "p8", 1), ("q2", "p0", 0), ("q3", "p7", 1)], columns=["query", "passage", "grade"]
+QUERIES = pl.Series(["q0", "q1", "q2", "q3"])
+PASSAGES = pl.Series([f"p{n}" for n in range(10)])
+# A run of rows.
+RUN = pl.DataFrame({"query": [0, 0, 0, 1, 1, 3], "passage": [1, 2, 3, 4, 5, 7], "score": [9.0, 8.0, 7.0, 9.0, 8.0, 1.0]})
+QRELS = pl.DataFrame(
+    [("q0", "p2", 1), ("q1", "p9", 2), ("q1", "p8", 1), ("q2", "p0", 0), ("q3", "p7", 1)],
+    schema=["query", "passage", "grade"],
+    orient="row",
 )
 
 
@@ -32,9 +37,8 @@ def plain_groups(run, qrels, queries, passages):
     """Contrastive groups query by query, as lists of (passage row, rank)."""
     ranked = {}
     for row, query in enumerate(queries):
-        positives = [passages.get_loc(p) for q, p, grade in qrels.itertuples(index=False) if q == query and grade > 0]
-        retrieved = [passages.get_loc(p) for q, p, _ in run.itertuples(index=False) if q == query]
-        negatives = [passage for passage in retrieved if passage not in positives]
+        positives = [passages.to_list().index(p) for q, p, grade in qrels.rows() if q == query and grade > 0]
+        negatives = [passage for q, passage in run if q == row and passage not in positives]
         if positives and negatives:
             ranked[row] = [(passage, 1) for passage in positives] + [(passage, 2) for passage in negatives]
     return Groups.from_lists("contrastive", list(ranked), list(ranked.values()))
@@ -42,38 +46,24 @@ def plain_groups(run, qrels, queries, passages):
 
 @st.composite
 def collections(draw):
-    """A run in run order and judgements of a small collection, some queries of which are in neither."""
-    queries, passages = pd.Index([f"q{n}" for n in range(9)]), pd.Index([f"p{n}" for n in range(8)])
-    pairs = st.lists(st.tuples(st.sampled_from(list(queries)), st.sampled_from(list(passages))), unique=True, max_size=40)
+    """A run as pairs of rows and judgements of a small collection, some queries of which are in neither."""
+    queries, passages = pl.Series([f"q{n}" for n in range(9)]), pl.Series([f"p{n}" for n in range(8)])
+    pairs = st.lists(st.tuples(st.integers(0, 8), st.integers(0, 7)), unique=True, max_size=40)
     run = sorted(draw(pairs), key=lambda pair: pair[0])
-    judged = draw(pairs)
-    grades = draw(st.lists(st.integers(0, 3), min_size=len(judged), max_size=len(judged)))
-    qrels = [(query, passage, grade) for (query, passage), grade in zip(judged, grades, strict=True)]
-    return (
-        pd.DataFrame([(*pair, 0.0) for pair in run], columns=["query", "passage", "score"]),
-        pd.DataFrame(qrels, columns=["query", "passage", "grade"]).astype({"query": str, "passage": str, "grade": int}),
-        queries,
-        passages,
-    )
-
-
-def matrix_of(run, queries, passages, depth):
-    """The candidate matrix of a run, every query a block of its own."""
-    blocks = [
-        Block(*(np.array(column) for column in (queries.get_indexer(part["query"]), passages.get_indexer(part["passage"]), [])))
-        for _, part in run.groupby("query", sort=False)
-    ]
-    return candidate_matrix(blocks, len(queries), depth)
+    qrels = [(f"q{query}", f"p{passage}", draw(st.integers(0, 3))) for query, passage in draw(pairs)]
+    schema = {"query": pl.String, "passage": pl.String, "grade": pl.Int16}
+    return run, pl.DataFrame(qrels, schema=schema, orient="row"), queries, passages
 
 
 @settings(deadline=None)
 @given(collections(), st.integers(1, 9), st.integers(1, 12))
 def test_contrastive_groups_are_those_made_query_by_query(collection, depth, at_once):
     run, qrels, queries, passages = collection
-    run = run[run.groupby("query").cumcount() < depth]
+    run = [pair for place, pair in enumerate(run) if sum(query == pair[0] for query, _ in run[:place]) < depth]
+    table = pl.DataFrame(run, schema={"query": pl.Int32, "passage": pl.Int32}, orient="row")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(candidates_module, "QUERIES_AT_ONCE", at_once)
-        groups, counts = contrastive_groups(matrix_of(run, queries, passages, depth), qrels, queries, passages, "qrels")
+        groups, counts = contrastive_groups(candidate_matrix(table, len(queries), depth), qrels, queries, passages, "qrels")
     expected = plain_groups(run, qrels, queries, passages)
     for name in MATRICES:
         found, wanted = getattr(groups, name), getattr(expected, name)
@@ -81,12 +71,9 @@ def test_contrastive_groups_are_those_made_query_by_query(collection, depth, at_
     assert counts.kept + counts.no_relevant + counts.no_candidates == len(queries)
 
 
-def test_a_candidate_matrix_is_filled_from_blocks_and_survives_the_file(tmp_path):
-    blocks = [
-        Block(np.array([2, 2, 2, 0], dtype=np.int32), np.array([5, 3, 4, 1], dtype=np.int32), np.zeros(4, dtype=np.float32)),
-        Block(np.array([1, 1], dtype=np.int32), np.array([3, 0], dtype=np.int32), np.zeros(2, dtype=np.float32)),
-    ]
-    matrix = candidate_matrix(blocks, 4, 3)
+def test_a_candidate_matrix_survives_the_file(tmp_path):
+    run = pl.DataFrame({"query": [2, 2, 2, 0, 1, 1], "passage": [5, 3, 4, 1, 3, 0]})
+    matrix = candidate_matrix(run, 4, 3)
     assert matrix.tolist() == [[1, -1, -1], [3, 0, -1], [5, 3, 4], [-1, -1, -1]] and matrix.dtype == np.int32
     write_matrix(tmp_path / "candidates.safetensors", matrix)
     assert np.array_equal(read_matrix(tmp_path / "candidates.safetensors"), matrix)
@@ -101,7 +88,7 @@ def test_contrastive_groups_hold_every_relevant_passage_and_no_false_negative():
 
 
 def test_distillation_groups_keep_the_teachers_order():
-    groups, counts = distillation_groups(RUN, QUERIES, PASSAGES, scored=True, source="run")
+    groups, counts = distillation_groups(RUN, len(QUERIES), scored=True)
     assert groups.queries.tolist() == [0, 1]
     assert groups.passages.tolist() == [[1, 2, 3], [4, 5, -1]]
     assert groups.ranks.tolist() == [[1, 2, 3], [1, 2, 0]]
@@ -112,12 +99,10 @@ def test_distillation_groups_keep_the_teachers_order():
 def test_a_passage_that_is_not_in_the_collection_is_an_error():
     with pytest.raises(InputError, match="qrels: passage 'p8' is not in the collection"):
         contrastive_groups(CANDIDATES, QRELS, QUERIES, PASSAGES[[0, 1, 2, 3, 4, 5, 7, 9]], "qrels")
-    with pytest.raises(InputError, match="run: passage 'p7' is not in the collection"):
-        distillation_groups(RUN, QUERIES, PASSAGES[:7], scored=False, source="run")
 
 
 def test_validation_set_grades_its_candidates():
-    chosen = validation_set(RUN[:5], QRELS, QUERIES, PASSAGES, source="run")
+    chosen = validation_set(RUN, QRELS, QUERIES, PASSAGES, limit=2)
     assert chosen.queries.tolist() == [0, 1]
     assert chosen.passages.tolist() == [[1, 2, 3], [4, 5, -1]]
     assert chosen.grades.tolist() == [[0, 1, 0], [0, 0, 0]]
@@ -126,7 +111,7 @@ def test_validation_set_grades_its_candidates():
 def test_groups_survive_the_file(tmp_path):
     for groups in (
         contrastive_groups(CANDIDATES, QRELS, QUERIES, PASSAGES, "qrels")[0],
-        distillation_groups(RUN, QUERIES, PASSAGES, scored=True, source="run")[0],
+        distillation_groups(RUN, len(QUERIES), scored=True)[0],
     ):
         groups.write(tmp_path / "groups.safetensors", {"kept": 2})
         again = Groups.read(tmp_path / "groups.safetensors")

