@@ -148,31 +148,18 @@ def ready_run(wildcards):
     return source_of(runs[queryset])
 
 
-def rankings_of(part, suffix):
-    """The candidates or the permutations that a teacher's order is read from, made here or downloaded."""
-
-    def file(wildcards):
-        entry = config["teachers"][wildcards.teacher]
-        if entry["kind"] == "rankgpt":
-            return source_of(entry[part])
-        return f"results/teachers/{wildcards.teacher}/{wildcards.queryset}.{part}.{suffix}"
-
-    return file
-
-
-def first_stage(wildcards):
-    """The run that a retriever's candidates are read from: as it came, where it is there already."""
-    kind = config["retrievers"][wildcards.retriever]["kind"]
-    return ready_run(wildcards) if kind == "run" else "results/runs/{retriever}/{queryset}.run".format(**wildcards)
+def candidate_run(wildcards):
+    """The run that an objective's candidates are read from: a teacher's, or a retriever's, as it came where it is ready-made."""
+    candidates = candidates_of(wildcards)
+    if "teacher" in candidates:
+        return "results/teachers/{teacher}/{queryset}.run".format(**candidates)
+    retriever = config["retrievers"][candidates["retriever"]]
+    if retriever["kind"] == "run":
+        return source_of(retriever["runs"][candidates["queryset"]])
+    return "results/runs/{retriever}/{queryset}.run".format(**candidates)
 
 
-def teacher_ranking(wildcards):
-    """What an objective distils: the teacher's scores where its loss reads them, its order from permutations elsewhere."""
-    kind = "scores.run" if needs_scores(config, wildcards.objective) else "run"
-    return "results/teachers/{teacher}/{queryset}.".format(**candidates_of(wildcards)) + kind
-
-
-def training_groups(wildcards):
+def groups_of_stage(wildcards):
     """The groups of the objective of a stage."""
     return f"<experiment>/training/{groups_objective(config, last_objective(wildcards.recipe))}.groups.safetensors"
 
