@@ -1,6 +1,10 @@
 # `make demo`: the default experiment, from nothing to its report.  `make test`: every check of the project.
 # Both set up all they need in .venv; PYTHON may name another Python (the versions are pinned for 3.11), CORES how many jobs run at once.
 
+ifneq ($(words $(CURDIR)),1)
+$(error '$(CURDIR)' has a space, and Snakemake cannot start its jobs with a Python below such a folder: move this one)
+endif
+
 PYTHON ?= python3
 CORES ?= 2
 BIN := .venv/bin

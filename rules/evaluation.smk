@@ -18,8 +18,6 @@ rule evaluate:
         values="<experiment>/evaluation/{benchmark}.parquet",
     log:
         "<experiment>/logs/evaluate/{benchmark}.log",
-    benchmark:
-        "<experiment>/benchmarks/evaluate/{benchmark}.tsv"
     conda:
         "../envs/evaluation.yaml"
     threads: 2
@@ -80,8 +78,6 @@ rule compare:
         ),
     log:
         "<experiment>/logs/compare.log",
-    benchmark:
-        "<experiment>/benchmarks/compare.tsv"
     conda:
         "../envs/evaluation.yaml"
     resources:

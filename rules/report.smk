@@ -12,11 +12,12 @@ from docutils.parsers.rst import directives
 from multistage.reporting.front_page import MarkdownFile
 from multistage.reporting.lineage import lineage
 
-# What report/front_page.rst reads Markdown with.
-directives.register_directive("markdown", MarkdownFile)
+# Another workflow that uses this one as a module has a front page of its own.
+if Path(workflow.main_snakefile) == ROOT / "Snakefile":
+    # What it reads Markdown with.
+    directives.register_directive("markdown", MarkdownFile)
 
-
-report: "../report/front_page.rst"
+    report: "../report/front_page.rst"
 
 
 rule model_card:

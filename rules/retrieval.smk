@@ -39,8 +39,6 @@ rule bm25_search:
         run="results/runs/{retriever}/{queryset}.run",
     log:
         "results/logs/bm25_search/{retriever}/{queryset}.log",
-    benchmark:
-        "results/benchmarks/bm25_search/{retriever}/{queryset}.tsv"
     wildcard_constraints:
         retriever=of_kind("retrievers", "bm25"),
     conda:
@@ -66,8 +64,6 @@ rule colbert_encode:
         vectors=temp("results/indexes/{retriever}/{collection}/shard{shard}.vectors.safetensors"),
     log:
         "results/logs/colbert_encode/{retriever}/{collection}.shard{shard}.log",
-    benchmark:
-        "results/benchmarks/colbert_encode/{retriever}/{collection}.shard{shard}.tsv"
     wildcard_constraints:
         retriever=of_kind("retrievers", "colbert"),
     conda:
@@ -118,8 +114,6 @@ rule plaid_search:
         run=temp("results/runs/{retriever}/{queryset}.shard{shard}.run"),
     log:
         "results/logs/plaid_search/{retriever}/{queryset}.shard{shard}.log",
-    benchmark:
-        "results/benchmarks/plaid_search/{retriever}/{queryset}.shard{shard}.tsv"
     wildcard_constraints:
         retriever=of_kind("retrievers", "colbert"),
     conda:
@@ -141,23 +135,24 @@ rule plaid_search:
 rule dense_encode:
     input:
         passages="results/collections/{collection}/passages.parquet",
-        checkpoint=checkpoint_of("retrievers"),
+        checkpoint=lambda wc: f"results/checkpoints/{lookup(dpath=wc.encoder, within=BI_ENCODERS)['checkpoint']}",
     output:
-        vectors="results/indexes/{retriever}/{collection}/shard{shard}.vectors.safetensors",
+        vectors="results/{encoder}/{collection}/shard{shard}.vectors.safetensors",
     log:
-        "results/logs/dense_encode/{retriever}/{collection}.shard{shard}.log",
+        "results/logs/dense_encode/{encoder}/{collection}.shard{shard}.log",
     wildcard_constraints:
-        retriever=of_kind("retrievers", "dense"),
+        encoder=any_of(entries(BI_ENCODERS)),
     conda:
         "../envs/models.yaml"
     resources:
         **job(mem_mb=8000, gpu=GPU),
     params:
-        pooling=lookup("retrievers/{retriever}/pooling", within=config),
-        max_length=lookup("retrievers/{retriever}/max_length", within=config),
-        shards=lookup("retrievers/{retriever}/shards", within=config),
+        pooling=lookup("{encoder}/pooling", within=BI_ENCODERS, default=None),
+        max_length=lookup("{encoder}/max_length", within=BI_ENCODERS),
+        shards=lookup("{encoder}/shards", within=BI_ENCODERS, default=1),
+        half=lambda wc: wc.encoder.startswith("indexes/"),
     message:
-        "Encoding part {wildcards.shard} of {wildcards.collection} with {wildcards.retriever}"
+        "Encoding part {wildcards.shard} of {wildcards.collection} for {wildcards.encoder}"
     script:
         "../scripts/retrieval/dense_encode.py"
 
@@ -172,8 +167,6 @@ rule dense_search:
         run=temp("results/runs/{retriever}/{queryset}.shard{shard}.run"),
     log:
         "results/logs/dense_search/{retriever}/{queryset}.shard{shard}.log",
-    benchmark:
-        "results/benchmarks/dense_search/{retriever}/{queryset}.shard{shard}.tsv"
     wildcard_constraints:
         retriever=of_kind("retrievers", "dense"),
     conda:

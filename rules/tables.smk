@@ -72,10 +72,7 @@ rule tabulate_costs:
         csv="<experiment>/tables/costs.csv",
         markdown="<experiment>/tables/costs.md",
         html=report(
-            "<experiment>/tables/costs.html",
-            caption="../report/costs_table.rst",
-            category="Cost",
-            labels={"result": "Table"},
+            "<experiment>/tables/costs.html", caption="../report/costs_table.rst", category="Cost", labels={"result": "Table"}
         ),
     log:
         "<experiment>/logs/tabulate_costs.log",
@@ -118,10 +115,7 @@ rule plot_costs:
         costs="<experiment>/tables/costs.csv",
     output:
         svg=report(
-            "<experiment>/plots/costs.svg",
-            caption="../report/costs_plot.rst",
-            category="Cost",
-            labels={"result": "Plot"},
+            "<experiment>/plots/costs.svg", caption="../report/costs_plot.rst", category="Cost", labels={"result": "Plot"}
         ),
         png="<experiment>/plots/costs.png",
     log:

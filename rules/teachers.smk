@@ -20,8 +20,6 @@ rule teacher_rank:
         run="results/teachers/{teacher}/{queryset}.run",
     log:
         "results/logs/teacher_rank/{teacher}/{queryset}.log",
-    benchmark:
-        "results/benchmarks/teacher_rank/{teacher}/{queryset}.tsv"
     wildcard_constraints:
         teacher=of_kind("teachers", "bi-encoder"),
     conda:

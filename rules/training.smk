@@ -29,8 +29,6 @@ rule training_groups:
         groups="<experiment>/training/{objective}.groups.safetensors",
     log:
         "<experiment>/logs/training_groups/{objective}.log",
-    benchmark:
-        "<experiment>/benchmarks/training_groups/{objective}.tsv"
     conda:
         "../envs/models.yaml"
     threads: 4

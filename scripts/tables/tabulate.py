@@ -1,14 +1,9 @@
 """Rule tabulate: the table of results three ways, and the answer."""
 
-from typing import TYPE_CHECKING
-
 from multistage.evaluation.comparison import Criteria
 from multistage.jobs.log import job_log
 from multistage.reporting.answer import write_answer
 from multistage.reporting.tables import read_table, write_effectiveness
-
-if TYPE_CHECKING:
-    from snakemake.iocontainers import snakemake
 
 with job_log(snakemake.log[0]):
     means, differences = read_table(snakemake.input.means), read_table(snakemake.input.differences)

@@ -1,15 +1,10 @@
 """Rule tabulate_costs: effectiveness beside what it costs."""
 
-from typing import TYPE_CHECKING
-
 import pandas as pd
 
 from multistage.jobs.log import job_log
 from multistage.reporting.costs import Model, cost_table, rerank_seconds, training_costs, write_costs
 from multistage.reporting.tables import read_table
-
-if TYPE_CHECKING:
-    from snakemake.iocontainers import snakemake
 
 with job_log(snakemake.log[0]):
     stages = [Model(*stage) for stage in snakemake.params.stages]

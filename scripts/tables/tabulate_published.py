@@ -1,13 +1,8 @@
 """Rule tabulate_published: our results beside published ones."""
 
-from typing import TYPE_CHECKING
-
 from multistage.jobs.log import job_log
 from multistage.reporting.published import beside_published, read_published, write_beside
 from multistage.reporting.tables import read_table
-
-if TYPE_CHECKING:
-    from snakemake.iocontainers import snakemake
 
 with job_log(snakemake.log[0]):
     published = read_published(snakemake.input.published)

@@ -1,14 +1,9 @@
 """Rule view_queries: queries that a further stage helps and hurts."""
 
-from typing import TYPE_CHECKING
-
 import pandas as pd
 
 from multistage.jobs.log import job_log
 from multistage.reporting.queries import Step, query_view, write_view
-
-if TYPE_CHECKING:
-    from snakemake.iocontainers import snakemake
 
 with job_log(snakemake.log[0]):
     runs = iter(snakemake.input.runs)

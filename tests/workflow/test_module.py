@@ -1,0 +1,63 @@
+"""The Snakefile as a module of another workflow, whose folder has a space in its name."""
+
+import pytest
+import yaml
+
+from repository import REPOSITORY
+from workflow_runs import SLICE, jobs, snakemake, succeed
+
+MODULE = """
+module multistage:
+    snakefile: "{snakefile}"
+{config}
+
+use rule * from multistage as multistage_*
+
+rule all:
+    default_target: True
+    input: rules.multistage_all.input
+    output: "mine.txt"
+    shell: "touch {{output}}"
+"""
+
+
+@pytest.fixture
+def other(tmp_path):
+    """A function that writes another workflow, with a link to this one beside it, and runs Snakemake on it."""
+    folder = tmp_path / "another workflow"
+    folder.mkdir()
+    (folder / "reranking").symlink_to(REPOSITORY)
+
+    def run(*arguments, config="", configs=(), environment=None):
+        text = MODULE.format(snakefile=folder / "reranking" / "Snakefile", config=config)
+        (folder / "Snakefile").write_text(text)
+        return snakemake(folder, "--snakefile", folder / "Snakefile", *arguments, configs=configs, environment=environment)
+
+    return run
+
+
+def renamed(counts):
+    """Counts of the other workflow's jobs, by the names that the rules have here."""
+    return {name.removeprefix("multistage_"): count for name, count in counts.items()}
+
+
+def test_with_its_own_config(other, tmp_path):
+    assert renamed(jobs(other("--dry-run"))) == jobs(snakemake(tmp_path, "--dry-run", configs=()))
+
+
+def test_with_a_config_from_the_other_workflow(other, tmp_path):
+    config = yaml.safe_load((REPOSITORY / "config.yaml").read_text()) | {"experiment": "theirs"}
+    config["grid"] |= {"recipes": ["cl"], "retrievers": ["bm25"]}
+    given = tmp_path / "given.yaml"
+    given.write_text(yaml.safe_dump({"reranking": config, "theirs": 1}))
+    ended = other("--dry-run", config='    config: config["reranking"]', configs=[given])
+    counts = renamed(jobs(ended))
+    assert counts["finetune"] == 1 and "colbert_encode" not in counts
+    assert "results/theirs/" in ended.stdout and "<experiment>" not in ended.stdout
+
+
+def test_its_jobs_find_the_package(other, index, tmp_path):
+    made = "results/collections/wikipedia/passages.parquet"
+    ended = other(made, configs=[SLICE], environment=index)
+    succeed(ended)
+    assert (tmp_path / "another workflow" / made).is_file()
