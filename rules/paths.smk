@@ -17,6 +17,11 @@ def of_kind(section, *kinds):
     return any_of(name for name, entry in config[section].items() if entry["kind"] in kinds)
 
 
+def selected(section, kind):
+    """The entries of a section that are of a kind."""
+    return {name: entry for name, entry in config[section].items() if entry["kind"] == kind}
+
+
 def having(section, key):
     """A regular expression for the entries of a section that have a key."""
     return any_of(name for name, entry in config[section].items() if key in entry)
@@ -137,15 +142,15 @@ def reading(section):
 
 
 def ready_run(wildcards):
-    """The source of the run that takes a retriever's place."""
-    retriever, queryset = wildcards.retriever, wildcards.queryset
-    runs = config["retrievers"][retriever]["runs"]
-    if queryset not in runs:
+    """The source of the run that takes the place of a retriever's or a teacher's own."""
+    entry = lookup(dpath=wildcards.imported, within=READY_RUNS)
+    runs = entry.get("runs", {wildcards.queryset: entry.get("run")})
+    if wildcards.queryset not in runs:
         raise InputError(
-            f"config: retrievers.{retriever}.runs has no run for the query set {queryset!r}, only for {', '.join(runs)}; "
-            "name its source there, or take another retriever."
+            f"config: the retriever {wildcards.imported.rpartition('/')[2]} has no run for {wildcards.queryset}, only for "
+            f"{', '.join(runs)}; name its source under runs, or take another retriever."
         )
-    return source_of(runs[queryset])
+    return source_of(runs[wildcards.queryset])
 
 
 def candidate_run(wildcards):

@@ -1,14 +1,26 @@
 """First stages: BM25 with Lucene, ColBERT with PLAID, dense vectors with exact search, or runs that are there already.
 
-Takes  passages and queries of a collection; for ColBERT and dense retrieval a checkpoint; for ready-made runs a source.
+The vectors of teachers that are bi-encoders, and runs that are teachers, are made here as well.
+
+Takes  passages and queries of a collection; for ColBERT and bi-encoders a checkpoint; for ready-made runs a source.
 Gives  results/indexes/{retriever}/{collection}/: Lucene's index,
        results/indexes/{retriever}/{collection}/shard{shard}/: PLAID's index of one part of a collection,
        results/indexes/{retriever}/{collection}/shard{shard}.vectors.safetensors: the vectors of one part; ColBERT's are temporary,
-       results/runs/{retriever}/{queryset}.run: the best passages of each query, a TREC run.
+       results/runs/{retriever}/{queryset}.run: the best passages of each query, a TREC run;
+       results/teachers/{teacher}/{collection}/shard0.vectors.safetensors, results/teachers/{teacher}/{queryset}.run: the same of teachers.
 
 ColBERT and dense retrievers divide a collection into parts, contiguous rows of its table. Each part is encoded, indexed and
 searched by jobs of its own; a query's run is the best of what they found.
 """
+
+# What retrievers and teachers have in common, by the folder that it makes: a teacher may have the name of a retriever.
+BI_ENCODERS = {"indexes": selected("retrievers", "dense"), "teachers": selected("teachers", "bi-encoder")}
+READY_RUNS = {"runs": selected("retrievers", "run"), "teachers": selected("teachers", "run")}
+
+
+def folders_of(entries):
+    """A regular expression for the folders of these entries."""
+    return any_of(f"{folder}/{name}" for folder, named in entries.items() for name in named)
 
 
 rule bm25_index:
@@ -141,7 +153,7 @@ rule dense_encode:
     log:
         "results/logs/dense_encode/{encoder}/{collection}.shard{shard}.log",
     wildcard_constraints:
-        encoder=any_of(entries(BI_ENCODERS)),
+        encoder=folders_of(BI_ENCODERS),
     conda:
         "../envs/models.yaml"
     resources:
@@ -210,24 +222,24 @@ rule merge_shards:
         "../scripts/retrieval/merge_shards.py"
 
 
-rule adopt_run:
+rule import_run:
     input:
         run=ready_run,
         queries=table("queries"),
         passages=table("passages"),
     output:
-        run="results/runs/{retriever}/{queryset}.run",
+        run="results/{imported}/{queryset}.run",
     log:
-        "results/logs/adopt_run/{retriever}/{queryset}.log",
+        "results/logs/import_run/{imported}/{queryset}.log",
     wildcard_constraints:
-        retriever=of_kind("retrievers", "run"),
+        imported=folders_of(READY_RUNS),
     conda:
         "../envs/data.yaml"
     resources:
         **job(),
     params:
-        depth=lookup("retrievers/{retriever}/depth", within=config),
+        depth=lookup("{imported}/depth", within=READY_RUNS),
     message:
-        "Taking the run of {wildcards.retriever} for {wildcards.queryset} from its source"
+        "Taking {wildcards.imported}/{wildcards.queryset}.run from its source"
     script:
-        "../scripts/retrieval/adopt_run.py"
+        "../scripts/retrieval/import_run.py"

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from transformers.utils import logging as transformers_logging
 
+from multistage.config import Objective
 from multistage.config.backbone import BackboneSettings
-from multistage.data.groups import Groups, GroupSampler
+from multistage.data.groups import Groups
+from multistage.data.sampling import GroupSampler
 from multistage.data.tokens import StoreFiles, TokenStore
 from multistage.data.validation_set import ValidationSet
 from multistage.jobs.files import replacing, scratch
@@ -143,7 +145,15 @@ def _train(
     passages = TokenStore(inputs.passages)
     stage = Stage(
         model,
-        GroupSampler(groups, settings.group_size, settings.queries_per_step, seed, process_number(), process_count()),
+        GroupSampler(
+            groups,
+            contrast=Objective.model_validate(record["objective"]).contrasts,
+            size=settings.group_size,
+            queries_per_step=settings.queries_per_step,
+            seed=seed,
+            process=process_number(),
+            processes=process_count(),
+        ),
         pairs_for(tokenizer, TokenStore(inputs.queries), passages, backbone),
         ValidationPlan(
             ValidationSet.read(inputs.validation),

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from transformers import get_scheduler
 
-from multistage.data.groups import GroupSampler
+from multistage.data.sampling import GroupSampler
 from multistage.data.tokens import Pairs
 from multistage.data.validation_set import ValidationSet
 from multistage.jobs.errors import InputError, RunAgain
