@@ -1,5 +1,6 @@
-# `make demo`: the default experiment, from nothing to its report.  `make test`: every check of the project.
-# Both set up all they need in .venv; PYTHON may name another Python (the versions are pinned for 3.11), CORES how many jobs run at once.
+# `make demo`: the default experiment, from nothing to its report. `make check`: linters, types and unit tests, in two minutes.
+# `make test`: that and the workflow itself, on a Slurm cluster and in a browser too.
+# All set up what they need in .venv; PYTHON may name another Python (the versions are pinned for 3.11), CORES how many jobs run at once.
 
 ifneq ($(words $(CURDIR)),1)
 $(error '$(CURDIR)' has a space, and Snakemake cannot start its jobs with a Python below such a folder: move this one)
@@ -10,7 +11,7 @@ CORES ?= 2
 BIN := .venv/bin
 RESULTS := results/wikipedia
 
-.PHONY: demo test lint clean
+.PHONY: demo check types unit lint test data clean
 
 demo: .venv/workflow
 	$(BIN)/snakemake --cores $(CORES)
@@ -19,18 +20,27 @@ demo: .venv/workflow
 	@echo "Plot: $(RESULTS)/plots/effectiveness.svg"
 	@echo "Report, to open in a browser: $(RESULTS)/report.html"
 
-test: .venv/tests lint data
-	$(BIN)/pytest tests
+# Linters, types, layers and unit tests; the types are checked beside the others.
+check: .venv/tests
+	@$(MAKE) --no-print-directory --jobs 2 types unit
 
-lint: .venv/tests
+types:
+	$(BIN)/mypy multistage scripts
+
+unit: lint
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests/unit --numprocesses 2
+
+lint:
 	$(BIN)/ruff check multistage scripts tests benchmarks
 	$(BIN)/ruff format --check multistage scripts tests benchmarks
-	$(BIN)/mypy multistage scripts
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
+	$(BIN)/lint-imports
 
-# The packages that the workflow tests serve again from loopback.
-.PHONY: data
+test: check data
+	$(BIN)/pytest tests/workflow tests/slurm tests/browser --numprocesses 2 --dist loadfile
+
+# The packages that the tests serve again from loopback.
 data: .venv/workflow
 	$(BIN)/snakemake --cores $(CORES) --until fetch_package
 

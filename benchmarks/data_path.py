@@ -44,8 +44,7 @@ def write_all(
     candidates = np.random.default_rng(0).integers(0, passages, (queries, depth + 1), dtype=np.int32)
     grades = np.full(candidates.shape, -1, dtype=np.int16)
     grades[:, 0] = 1
-    lines, none = np.arange(queries, dtype=np.int32), np.empty((queries, 0))
-    Groups(lines, candidates, grades, none.astype(np.int16), none.astype(np.float32)).write(groups)
+    Groups(np.arange(queries, dtype=np.int32), candidates, grades).write(groups)
 
 
 def memory_mb() -> tuple[float, float]:

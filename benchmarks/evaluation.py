@@ -17,10 +17,10 @@ import pyarrow as pa
 from pyarrow import csv
 
 from benchmarks.timing import interleaved
-from multistage.evaluation.comparison import Criteria, compare
+from multistage.config import Evaluation
+from multistage.evaluation.comparison import compare
 from multistage.evaluation.judgements import read_judgements, read_ranking
 from multistage.evaluation.measures import System, evaluate_runs, measure_ranking
-from multistage.evaluation.resampling import Resampling
 
 MEASURES = ["nDCG@10", "nDCG@1", "nDCG@5", "AP", "RR@10", "R@100", "P@10", "judged@10"]
 PEERS = ["ndcg@10", "ndcg@1", "ndcg@5", "map-l1", "mrr@10-l1", "recall@100-l1", "precision@10-l1"]
@@ -64,7 +64,7 @@ def main() -> None:
 
         def judge() -> None:
             values = {f"b{number}": pd.read_parquet(f"{folder}/values{number}.parquet") for number in range(options.benchmarks)}
-            compare(values, Criteria("cl", 0.02, Resampling(0.95, 2000, 10_000, 42)))
+            compare(values, Evaluation(baseline="cl"))
 
         whole = seconds("measures of all queries", evaluate) + seconds("intervals and tests", judge)
         print(f"together {whole:.1f} s")

@@ -15,7 +15,7 @@ import yaml
 from multistage.data.runs import cut, read_run, rows_of
 from multistage.data.tables import count_texts, read_ids, read_texts, stream_texts
 from multistage.evaluation.judgements import read_judgements, read_ranking
-from multistage.evaluation.measures import ALL_PASSAGES, measure_ranking
+from multistage.evaluation.measures import measure_ranking
 from multistage.retrieval.late_interaction import encode_passages, encode_queries, load_encoder, read_token_vectors
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -30,7 +30,7 @@ def bm25() -> None:
     parts = []
     for split in SPLITS:
         judgements = read_judgements(COLLECTION / f"{split}.qrels.parquet", relevance=1)
-        ranking = read_ranking(RESULTS / "runs" / "bm25" / f"{split}.run", judgements, ALL_PASSAGES)
+        ranking = read_ranking(RESULTS / "runs" / "bm25" / f"{split}.run", judgements)
         parts.append(pd.DataFrame(measure_ranking(ranking, judgements, ["RR@10", "R@10", "R@100"], relevance=1)))
     values = pd.concat(parts)
     print(f"BM25 over {len(values):,} queries: " + ", ".join(f"{name} {mean:.3f}" for name, mean in values.mean().items()))

@@ -60,7 +60,7 @@ def rates(tflops: float) -> dict[str, Rate]:
         "colbert_encode": Rate("passages", passage / 3, "GPU", f"{gpu}, a third of it"),
         "plaid_index": Rate("passages", 4_000, "GPU", "assumed"),
         "plaid_search": Rate("queries", 50, "GPU", "assumed, in each shard"),
-        "adopt_run": Rate("rows", 4_500_000, "core", "measured at full size: benchmarks/ingestion.py, 8.9 million on 2 cores"),
+        "import_run": Rate("rows", 4_500_000, "core", "measured at full size: benchmarks/ingestion.py, 8.9 million on 2 cores"),
         "candidate_matrix": Rate(
             "rows", 4_500_000, "core", "measured at full size: benchmarks/ingestion.py, 8.9 million on 2 cores"
         ),
@@ -122,7 +122,7 @@ def work(config: dict[str, Any], jobs: dict[str, int]) -> dict[str, float]:
         "colbert_encode": PASSAGES,
         "plaid_index": PASSAGES,
         "plaid_search": benchmarks * shards,
-        "adopt_run": CANDIDATE_ROWS,
+        "import_run": CANDIDATE_ROWS,
         "candidate_matrix": CANDIDATE_ROWS,
         "finetune": trained * (1 + config["validation"]["share"]),
         "rerank": models * candidates * (1 + len(grid["recipes"])),

@@ -21,10 +21,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from multistage.data.matrix import candidate_matrix, write_matrix
 from pyarrow import csv
 
 from benchmarks.timing import interleaved
-from multistage.data.matrix import candidate_matrix, write_matrix
 from multistage.data.tables import read_ids
 
 DEPTH, PASSAGES, FULL = 500, 8_841_823, 251_469_500

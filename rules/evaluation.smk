@@ -84,7 +84,7 @@ rule compare:
         **job(),
     params:
         benchmarks=GRID["benchmarks"],
-        criteria=CRITERIA,
+        settings=COMPARISON,
     message:
         "Comparing all systems"
     script:

@@ -7,11 +7,8 @@ GRID, EVALUATION = config["grid"], config["evaluation"]
 RERANKERS, SYSTEMS = rerankers(config), systems(config)
 # What plots, costs and the answer are about.
 MEASURE = EVALUATION["measures"][0]
-CRITERIA = {
-    "baseline": EVALUATION["baseline"],
-    "margin": EVALUATION["margin"],
-    "resampling": {key: EVALUATION[key] for key in ("confidence", "resamples", "permutations", "seed")},
-}
+# What comparisons depend on.
+COMPARISON = {key: EVALUATION[key] for key in ("baseline", "margin", "confidence", "resamples", "permutations", "seed")}
 
 
 def run_of(system, benchmark):

@@ -31,7 +31,7 @@ rule tabulate:
     conda:
         "../envs/evaluation.yaml"
     params:
-        criteria=CRITERIA,
+        settings=COMPARISON,
         measure=MEASURE,
     script:
         "../scripts/tables/tabulate.py"

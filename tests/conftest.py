@@ -1,4 +1,4 @@
-"""Shared fixtures: a cluster, tiny checkpoints, and the slice, run once for all tests."""
+"""Shared fixtures: a cluster, tiny checkpoints, and the slice, which runs once for all tests and processes of pytest-xdist."""
 
 import os
 import shutil
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from filelock import FileLock
 
 from loopback import package_index
 from repository import REPOSITORY
@@ -65,11 +66,22 @@ def index(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory, index):
-    """A folder in which the slice has run to its end."""
+def finished(tmp_path_factory, worker_id, index):
+    """A folder in which the slice has run to its end; tests change copies of it."""
     from workflow_runs import snakemake, succeed  # which imports this module
 
-    folder = tmp_path_factory.mktemp("slice")
-    ended = snakemake(folder, environment=index)
-    succeed(ended)
+    shared = tmp_path_factory.getbasetemp()
+    if worker_id != "master":
+        shared = shared.parent
+    folder, done = shared / "slice", shared / "slice.done"
+    with FileLock(shared / "slice.lock"):
+        if not done.exists():
+            succeed(snakemake(folder, environment=index))
+            done.touch()
     return folder
+
+
+@pytest.fixture
+def copy(finished, tmp_path):
+    """A copy of the finished slice, to be changed."""
+    return shutil.copytree(finished, tmp_path / "copy", symlinks=True)

@@ -1,6 +1,6 @@
 """Sections of the config that say what is compared, and how."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo
 
@@ -108,7 +108,3 @@ class Evaluation(Section):
         description="Published results to set ours beside: a CSV file with the columns backbone, recipe, retriever, "
         "benchmark, measure, value; null: none.",
     )
-
-    def criteria(self) -> dict[str, Any]:
-        """What comparisons are made and judged by."""
-        return self.model_dump(include={"baseline", "margin", "confidence", "resamples", "permutations", "seed"})

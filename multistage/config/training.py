@@ -24,8 +24,8 @@ def _known_loss(name: str) -> str:
     return name
 
 
-def _by_what_they_read(reads: str) -> str:
-    return ", ".join(name for name, loss in LOSSES.items() if loss.reads == reads)
+def _reading(what: str) -> str:
+    return ", ".join(name for name, loss in LOSSES.items() if loss.reads == what)
 
 
 ObjectiveName = Annotated[str, AfterValidator(_no_label), StringConstraints(pattern=r"^[a-z0-9_]+$", max_length=50)]
@@ -118,9 +118,9 @@ class Objective(Section):
         None, description="Another objective, from which this one takes every key that it does not give itself."
     )
     loss: Loss = Field(
-        description=f"What is learned: from judgements, the relevant passage before the others ({_by_what_they_read('judgements')}); "
-        f"an order, a teacher's or relevant before the rest ({_by_what_they_read('order')}); or a teacher's scores "
-        f"({_by_what_they_read('scores')}).",
+        description="What is learned. From judgements, the relevant passage before the others: "
+        f"{_reading('judgements')}. An order, a teacher's or relevant before the rest: {_reading('order')}. "
+        f"A teacher's scores: {_reading('scores')}.",
     )
     candidates: Candidates = Field(description="The passages it trains on.")
     group_size: Ranked = Field(

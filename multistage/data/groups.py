@@ -1,7 +1,7 @@
 """Training groups: the candidate passages of each training query, and what is known of them."""
 
 import logging
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,31 +28,26 @@ class Groups:
     queries: (queries,) int32 rows of the query store. Each of the others is (queries, widest):
     passages: int32 rows of the passage store, -1 where there is none.
     grades: int16 judgements, -1 where there is none.
-    ranks: int16 ranks that the teacher gave, 1 is best, 0 where it gave none; without columns where there is no teacher.
-    scores: float32 scores that the teacher gave, nan where it gave none; without columns where there is no teacher.
+    ranks: int16 ranks that the teacher gave, 1 is best, 0 where it gave none. None where there is no teacher.
+    scores: float32 scores that the teacher gave, nan where it gave none. None where there is no teacher.
     """
 
     queries: npt.NDArray[np.int32]
     passages: npt.NDArray[np.int32]
     grades: npt.NDArray[np.int16]
-    ranks: npt.NDArray[np.int16]
-    scores: npt.NDArray[np.float32]
-
-    @property
-    def taught(self) -> bool:
-        """Whether there is a teacher."""
-        return self.ranks.shape[1] > 0
+    ranks: npt.NDArray[np.int16] | None = None
+    scores: npt.NDArray[np.float32] | None = None
 
     def write(self, path: str | Path) -> None:
         """Write the matrices as safetensors."""
         with replacing(path) as (partial,):
-            save_file(vars(self), partial)
+            save_file({name: matrix for name, matrix in vars(self).items() if matrix is not None}, partial)
 
     @classmethod
     def read(cls, path: str | Path) -> "Groups":
         """Map what `write` wrote into memory. Raises InputError when no group is in it."""
         with safe_open(path, framework="pt") as file:  # maps tensors, where framework="numpy" reads them
-            groups = cls(*(file.get_tensor(field.name).numpy() for field in fields(cls)))
+            groups = cls(**{name: file.get_tensor(name).numpy() for name in file.keys()})  # noqa: SIM118
         if not len(groups.queries):
             raise InputError(f"{path}: no training group is left; the log of the rule that made it says what was dropped.")
         return groups
@@ -91,13 +86,12 @@ def training_groups(
         *(f"{table['query'].n_unique():,}" for table in (run, relevant)),
     )
     each = sizes["len"].to_numpy()
-    none = np.zeros((len(sizes), 0))
     return Groups(
         queries=sizes["query"].to_numpy(),
         passages=padded(known["passage"].to_numpy(), each, -1),
         grades=padded(known["grade"].to_numpy(), each, -1),
-        ranks=padded(known["rank"].fill_null(0).to_numpy(), each, 0) if taught else none.astype(np.int16),
-        scores=padded(known["score"].fill_null(np.nan).to_numpy(), each, np.nan) if taught else none.astype(np.float32),
+        ranks=padded(known["rank"].fill_null(0).to_numpy(), each, 0) if taught else None,
+        scores=padded(known["score"].fill_null(np.nan).to_numpy(), each, np.nan) if taught else None,
     )
 
 
@@ -115,5 +109,8 @@ def _rows(qrels: pl.DataFrame, queries: pl.Series, passages: pl.Series, source: 
     """The judgements of these queries with rows for ids. A passage that is not in the collection may be judged irrelevant."""
     known = (pl.col("grade") > 0) | pl.col("passage").is_in(passages.implode())
     judged = qrels.filter(pl.col("query").is_in(queries.implode()), known)
-    rows = {name: rows_of(judged[name], ids, source, name) for name, ids in (("query", queries), ("passage", passages))}
-    return judged.with_columns(**{name: pl.Series(values) for name, values in rows.items()}, grade=pl.col("grade").cast(pl.Int16))
+    return judged.with_columns(
+        query=pl.Series(rows_of(judged["query"], queries, source, "query")),
+        passage=pl.Series(rows_of(judged["passage"], passages, source, "passage")),
+        grade=pl.col("grade").cast(pl.Int16),
+    )

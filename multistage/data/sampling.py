@@ -61,8 +61,10 @@ class GroupSampler:
         column = np.concatenate([np.arange(size) for size in sizes])
         groups = self.groups
         grades = groups.grades[lines, columns].clip(0).astype(np.int64)
-        ranks = groups.ranks[lines, columns].astype(np.int64) if groups.taught else np.where(grades > 0, 1, 2)
-        scores = groups.scores[lines, columns] if groups.taught else np.full(grades.shape, np.nan, dtype=np.float32)
+        if groups.ranks is None or groups.scores is None:
+            ranks, scores = np.where(grades > 0, 1, 2), np.full(grades.shape, np.nan, dtype=np.float32)
+        else:
+            ranks, scores = groups.ranks[lines, columns].astype(np.int64), groups.scores[lines, columns]
         targets = {
             "order": padded(ranks, sizes, 0),
             "scores": padded(scores, sizes, np.nan),
@@ -78,6 +80,7 @@ class GroupSampler:
         line = int(self._order[position])
         generator = _generator(self.seed, epoch, line)
         if not self.contrast:
+            assert self.groups.ranks is not None, "the config has groups contrast where there is no teacher"
             return line, _sample(generator, np.flatnonzero(self.groups.ranks[line]), self.size)
         passages, relevant = self.groups.passages[line], self.groups.grades[line] > 0
         # By row: which relevant passage is drawn does not depend on where a first stage has it.

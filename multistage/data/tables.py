@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -120,19 +121,19 @@ def stream_ids(path: str | Path, start: int = 0, stop: int | None = None) -> Ite
         yield batch.column("id").to_pylist()
 
 
-def read_texts(path: str | Path) -> pd.DataFrame:
+def read_texts(path: str | Path) -> pl.DataFrame:
     """Read passages or queries, all at once: for query sets and small collections."""
-    return pd.read_parquet(path, columns=["id", "text"])
+    return pl.read_parquet(path, columns=["id", "text"])
 
 
-def read_ids(path: str | Path) -> pd.Index:
+def read_ids(path: str | Path) -> pl.Series:
     """The ids of passages or queries, by row."""
-    return pd.Index(pd.read_parquet(path, columns=["id"])["id"])
+    return pl.read_parquet(path, columns=["id"])["id"]
 
 
-def read_qrels(path: str | Path) -> pd.DataFrame:
-    """Read relevance judgements."""
-    return pd.read_parquet(path)
+def read_qrels(path: str | Path) -> pl.DataFrame:
+    """Read relevance judgements: query, passage, grade."""
+    return pl.read_parquet(path, columns=["query", "passage", "grade"])
 
 
 def _row_group(rows: list[tuple[str, str]], source: str | Path) -> pa.Table:

@@ -1,17 +1,16 @@
 """From values per query to what is known of every system: means with intervals, differences with tests."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from multistage.config import Evaluation
 from multistage.config.recipes import FIRST_STAGE, UNTRAINED
 from multistage.evaluation.inference import difference, holm, verdict
 from multistage.evaluation.measures import SYSTEM
-from multistage.evaluation.resampling import Bootstrap, Resampling, randomization_tests
+from multistage.evaluation.resampling import Bootstrap, randomization_tests
 from multistage.measures import compares
 
 Values = npt.NDArray[np.float64]
@@ -21,22 +20,7 @@ POOLED = SYSTEM[:-1]
 Key = tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Criteria:
-    """baseline: the recipe that the others are compared with; None: none. margin: differences below it are of no interest, in
-    units of the measure. resampling: of intervals and tests; 1 - confidence is the level of tests, too."""
-
-    baseline: str | None
-    margin: float
-    resampling: Resampling
-
-    @classmethod
-    def from_config(cls, entry: dict[str, Any]) -> "Criteria":
-        """From the config's values, those of the resampling in a dictionary of their own."""
-        return cls(entry["baseline"], entry["margin"], Resampling(**entry["resampling"]))
-
-
-def compare(values: dict[str, pd.DataFrame], criteria: Criteria) -> tuple[pd.DataFrame, pd.DataFrame]:
+def compare(values: dict[str, pd.DataFrame], settings: Evaluation) -> tuple[pd.DataFrame, pd.DataFrame]:
     """What is known of every system, and of every system beside another.
 
     values: for each benchmark what `measures.evaluate_runs` wrote. Systems that differ in the seed alone are one.
@@ -50,9 +34,9 @@ def compare(values: dict[str, pd.DataFrame], criteria: Criteria) -> tuple[pd.Dat
     means, differences = [], []
     for benchmark, table in values.items():
         systems = {(measure, *key): own for measure in measures_of(table) for key, own in by_system(table, measure).items()}
-        bootstrap = Bootstrap(list(systems.values()), criteria.resampling)
+        bootstrap = Bootstrap(list(systems.values()), settings)
         means.append(_means(systems, bootstrap).assign(benchmark=benchmark))
-        differences.append(_differences(systems, bootstrap, criteria).assign(benchmark=benchmark))
+        differences.append(_differences(systems, bootstrap, settings).assign(benchmark=benchmark))
     return _in_order(pd.concat(means, ignore_index=True), []), _in_order(pd.concat(differences, ignore_index=True), ["against"])
 
 
@@ -88,25 +72,25 @@ def _means(systems: dict[Key, Values], bootstrap: Bootstrap) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["measure", *POOLED, "seeds", "queries", "mean", "low", "high", "seed_sd"])
 
 
-def _differences(systems: dict[Key, Values], bootstrap: Bootstrap, criteria: Criteria) -> pd.DataFrame:
+def _differences(systems: dict[Key, Values], bootstrap: Bootstrap, settings: Evaluation) -> pd.DataFrame:
     """The tests on a benchmark, p-values adjusted for all that ask the same question by the same measure, and verdicts."""
     place = {key: number for number, key in enumerate(systems)}
     rows, by_query = [], []
-    for key, other, against in pairs([key for key in systems if compares(key[0])], criteria.baseline):
+    for key, other, against in pairs([key for key in systems if compares(key[0])], settings.baseline):
         a, b = systems[key], systems[other]
         found = difference(a, b)
         by_query.append(a.mean(0) - b.mean(0))
-        intervals = [*found.interval(criteria.resampling.confidence), *bootstrap.interval(place[key], place[other])]
-        tests = [found.effect, found.p, found.p_equivalence(criteria.margin)]
+        intervals = [*found.interval(settings.confidence), *bootstrap.interval(place[key], place[other])]
+        tests = [found.effect, found.p, found.p_equivalence(settings.margin)]
         rows.append([*key, against, len(a), a.shape[1], found.mean, *intervals, *tests])
     columns = ["seeds", "queries", "difference", "low", "high", "bootstrap_low", "bootstrap_high"]
     table = pd.DataFrame(rows, columns=["measure", *POOLED, "against", *columns, "effect", "p", "p_equivalence"])
-    table["p_randomization"] = randomization_tests(np.array(by_query), criteria.resampling) if rows else []
+    table["p_randomization"] = randomization_tests(np.array(by_query), settings) if rows else []
     question = table.groupby(["measure", "against"], sort=False)
     for name in ("p", "p_equivalence", "p_randomization"):
         table[f"{name}_holm"] = question[name].transform(holm) if rows else []
     judged = zip(table["difference"], table["p_holm"], table["p_equivalence_holm"], strict=True)
-    return table.assign(verdict=[verdict(*found, 1 - criteria.resampling.confidence) for found in judged])
+    return table.assign(verdict=[verdict(*found, 1 - settings.confidence) for found in judged])
 
 
 def _in_order(table: pd.DataFrame, more: list[str]) -> pd.DataFrame:

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import polars as pl
 
-from multistage.data.runs import read_run
-from multistage.data.streaming import stream_candidates
-from multistage.evaluation.judgements import UNJUDGED, Grades, Judgements, ranks_of, read_judgements
-from multistage.evaluation.measures import ALL_PASSAGES, SYSTEM, System, measure_ranking
+from multistage.data.runs import ranks_of, read_run, rows_of
+from multistage.evaluation.judgements import UNJUDGED, Grades, Judgements, read_judgements
+from multistage.evaluation.measures import SYSTEM, System, measure_ranking
 from multistage.jobs.errors import InputError
 from multistage.jobs.files import replacing
 from multistage.jobs.log import Rate
@@ -26,30 +26,32 @@ NONE = np.iinfo(np.int64).max
 class FirstStage:
     """The candidates of a benchmark's queries, each with its place in the first stage and its column in the judgements."""
 
-    def __init__(self, run: pd.DataFrame, judgements: Judgements) -> None:
-        """run: in run order, cut at the depth that was re-ranked."""
-        run = run[run["query"].isin(judgements.queries)]
-        self.judgements, self.passages = judgements, pd.Index(run["passage"].unique())
-        self.queries = judgements.queries.get_indexer(run["query"])
+    def __init__(self, run: pl.DataFrame, judgements: Judgements) -> None:
+        """run: ids in run order, cut at the depth that was re-ranked."""
+        rows = judgements.rows(run)
+        judged = rows["query"] >= 0
+        rows, ids = rows.filter(judged), run["passage"].filter(judged)
+        self.judgements, self.passages = judgements, ids.unique(maintain_order=True)
+        self.queries = rows["query"].to_numpy()
         self.places = ranks_of(self.queries)
-        self.columns = judgements.columns(self.queries, judgements.passages.get_indexer(run["passage"]))
+        self.columns = judgements.columns(self.queries, rows["passage"].to_numpy())
         self.shape = len(judgements.queries), int(self.places.max()) + 1, 2
-        keys = self._keys(self.queries, self.passages.get_indexer(run["passage"]))
+        keys = self._keys(self.queries, rows_of(ids, self.passages, "first stage", "passage"))
         self._order = np.argsort(keys)
         self._known = keys[self._order]
 
     def read_reranked(self, path: str | Path) -> Places:
         """The place of each candidate in a re-ranked run, NONE where the run lacks it.
 
-        Raises InputError as `stream_candidates` does, and for a passage that is no candidate of its query.
+        Raises InputError as `read_run` does, and for a passage that is no candidate of its query.
         """
-        blocks = list(stream_candidates(path, self.judgements.queries, self.passages, ALL_PASSAGES))
-        queries, passages = (np.concatenate([block[side] for block in blocks]) for side in (0, 1))
+        run = read_run(path, queries=self.judgements.queries, passages=self.passages)
+        queries, passages = run["query"].to_numpy(), run["passage"].to_numpy()
         keys = self._keys(queries, passages)
         found = np.minimum(np.searchsorted(self._known, keys), len(self._known) - 1)
         if (self._known[found] != keys).any():
             wrong = int(np.argmax(self._known[found] != keys))
-            query, passage = self.judgements.queries[queries[wrong]], self.passages[passages[wrong]]
+            query, passage = self.judgements.queries[int(queries[wrong])], self.passages[int(passages[wrong])]
             raise InputError(
                 f"{path}: passage {passage!r} of query {query!r} is no candidate of the first stage that it re-ranks."
             )

@@ -8,7 +8,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pandas as pd
+import polars as pl
 
 from multistage.data.runs import in_run_order, read_run, write_run
 from multistage.evaluation.judgements import ranking_of, read_judgements
@@ -30,7 +30,7 @@ class Sides:
         """Read both. depth: passages of each query that were re-ranked. Raises InputError where the passages differ."""
         self.reranked = read_run(reranked)
         first = read_run(first_stage, depth)
-        both = self.reranked.merge(first, on=["query", "passage"])
+        both = self.reranked.join(first, on=["query", "passage"])
         if not len(both) == len(self.reranked) == len(first):
             raise InputError(
                 f"{reranked} has {len(self.reranked):,} passages, the first {depth} of each query in {first_stage} are "
@@ -38,14 +38,14 @@ class Sides:
             )
         self._ranx_runs = [_ranx_run(self.reranked), _ranx_run(first)]
 
-    def fused(self, weight: float, norm: str) -> pd.DataFrame:
+    def fused(self, weight: float, norm: str) -> pl.DataFrame:
         """The fused run, in run order. weight: of the re-ranker. norm: ranx's name of a normalisation."""
         from ranx import fuse
 
         weights = {"weights": [weight, 1.0 - weight]}
         scores = fuse(self._ranx_runs, norm=norm, method="wsum", params=weights).to_dict()
-        pairs = zip(self.reranked["query"], self.reranked["passage"], strict=True)
-        return in_run_order(self.reranked.assign(score=[scores[query][passage] for query, passage in pairs]))
+        fused = [scores[query][passage] for query, passage in self.reranked.select("query", "passage").iter_rows()]
+        return in_run_order(self.reranked.with_columns(score=pl.Series(fused)))
 
 
 def choose_weight(
@@ -95,13 +95,9 @@ def fuse_files(
     write_run(output, run, tag)
 
 
-def _ranx_run(run: pd.DataFrame) -> "Run":
+def _ranx_run(run: pl.DataFrame) -> "Run":
     from ranx import Run
 
-    scores = run.assign(score=run["score"].astype(float))
-    return Run.from_dict(
-        {
-            str(query): dict(zip(rows["passage"], rows["score"], strict=True))
-            for query, rows in scores.groupby("query", sort=False)
-        }
-    )
+    # Single precision becomes double in a list of Python's numbers.
+    by_query = run.group_by("query", maintain_order=True)
+    return Run.from_dict({query: dict(own.select("passage", "score").iter_rows()) for (query,), own in by_query})

@@ -1,14 +1,13 @@
 """Relevance judgements and runs as the arrays that ranx measures: no id is a Python string."""
 
-from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
+import polars as pl
 
-from multistage.data.streaming import Block, stream_candidates
+from multistage.data.runs import ranks_of, read_run
 from multistage.data.tables import read_qrels
 from multistage.jobs.errors import InputError
 
@@ -24,16 +23,24 @@ class Judgements:
     queries, passages: their ids, by row. Each judged passage of a query has a column, by falling grade.
     """
 
-    def __init__(self, qrels: pd.DataFrame) -> None:
+    def __init__(self, qrels: pl.DataFrame) -> None:
         """qrels: columns query, passage, grade."""
-        ordered = qrels.assign(row=pd.factorize(qrels["query"])[0]).sort_values(["row", "grade"], ascending=[True, False])
-        self.queries, self.passages = pd.Index(qrels["query"].unique()), pd.Index(ordered["passage"].unique())
-        rows, self._grades = ordered["row"].to_numpy(), ordered["grade"].to_numpy(np.float64)
+        self.queries, self.passages = (qrels[name].unique(maintain_order=True) for name in ("query", "passage"))
+        ordered = self.rows(qrels).sort("query", "grade", descending=[False, True], maintain_order=True)
+        rows, self._grades = ordered["query"].to_numpy(), ordered["grade"].to_numpy().astype(np.float64)
         column = ranks_of(rows)
-        keys = self._keys(rows, self.passages.get_indexer(ordered["passage"]))
+        keys = self._keys(rows, ordered["passage"].to_numpy())
         order = np.argsort(keys)
         self._known, self._columns = keys[order], column[order]
         self._places = rows, column
+
+    def rows(self, table: pl.DataFrame) -> pl.DataFrame:
+        """A table with the columns query and passage, rows in place of ids: int32, -1 where there are none here."""
+        rows = {
+            name: pl.col(name).replace_strict(ids, np.arange(len(ids)), default=-1, return_dtype=pl.Int32)
+            for name, ids in (("query", self.queries), ("passage", self.passages))
+        }
+        return table.with_columns(**rows)
 
     @cached_property
     def grades(self) -> Grades:
@@ -72,36 +79,28 @@ def read_judgements(path: str | Path, relevance: int) -> Judgements:
     return Judgements(qrels)
 
 
-def ranked_columns(blocks: Iterable[Block], judgements: Judgements) -> Grades:
+def ranked_columns(run: pl.DataFrame, judgements: Judgements) -> Grades:
     """A run as ranx takes it, (queries, longest ranking, 2): the columns of its passages, in run order; scores are not used.
 
-    blocks: whole queries, with rows of the judgements' queries and passages. A query that the run lacks, and the end of a
-    shorter ranking, are UNJUDGED: they count for nothing.
+    run: rows of the judgements' queries and passages. A query that the run lacks, and the end of a shorter ranking, are
+    UNJUDGED: they count for nothing.
     """
-    parts = list(blocks)
-    queries, passages = (np.concatenate([part[side] for part in parts]) for side in (0, 1))
+    queries, passages = run["query"].to_numpy(), run["passage"].to_numpy()
     ranks = ranks_of(queries)
     ranking = np.full((len(judgements.queries), ranks.max() + 1, 2), UNJUDGED)
     ranking[queries, ranks, 0] = judgements.columns(queries, passages)
     return ranking
 
 
-def ranks_of(queries: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
-    """The rank of each row within its query, from 0. queries: (rows,), each query's rows together."""
-    starts = np.flatnonzero(np.diff(queries, prepend=-1))
-    return np.arange(len(queries)) - np.repeat(starts, np.diff(starts, append=len(queries)))
-
-
-def ranking_of(run: pd.DataFrame, judgements: Judgements) -> Grades:
-    """A run in memory, in run order, as `ranked_columns`. Raises InputError when no query of it is judged."""
-    own = run[run["query"].isin(judgements.queries)]
-    if own.empty:
+def ranking_of(run: pl.DataFrame, judgements: Judgements) -> Grades:
+    """A run of ids as `ranked_columns`. Raises InputError when no query of it is judged."""
+    own = judgements.rows(run).filter(pl.col("query") >= 0)
+    if own.is_empty():
         raise InputError("run and judgements have no query in common; they belong to different query sets.")
-    rows = [known.get_indexer(own[name]) for known, name in ((judgements.queries, "query"), (judgements.passages, "passage"))]
-    return ranked_columns([Block(rows[0], rows[1], own["score"].to_numpy())], judgements)
+    return ranked_columns(own, judgements)
 
 
-def read_ranking(path: str | Path, judgements: Judgements, depth: int, threads: int = 1) -> Grades:
-    """Read a TREC run as `ranked_columns`, each query cut at `depth`. Raises InputError as `stream_candidates` does."""
-    queries, passages = judgements.queries, judgements.passages
-    return ranked_columns(stream_candidates(path, queries, passages, depth, threads, keep_unknown=True), judgements)
+def read_ranking(path: str | Path, judgements: Judgements, depth: int | None = None) -> Grades:
+    """Read a TREC run as `ranked_columns`, each query cut at `depth`. Raises InputError as `read_run` does."""
+    run = read_run(path, depth, queries=judgements.queries, passages=judgements.passages, keep_unknown=True)
+    return ranked_columns(run, judgements)

@@ -13,7 +13,6 @@ from multistage.jobs.log import Rate
 from multistage.measures import split_cutoff
 
 SYSTEM = ["retriever", "backbone", "recipe", "seed"]
-ALL_PASSAGES = np.iinfo(np.int32).max
 Values = npt.NDArray[np.float64]
 
 
@@ -56,27 +55,24 @@ def evaluate_runs(
     relevance: int,
     depth: int | None,
     output: str | Path,
-    threads: int = 1,
 ) -> None:
     """Measure every run of a benchmark; write one row per system and query (Parquet): SYSTEM, query, and the measures.
 
-    systems and runs go together. depth: passages of a ranking that are measured; None: all. threads: that read a run.
+    systems and runs go together. depth: passages of a ranking that are measured; None: all.
     Raises InputError for a bad run, or when no judgement reaches the relevance level, before anything is written.
     """
     judgements = read_judgements(qrels, relevance)
     rate = Rate(len(runs), "runs")
     values: dict[str, list[Values]] = {measure: [] for measure in measures}
     for path in runs:
-        ranking = read_ranking(path, judgements, depth or ALL_PASSAGES, threads)
+        ranking = read_ranking(path, judgements, depth)
         for measure, found in measure_ranking(ranking, judgements, measures, relevance).items():
             values[measure].append(found)
         rate.advance(1)
-    count = len(judgements.queries)
+    queries, count = pd.Index(judgements.queries.to_list()), len(judgements.queries)
     numbers = np.arange(len(systems)).repeat(count)
     columns = {name: pd.Categorical([getattr(system, name) for system in systems])[numbers] for name in SYSTEM}
-    columns["query"] = pd.Categorical(judgements.queries, categories=judgements.queries)[
-        np.tile(np.arange(count), len(systems))
-    ]
+    columns["query"] = pd.Categorical.from_codes(np.tile(np.arange(count), len(systems)), categories=queries)
     table = pd.DataFrame(columns | {measure: np.concatenate(parts) for measure, parts in values.items()})
     with replacing(output) as (partial,):
         table.to_parquet(partial, index=False)

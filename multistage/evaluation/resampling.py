@@ -4,25 +4,14 @@ Every system sees the same resamples, so resampling is a product of matrices: wi
 comparisons a library's test by test would take an hour where this takes seconds. The tests hold both to scipy's.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
+
+from multistage.config import Evaluation
 
 Values = npt.NDArray[np.float64]
 # Resamples that are in memory together.
 AT_ONCE = 500
-
-
-@dataclass(frozen=True)
-class Resampling:
-    """confidence: of intervals. resamples: of the bootstrap. permutations: of the randomization test. seed: of the
-    generators."""
-
-    confidence: float
-    resamples: int
-    permutations: int
-    seed: int
 
 
 class Bootstrap:
@@ -32,7 +21,7 @@ class Bootstrap:
     Annals of Applied Statistics 1, 2007).
     """
 
-    def __init__(self, systems: list[Values], settings: Resampling) -> None:
+    def __init__(self, systems: list[Values], settings: Evaluation) -> None:
         """systems: each (seeds, queries)."""
         self.settings = settings
         generator = np.random.default_rng(settings.seed)
@@ -58,7 +47,7 @@ class Bootstrap:
         return float(low), float(high)
 
 
-def randomization_tests(differences: Values, settings: Resampling) -> Values:
+def randomization_tests(differences: Values, settings: Evaluation) -> Values:
     """Two-sided p-values of Fisher's paired randomization test (Smucker, Allan & Carterette, CIKM 2007), (comparisons,).
 
     differences: (comparisons, queries), of systems' means over seeds: what it says holds for these models, over queries. Each

@@ -4,39 +4,40 @@ from pathlib import Path
 
 import pandas as pd
 
+from multistage.config import Evaluation
 from multistage.config.recipes import FIRST_STAGE, FUSED
-from multistage.evaluation.comparison import POOLED, Criteria
+from multistage.evaluation.comparison import POOLED
 from multistage.jobs.files import replacing
 from multistage.reporting.pages import markdown_table, recipe_name, signed, system_names
 
 
 def write_answer(
-    means: pd.DataFrame, differences: pd.DataFrame, criteria: Criteria, *, measure: str, output: str | Path
+    means: pd.DataFrame, differences: pd.DataFrame, settings: Evaluation, *, measure: str, output: str | Path
 ) -> None:
     """Write the answer as Markdown. means, differences: what `comparison.compare` made. measure: the one that decides."""
     with replacing(output) as (partial,):
-        partial.write_text(answer(means, differences, criteria, measure), encoding="utf-8")
+        partial.write_text(answer(means, differences, settings, measure), encoding="utf-8")
 
 
-def answer(means: pd.DataFrame, differences: pd.DataFrame, criteria: Criteria, measure: str) -> str:
+def answer(means: pd.DataFrame, differences: pd.DataFrame, settings: Evaluation, measure: str) -> str:
     """A paragraph with the answer, the comparisons behind it, and how to read them."""
     chosen = differences[(differences["measure"] == measure) & (differences["against"] != FIRST_STAGE)]
     staged = chosen[chosen["recipe"].str.contains("-") & ~chosen["recipe"].str.endswith(FUSED)]
     relevant = staged if len(staged) else chosen
-    name = recipe_name(str(criteria.baseline))
+    name = recipe_name(str(settings.baseline))
     if relevant.empty:
-        reason = f"This grid has no recipe to compare with the baseline {name}." if criteria.baseline else "No baseline is set."
+        reason = f"This grid has no recipe to compare with the baseline {name}." if settings.baseline else "No baseline is set."
         return f"{reason} The table of effectiveness has every system beside its first stage.\n"
     seeds = int(means["seeds"].max())
     others = "recipes of more stages" if len(staged) else "the other recipes"
     verdicts = "; ".join(
-        _verdicts(str(recipe), rows, criteria.margin) for recipe, rows in relevant.groupby("recipe", sort=False)
+        _verdicts(str(recipe), rows, settings.margin) for recipe, rows in relevant.groupby("recipe", sort=False)
     )
     found = set(relevant["verdict"])
     # The baseline is on par or ahead where every other is equivalent or worse.
     short = "No" if "better" in found else "Not settled" if "undecided" in found else "Yes"
     paragraph = f"**Is {name} alone on par with {others}? {short}: by {measure}, {verdicts}.** {_basis(relevant, seeds)}"
-    return "\n".join([paragraph, "", _comparisons(chosen, means, measure, name), "", _how_to_read(seeds, criteria), ""])
+    return "\n".join([paragraph, "", _comparisons(chosen, means, measure, name), "", _how_to_read(seeds, settings), ""])
 
 
 def _comparisons(chosen: pd.DataFrame, means: pd.DataFrame, measure: str, baseline: str) -> str:
@@ -79,15 +80,15 @@ def _count(number: int, unit: str) -> str:
     return f"{number} {unit}{'s' * (number != 1)}"
 
 
-def _how_to_read(seeds: int, criteria: Criteria) -> str:
+def _how_to_read(seeds: int, settings: Evaluation) -> str:
     scope = (
         "Queries and seeds are both random in these tests: a verdict holds for training again, and for other such queries."
         if seeds > 1
         else "With one seed a verdict holds for these models: how much another seed would change is not known."
     )
     return (
-        f"Interval: the {criteria.resampling.confidence:.0%} interval of the difference. *Better* and *worse*: the difference "
-        f"is not zero. *Equivalent*: it is smaller than ±{criteria.margin:g}, tested from both sides. *Undecided*: neither "
+        f"Interval: the {settings.confidence:.0%} interval of the difference. *Better* and *worse*: the difference "
+        f"is not zero. *Equivalent*: it is smaller than ±{settings.margin:g}, tested from both sides. *Undecided*: neither "
         "could be shown, which does not mean on par. p-values are adjusted for all comparisons with the baseline on a "
         f"benchmark (Holm). {scope}"
     )

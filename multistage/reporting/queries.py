@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
-import pyarrow.parquet as pq
+import polars as pl
 
 from multistage.data.runs import read_run
 from multistage.data.tables import read_qrels, read_texts
@@ -41,7 +41,7 @@ def query_view(
     values: what `measures.evaluate_runs` wrote. Columns: COLUMNS; before, after and change are means of `measure` over seeds,
     and the top passages are those of the first seed, with an empty grade where they are not judged.
     """
-    texts, judgements = read_texts(queries).set_index("id")["text"], read_qrels(qrels)
+    texts, judgements = read_texts(queries).to_pandas().set_index("id")["text"], read_qrels(qrels)
     parts = [pd.DataFrame(columns=COLUMNS)]
     for step in steps:
         own = values[(values["retriever"] == retriever) & (values["backbone"] == step.backbone)]
@@ -81,10 +81,9 @@ def write_view(
         html_file.write_text(page, encoding="utf-8")
 
 
-def _top_passages(run: str, passages: str | Path, qrels: pd.DataFrame) -> pd.DataFrame:
+def _top_passages(run: str, passages: str | Path, qrels: pl.DataFrame) -> pd.DataFrame:
     """The first passage of each query of a run: index query; columns passage, text, grade (text)."""
-    first = read_run(run, depth=1).merge(qrels, on=["query", "passage"], how="left").set_index("query")
-    wanted = [("id", "in", first["passage"].unique().tolist())]
-    texts = pq.read_table(passages, columns=["id", "text"], filters=wanted).to_pandas().set_index("id")["text"]
-    grade = first["grade"].map("{:.0f}".format, na_action="ignore").fillna("")
-    return pd.DataFrame({"passage": first["passage"], "text": first["passage"].map(texts), "grade": grade})
+    first = read_run(run, depth=1).lazy().join(qrels.lazy(), on=["query", "passage"], how="left")
+    found = first.join(pl.scan_parquet(passages), left_on="passage", right_on="id", how="left")
+    columns = ["query", "passage", "text", pl.col("grade").cast(pl.String).fill_null("")]
+    return found.select(columns).collect(engine="streaming").to_pandas().set_index("query")

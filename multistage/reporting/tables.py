@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from multistage.config import Evaluation
 from multistage.config.recipes import FIRST_STAGE
-from multistage.evaluation.comparison import POOLED, Criteria
+from multistage.evaluation.comparison import POOLED
 from multistage.jobs.files import replacing
 from multistage.measures import compares
 from multistage.reporting.pages import markdown_table, recipe_name, system_names, write_tables
@@ -39,14 +40,14 @@ def read_table(path: str | Path) -> pd.DataFrame:
 def write_effectiveness(
     means: pd.DataFrame,
     differences: pd.DataFrame,
-    criteria: Criteria,
+    settings: Evaluation,
     *,
     markdown: str | Path,
     latex: str | Path,
     html: str | Path,
 ) -> None:
     """Write the tables of what `comparison.compare` made, three ways."""
-    found, note = cells(means, differences), _note(means, differences, criteria)
+    found, note = cells(means, differences), _note(means, differences, settings)
     write_tables("Effectiveness", as_markdown(found, note), markdown, html)
     with replacing(latex) as (file,):
         file.write_text(as_latex(found, note), encoding="utf-8")
@@ -111,7 +112,7 @@ def _marks(verdict: str, against_first: bool) -> str:
     return mark + (EQUIVALENT if on_par and not against_first else "")
 
 
-def _note(means: pd.DataFrame, differences: pd.DataFrame, criteria: Criteria) -> str:
+def _note(means: pd.DataFrame, differences: pd.DataFrame, settings: Evaluation) -> str:
     """What the numbers and marks mean, in plain words."""
     seeds = means["seeds"].max()
     lines = [
@@ -120,8 +121,8 @@ def _note(means: pd.DataFrame, differences: pd.DataFrame, criteria: Criteria) ->
     ]
     if (differences["against"] != FIRST_STAGE).any():
         lines.append(
-            f"{ABOVE} better, {BELOW} worse than the same backbone's {recipe_name(str(criteria.baseline))}; {EQUIVALENT} "
-            f"equivalent: the difference from it lies within ±{criteria.margin:g} (two one-sided tests). Without any of these "
+            f"{ABOVE} better, {BELOW} worse than the same backbone's {recipe_name(str(settings.baseline))}; {EQUIVALENT} "
+            f"equivalent: the difference from it lies within ±{settings.margin:g} (two one-sided tests). Without any of these "
             "marks a comparison is undecided, which does not mean on par."
         )
     test = (
@@ -130,7 +131,7 @@ def _note(means: pd.DataFrame, differences: pd.DataFrame, criteria: Criteria) ->
         else "paired t-tests over queries, with one seed: they say nothing about training again"
     )
     lines.append(
-        f"All tests are at the level {1 - criteria.resampling.confidence:.2g} ({test}), with Holm's correction for all tests "
+        f"All tests are at the level {1 - settings.confidence:.2g} ({test}), with Holm's correction for all tests "
         "behind a mark in a column."
     )
     return " ".join(lines)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
+import polars as pl
 import torch
 
 from multistage.data.runs import cut, in_run_order
@@ -68,19 +68,19 @@ def encode_passages(
 
 def encode_queries(encoder: "SentenceTransformer", texts: list[str]) -> npt.NDArray[np.float32]:
     """The vector of each query, (queries, width)."""
-    return np.concatenate([
-        encoder.encode_query(batch, batch_size=64, show_progress_bar=False) for batch in in_batches([texts], AT_ONCE)
-    ])
+    return np.concatenate(
+        [encoder.encode_query(batch, batch_size=64, show_progress_bar=False) for batch in in_batches([texts], AT_ONCE)]
+    )
 
 
 def search_vectors(
     vectors: str | Path,
     encoder: "SentenceTransformer",
-    queries: pd.DataFrame,
-    passage_ids: npt.NDArray[np.object_],
+    queries: pl.DataFrame,
+    passage_ids: pl.Series,
     depth: int,
     device: str,
-) -> Iterator[pd.DataFrame]:
+) -> Iterator[pl.DataFrame]:
     """The `depth` best passages of every query (id, text): runs of some queries each (query, passage, score).
 
     passage_ids: id of each passage, by its row in the file `vectors`.
@@ -88,12 +88,13 @@ def search_vectors(
     passages = read_vectors(vectors)[0].to(device)
     rate = Rate(len(queries), "queries")
     for start in range(0, len(queries), AT_ONCE):
-        batch = queries.iloc[start : start + AT_ONCE]
-        encoded = encoder.encode_query(batch["text"].tolist(), batch_size=64, show_progress_bar=False)
+        batch = queries[start : start + AT_ONCE]
+        encoded = encoder.encode_query(batch["text"].to_list(), batch_size=64, show_progress_bar=False)
         found = largest_products(torch.from_numpy(encoded).to(device), passages, depth)
         sizes = [len(rows) for rows, _ in found]
         rows, scores = (torch.cat(parts).cpu().numpy() for parts in zip(*found, strict=True))
-        run = pd.DataFrame({"query": np.repeat(batch["id"].to_numpy(), sizes), "passage": passage_ids[rows], "score": scores})
+        query = batch["id"].gather(np.repeat(np.arange(len(batch)), sizes))
+        run = pl.DataFrame({"query": query, "passage": passage_ids.gather(rows), "score": scores})
         yield cut(in_run_order(run), depth)
         rate.advance(len(batch))
 

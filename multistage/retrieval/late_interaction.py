@@ -9,11 +9,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
-import pandas as pd
+import polars as pl
 import torch
 
+from multistage.data.runs import RUN
 from multistage.jobs.files import replacing
 from multistage.jobs.log import Rate
 from multistage.model.cpu import speed_up_on_cpu
@@ -95,12 +94,12 @@ def build_plaid(
 def search_plaid(
     index: str | Path,
     encoder: "MultiVectorEncoder",
-    queries: pd.DataFrame,
-    passage_ids: npt.NDArray[np.object_],
+    queries: pl.DataFrame,
+    passage_ids: pl.Series,
     depth: int,
     full_scores: int,
     device: str,
-) -> Iterator[pd.DataFrame]:
+) -> Iterator[pl.DataFrame]:
     """The `depth` best passages of every query (id, text): runs of some queries each (query, passage, score).
 
     passage_ids: id of each passage, by its row in the index. full_scores: passages of a query that are scored in full.
@@ -111,12 +110,12 @@ def search_plaid(
     depth = min(depth, len(passage_ids))
     rate = Rate(len(queries), "queries")
     for start in range(0, len(queries), AT_ONCE):
-        batch = queries.iloc[start : start + AT_ONCE]
-        encoded = [torch.as_tensor(matrix).cpu().float() for matrix in encode_queries(encoder, batch["text"].tolist())]
+        batch = queries[start : start + AT_ONCE]
+        encoded = [torch.as_tensor(matrix).cpu().float() for matrix in encode_queries(encoder, batch["text"].to_list())]
         hits = plaid.search(encoded, top_k=depth, n_full_scores=full_scores, show_progress=False)
         found = [(query, row, score) for query, best in zip(batch["id"], hits, strict=True) for row, score in best]
-        run = pd.DataFrame(found, columns=["query", "passage", "score"])
-        yield run.assign(passage=passage_ids[run["passage"].to_numpy(dtype=np.int64)])
+        run = pl.DataFrame(found, schema={**RUN, "passage": pl.Int64}, orient="row")
+        yield run.with_columns(passage=passage_ids.gather(run["passage"]))
         rate.advance(len(batch))
 
 

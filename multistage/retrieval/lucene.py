@@ -8,8 +8,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import pandas as pd
+import polars as pl
 
+from multistage.data.runs import RUN
 from multistage.data.tables import count_texts, stream_rows
 from multistage.jobs.errors import InputError
 from multistage.jobs.files import replacing, scratch
@@ -93,7 +94,7 @@ def _write_documents(passages: str | Path, total: int, folder: Path) -> None:
                 rate.advance(len(ids))
 
 
-def search(index: str | Path, queries: pd.DataFrame, k1: float, b: float, depth: int, threads: int) -> Iterator[pd.DataFrame]:
+def search(index: str | Path, queries: pl.DataFrame, k1: float, b: float, depth: int, threads: int) -> Iterator[pl.DataFrame]:
     """The `depth` best passages of every query (id, text) by BM25: runs of some queries each (query, passage, score).
 
     Raises InputError when no query finds anything, which is what a wrong or empty index looks like.
@@ -106,10 +107,10 @@ def search(index: str | Path, queries: pd.DataFrame, k1: float, b: float, depth:
     rate = Rate(len(queries), "queries")
     found, at_once = 0, max(HITS_AT_ONCE // depth, 1)
     for start in range(0, len(queries), at_once):
-        batch = queries.iloc[start : start + at_once]
-        hits = searcher.batch_search(batch["text"].tolist(), batch["id"].tolist(), k=depth, threads=threads)
+        batch = queries[start : start + at_once]
+        hits = searcher.batch_search(batch["text"].to_list(), batch["id"].to_list(), k=depth, threads=threads)
         run = [(query, hit.docid, hit.score) for query in batch["id"] for hit in hits[query]]
-        yield pd.DataFrame(run, columns=["query", "passage", "score"])
+        yield pl.DataFrame(run, schema=RUN, orient="row")
         found += len(run)
         rate.advance(len(batch))
     if not found:

@@ -1,15 +1,12 @@
 """A collection in parts: contiguous rows, each part searched by a job of its own, and the runs of the parts merged."""
 
 from collections.abc import Iterable, Iterator
-from itertools import chain
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-import pandas as pd
+import polars as pl
 
 from multistage.data.runs import cut, in_run_order
-from multistage.data.tables import count_texts, stream_ids
+from multistage.data.tables import count_texts
 from multistage.jobs.errors import InputError
 
 
@@ -23,10 +20,10 @@ def shard_rows(count: int, shard: int, shards: int) -> tuple[int, int]:
     return count * shard // shards, count * (shard + 1) // shards
 
 
-def shard_ids(passages: str | Path, shard: int, shards: int) -> npt.NDArray[np.object_]:
+def shard_ids(passages: str | Path, shard: int, shards: int) -> pl.Series:
     """The ids of the passages in a part of a passages table, by row of the part."""
     start, stop = shard_rows(count_texts(passages), shard, shards)
-    return np.array(list(chain.from_iterable(stream_ids(passages, start, stop))), dtype=object)
+    return pl.scan_parquet(passages).select("id").slice(start, stop - start).collect()["id"]
 
 
 def in_batches(texts: Iterable[list[str]], size: int) -> Iterator[list[str]]:
@@ -41,15 +38,15 @@ def in_batches(texts: Iterable[list[str]], size: int) -> Iterator[list[str]]:
         yield waiting
 
 
-def merge_runs(runs: Iterable[pd.DataFrame], depth: int) -> pd.DataFrame:
-    """The `depth` best passages of every query over all runs, in run order (see `trec.runs`).
+def merge_runs(runs: Iterable[pl.DataFrame], depth: int) -> pl.DataFrame:
+    """The `depth` best passages of every query over all runs, in run order (see `data.runs`).
 
     runs: of parts that share no passage, each holding the `depth` best of its part. Then the result holds the `depth` best of
     the whole: a passage among these is among the best of its own part. Memory: two runs, however many there are.
     """
-    merged: pd.DataFrame | None = None
+    merged: pl.DataFrame | None = None
     for run in runs:
-        merged = cut(in_run_order(run if merged is None else pd.concat([merged, run])), depth)
+        merged = cut(in_run_order(run if merged is None else pl.concat([merged, run])), depth)
     if merged is None:
         raise ValueError("there is no run to merge")
     return merged

@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-import pandas as pd
+import polars as pl
 import torch
 
 from multistage.config.backbone import BackboneSettings
@@ -147,7 +147,7 @@ def _check_outputs(outputs: Sequence[str | Path], inputs: Sequence[str | Path]) 
         taken.add(Path(path).resolve())
 
 
-def _wanted_texts(path: str | Path, what: str, runs: dict[str, pd.DataFrame]) -> Iterator[tuple[str, str]]:
+def _wanted_texts(path: str | Path, what: str, runs: dict[str, pl.DataFrame]) -> Iterator[tuple[str, str]]:
     """The texts whose ids stand in the runs' column `what`, in the file's order; ends in InputError when one is missing."""
     wanted = set().union(*(run[what] for run in runs.values()))
     logger.info("%s: looking for %s texts", path, f"{len(wanted):,}")
@@ -157,7 +157,7 @@ def _wanted_texts(path: str | Path, what: str, runs: dict[str, pd.DataFrame]) ->
             missing.discard(name)
             yield name, text
     for run_path, run in runs.items():
-        for name in run[what][run[what].isin(missing)].head(1):
+        for name in run[what].filter(run[what].is_in(list(missing))).head(1):
             raise InputError(
                 f"{run_path}, line {_line_of(run_path, what, name)}: {what} {name!r} is not in {path} "
                 f"({len(missing):,} of {len(wanted):,} that the runs name are not)."

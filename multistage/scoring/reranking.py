@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from multistage.config.backbone import BackboneSettings
-from multistage.data.runs import read_run, rows_of, write_run
+from multistage.data.runs import read_run, with_ids, write_run
 from multistage.data.tables import read_ids
 from multistage.data.tokens import Ints, StoreFiles, TokenStore
 from multistage.jobs.errors import InputError
@@ -46,19 +47,23 @@ def rerank(
     depth: None for all. tokens_per_batch: padded tokens in one forward pass.
     Raises InputError for a bad run, an unknown id, a checkpoint with several labels, before any output is written.
     """
-    query_ids, passage_ids = read_ids(inputs.query_ids), read_ids(inputs.passage_ids)
-    runs = [read_run(path, depth) for path in inputs.runs]
-    query_rows, passage_rows = [
-        np.concatenate([rows_of(run[what], known, path, what) for run, path in zip(runs, inputs.runs, strict=True)])
-        for what, known in (("query", query_ids), ("passage", passage_ids))
-    ]
+    queries, passages = read_ids(inputs.query_ids), read_ids(inputs.passage_ids)
+    runs = [read_run(path, depth, queries=queries, passages=passages) for path in inputs.runs]
+    pairs = pl.concat(runs)
     scores = score_rows(
-        Path(inputs.model).parent, inputs.queries, inputs.passages, query_rows, passage_rows, backbone, tokens_per_batch, device
+        Path(inputs.model).parent,
+        inputs.queries,
+        inputs.passages,
+        pairs["query"].to_numpy(),
+        pairs["passage"].to_numpy(),
+        backbone,
+        tokens_per_batch,
+        device,
     )
     ends = np.cumsum([len(run) for run in runs])
     with replacing(*outputs) as files:
         for run, own, file in zip(runs, np.split(scores, ends[:-1]), files, strict=True):
-            write_run(file, run.assign(score=own), tag)
+            write_run(file, with_ids(run.with_columns(score=pl.Series(own)), queries, passages), tag)
 
 
 def score_rows(

@@ -2,11 +2,12 @@
 
 import pandas as pd
 
-from multistage.evaluation.comparison import Criteria, compare
+from multistage.config import Evaluation
+from multistage.evaluation.comparison import compare
 from multistage.jobs.log import job_log
 from multistage.reporting.tables import write_comparison
 
 with job_log(snakemake.log[0]):
     values = zip(snakemake.params.benchmarks, map(pd.read_parquet, snakemake.input.values), strict=True)
-    tables = compare(dict(values), Criteria.from_config(snakemake.params.criteria))
+    tables = compare(dict(values), Evaluation.model_validate(snakemake.params.settings))
     write_comparison(*tables, snakemake.output.means, snakemake.output.differences)

@@ -12,5 +12,4 @@ with job_log(snakemake.log[0]):
         snakemake.params.relevance,
         snakemake.params.depth,
         snakemake.output.values,
-        snakemake.threads,
     )

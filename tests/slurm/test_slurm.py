@@ -26,14 +26,12 @@ def run(cluster, tmp_path_factory, index):
     others = ",".join(cluster.names[GPUS:])
     cluster.run("scontrol", "update", f"nodename={others}", "state=drain", "reason=two GPUs")
     try:
-        start = time.monotonic()
         running = SlurmRun(cluster, folder / "work", configs=[SLICE, config], environment=index)
         seen = []
         while running.process.poll() is None:
             seen.append(cluster.jobs("--me", f"--name={run_id(running)}"))
             time.sleep(0.3)
         running.succeed()
-        print(f"\n{time.monotonic() - start:.0f} s")
     finally:
         cluster.run("scontrol", "update", f"nodename={others}", "state=resume")
     return folder / "work", running.text(), seen
@@ -76,23 +74,6 @@ def test_short_jobs_share_a_submission(run):
     assert submitted.count("group_colbert_shard_colbert_encode_plaid_index_plaid_search") == 1
     assert submitted.count("group_queries_prepare_queries_tokenize") == 3
     assert not {"rule_colbert_encode", "rule_plaid_search", "rule_tabulate", "rule_fetch_package"} & set(submitted)
-
-
-def test_the_papers_grid_submits_a_third_of_its_jobs(cluster, tmp_path):
-    """What is marked local is not submitted, a group is once."""
-    dry = SlurmRun(cluster, tmp_path, "--dry-run", configs=[REPOSITORY / "configs" / "ecir2025.yaml"])
-    dry.succeed()
-    said = dry.text()
-    counts = {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", said, re.M)}
-    rules = "\n".join(path.read_text() for path in (REPOSITORY / "rules").glob("*.smk"))
-    local = {"all", *re.findall(r"^rule (\w+):(?:\n(?!rule ).*)*?\n    localrule: True", rules, re.M)}
-    local |= {name for base, name in re.findall(r"^use rule (\w+) as (\w+) with:", rules, re.M) if base in local}
-    profile = yaml.safe_load((REPOSITORY / "profiles" / "slurm" / "config.yaml").read_text())
-    groups = re.findall(r"Group job (\w+) \(", said)
-    assert groups.count("colbert_shard") == 32 and groups.count("queries") == 6 + 2 and counts["total"] == 326
-    assert groups.count("evaluation") == 4
-    alone = [count for name, count in counts.items() if name not in {*local, *profile["groups"], "total"}]
-    assert {"download", "fetch_model", "tabulate"} < local and sum(alone) + len(groups) == 115
 
 
 def test_the_partition_file_sends_each_job_where_it_fits():

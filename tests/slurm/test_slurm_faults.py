@@ -1,4 +1,4 @@
-"""No ordinary accident of a cluster loses work, doubles it or hangs: each on a real Slurm cluster (tests/slurm_faults.py)."""
+"""No ordinary accident of a cluster loses work, doubles it or hangs: each on a real Slurm cluster (support/slurm_faults.py)."""
 
 import json
 import re
@@ -27,7 +27,6 @@ def faults(cluster, finished, tmp_path_factory):
         pytest.skip(f"a full disk is a small tmpfs here: {obstacle}")
     try:
         run.provoke()
-        print("\n" + run.table())
         run.undisturbed = folder / "undisturbed"
         succeed(snakemake(run.undisturbed, model("undisturbed"), GROUPS, configs=run.configs))
         yield run
@@ -54,11 +53,10 @@ def test_the_weights_are_those_of_an_undisturbed_stage(faults, name):
 def test_no_step_is_done_twice_or_by_two(faults, name):
     """The record is an undisturbed stage's, pair by pair; nothing that was saved is trained again."""
     record, expected = record_of(faults.folder, name), record_of(faults.undisturbed, "undisturbed")
-    step, _ = faults.resumed(name)
     assert record["interruptions"] == 1 and expected["interruptions"] == 0
     for key in ("pairs", "tokens", "loss", "validation"):
         assert record[key] == expected[key]
-    assert step >= faults.stages[name].step > 0
+    assert faults.resumed(name) >= faults.saved[name] > 0
     assert [path.name for path in faults.folder.glob(f"results/slice/state/tiny/{name}/*")] in ([], ["seed42.lock"])
 
 
@@ -85,8 +83,8 @@ def test_snakemake_says_what_happened(faults, name, states):
 
 
 def test_a_stage_saves_on_the_warning_before_its_time_limit(faults):
-    step, _ = faults.resumed("timed")
-    assert step > faults.stages["timed"].step
+    step = faults.resumed("timed")
+    assert step > faults.saved["timed"]
     assert f"stopped on request, with everything saved: run again to resume. SIGTERM came at step {step} of" in faults.said
 
 

@@ -90,7 +90,7 @@ def small_config(places: dict[str, tuple[str, Path]], mirrors: dict[str, str]) -
         "device": "cpu",
         "mirrors": mirrors,
         "sources": sources,
-        "grid": {"depth": 10},
+        "grid": {"recipes": ["kd-cl"], "benchmarks": ["dl19", "devsmall"], "depth": 10},
         "querysets": {"msmarco-validation": {"draw": {"to": 4}}, "msmarco-train": {"draw": {"from": 4}}},
         "retrievers": {"bm25": {"threads": 2, "depth": 20}, "colbert": {"shards": 2, "depth": 20}},
         "backbones": {"electra": memory, "roberta": memory},

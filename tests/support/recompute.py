@@ -1,6 +1,6 @@
 """The statistics of an experiment, computed again from its values per query, one at a time.
 
-    python tests/recompute.py results/wikipedia
+    python tests/support/recompute.py results/wikipedia
 
 says how far the tables of the experiment are from that. It shares no code with the workflow; the settings are the default
 config's. Resampling uses the same random numbers, resample by resample.

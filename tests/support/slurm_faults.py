@@ -9,8 +9,6 @@ import re
 import signal
 import subprocess
 import time
-from dataclasses import dataclass
-from datetime import datetime
 
 from workflow_runs import SlurmRun, snakemake
 
@@ -21,14 +19,6 @@ ELSEWHERE = "--nodelist=n4"
 STEPS = 200
 TMPFS_MB, BALLAST_MB = 260, 180
 GROUPS = "results/slice/training/memory.groups.safetensors"
-
-
-@dataclass
-class Stage:
-    """What has happened to a stage: seconds since the epoch, steps."""
-
-    fault: float = 0.0
-    step: int = 0
 
 
 def config():
@@ -44,11 +34,15 @@ def model(name):
 
 
 class Faults:
-    """The run: `provoke` brings the accidents and sees the workflow to its end; what was seen is kept for the tests."""
+    """The run: `provoke` brings the accidents and sees the workflow to its end; what was seen is kept for the tests.
+
+    saved: the step that each stage had saved when its accident came. said, unlocked: what Snakemake said in its first life and
+    in its second.
+    """
 
     def __init__(self, cluster, folder, configs):
         self.cluster, self.folder, self.configs = cluster, folder, configs
-        self.stages = {name: Stage() for name in ACCIDENTS}
+        self.saved: dict[str, int] = {}
         self.said, self.unlocked = "", ""
         self.disk = folder / "results" / "slice" / "state" / "tiny" / "full"
 
@@ -85,7 +79,6 @@ class Faults:
             print(run.text()[-6000:])
             raise
         self.said = run.text()
-        self.stages["orphan"].fault = time.time()
         run.kill()
         unlock = snakemake(self.folder, "--unlock", configs=self.configs)
         assert unlock.returncode == 0
@@ -94,18 +87,9 @@ class Faults:
         self.unlocked = again.text()
 
     def resumed(self, name):
-        """(step, time) at which the last attempt of a stage went on, or None: from its log."""
+        """The step from which the last attempt of a stage went on, by its log."""
         log = (self.folder / f"results/slice/logs/finetune/tiny/{name}/seed42.log").read_text()
-        found = re.search(r"^(\S+ \S+) going on from the checkpoint of step (\d+) of", log, re.M)
-        return found and (int(found[2]), datetime.strptime(found[1], "%Y-%m-%d %H:%M:%S,%f").timestamp())
-
-    def table(self):
-        """Of each accident: the step saved before, the step that training went on from, and seconds in between."""
-        lines = [f"{'accident':12} {'step':>5} {'resumed':>8} {'seconds':>8}"]
-        for name, stage in self.stages.items():
-            step, when = self.resumed(name) or (0, stage.fault)
-            lines.append(f"{name:12} {stage.step:5} {step:8} {when - stage.fault:8.0f}")
-        return "\n".join(lines)
+        return int(re.search(r" going on from the checkpoint of step (\d+) of", log)[1])
 
     def _hold_all(self, run):
         """Let every stage save a checkpoint and stand still there."""
@@ -113,9 +97,9 @@ class Faults:
         while waiting:
             assert time.monotonic() < deadline and run.process.poll() is None, f"{waiting} have not begun: {run.text()[-3000:]}"
             for name in list(waiting):
-                if step := self._saved(name):
+                if step := self._newest(name):
                     os.kill(self._process(name), signal.SIGSTOP)
-                    self.stages[name].step = step
+                    self.saved[name] = step
                     waiting.remove(name)
             time.sleep(0.05)
 
@@ -131,9 +115,6 @@ class Faults:
         cluster, job = self.cluster, self._jobs()
         for name in ("cancelled", "requeued", "preempted", "full"):
             self._go_on(name)
-        now = time.time()
-        for stage in self.stages.values():
-            stage.fault = now
         cluster.run("scancel", job["cancelled"])
         cluster.run("scontrol", "requeue", job["requeued"])
         urgent = ["--partition=urgent", "--nodelist=n1", "--exclusive", "--mem=1000", "--output=/dev/null", "--wrap=sleep 2"]
@@ -144,23 +125,19 @@ class Faults:
 
     def _see_through(self, run):
         """React as people and nodes would, until all but the orphan have ended."""
-        crashed_down = freed = False
-        held = {"lost", "timed"}
+        crashed_down = freed = handed_over = False  # Slurm itself lets the stage go on whose time is up
         deadline = time.monotonic() + 400
         while not all((self.folder / path).exists() for path in [*map(model, set(ACCIDENTS) - {"orphan"}), GROUPS]):
-            assert time.monotonic() < deadline and run.process.poll() is None, self.table()
+            assert time.monotonic() < deadline and run.process.poll() is None, run.text()[-3000:]
             if not crashed_down and self.cluster.states()["n2"].startswith("down"):
                 self.cluster.start_node("n2")
                 crashed_down = True
             if not freed and "No space left on device" in run.text():
                 (self.disk / "ballast").unlink()
                 freed = True
-            if "lost" in held and self._place("lost").with_suffix(".handover").exists():
+            if not handed_over and self._place("lost").with_suffix(".handover").exists():
                 self._go_on("lost")
-                held.remove("lost")
-            if "timed" in held and not self._place("timed").with_suffix(".owner").exists():
-                self.stages["timed"].fault = time.time()  # Slurm lets a stopped process go on to hear its signal.
-                held.remove("timed")
+                handed_over = True
             time.sleep(0.2)
         self.cluster.wait(lambda: set(self._jobs()) == {"orphan"}, "all jobs but the orphan to end", 60)
         self.cluster.start_node("n3")
@@ -168,7 +145,7 @@ class Faults:
     def _place(self, name):
         return self.folder / "results" / "slice" / "state" / "tiny" / name / "seed42"
 
-    def _saved(self, name):
+    def _newest(self, name):
         """The step of the newest checkpoint, 0 where there is none."""
         return max((int(path.stem.partition("-")[2]) for path in self._place(name).glob("*/step-*.json")), default=0)
 

@@ -12,12 +12,12 @@ def groups_from(grades: list[list[int]], taught: bool = False, passages: list[li
     def matrix(values, dtype, nothing):
         return padded(np.concatenate([np.array(of_query, dtype=dtype) for of_query in values]), sizes, nothing)
 
-    ranks = [[*range(1, size), 0] for size in sizes] if taught else []
-    none = np.empty((len(grades), 0))
+    ranks = [[*range(1, size), 0] for size in sizes]
+    scores = [[1 / rank if rank else np.nan for rank in of_query] for of_query in ranks]
     return Groups(
         queries=np.arange(len(grades), dtype=np.int32),
         passages=matrix(passages or [range(size) for size in sizes], np.int32, -1),
         grades=matrix(grades, np.int16, -1),
-        ranks=matrix(ranks, np.int16, 0) if taught else none.astype(np.int16),
-        scores=matrix([[1 / r if r else np.nan for r in of] for of in ranks], np.float32, np.nan) if taught else none.astype(np.float32),
+        ranks=matrix(ranks, np.int16, 0) if taught else None,
+        scores=matrix(scores, np.float32, np.nan) if taught else None,
     )

@@ -6,15 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from multistage.evaluation.comparison import Criteria, compare
-from multistage.evaluation.resampling import Resampling
+from multistage.config import Evaluation
+from multistage.evaluation.comparison import compare
 from multistage.reporting.answer import answer
 from multistage.reporting.plots import plot_costs, plot_depths, plot_effectiveness
 from multistage.reporting.tables import as_latex, as_markdown, cells, read_table, write_comparison, write_effectiveness
 from recompute import recompute
 
-SETTINGS = {"confidence": 0.95, "resamples": 600, "permutations": 700, "seed": 5}
-CRITERIA = Criteria("cl", 0.05, Resampling(**SETTINGS))
+SETTINGS = {"confidence": 0.95, "resamples": 600, "permutations": 700, "seed": 5, "margin": 0.05}
+EVALUATION = Evaluation(baseline="cl", **SETTINGS)
 # What each recipe adds to a query's value, in the mean.
 EFFECTS = {"untrained": -0.3, "cl": 0.1, "kd": 0.1, "cl-kd": 0.101, "kd-cl": 0.3}
 
@@ -41,12 +41,12 @@ def random_values(seeds=3, queries=60):
 
 @pytest.fixture(scope="module", params=[1, 3], ids=["one seed", "three seeds"])
 def compared(request):
-    return *compare({"test": random_values(request.param)}, CRITERIA), request.param
+    return *compare({"test": random_values(request.param)}, EVALUATION), request.param
 
 
 def test_every_number_comes_out_of_an_independent_computation(compared):
     means, differences, seeds = compared
-    gap, count = recompute("test", random_values(seeds), means, differences, SETTINGS | {"margin": 0.05})
+    gap, count = recompute("test", random_values(seeds), means, differences, SETTINGS)
     assert gap < 1e-6 and count > 300
 
 
@@ -73,14 +73,14 @@ def test_verdicts_follow_the_effects(compared):
 
 def test_without_a_baseline_first_stages_are_all_there_is():
     values = random_values(1)
-    means, differences = compare({"test": values}, Criteria(None, 0.05, Resampling(**SETTINGS)))
+    means, differences = compare({"test": values}, Evaluation(**SETTINGS))
     assert set(differences["against"]) == {"first-stage"}
-    assert answer(means, differences, Criteria(None, 0.05, CRITERIA.resampling), "nDCG@10").startswith("No baseline is set.")
+    assert answer(means, differences, Evaluation(**SETTINGS), "nDCG@10").startswith("No baseline is set.")
 
 
 def test_the_answer_says_what_the_verdicts_are(compared):
     means, differences, seeds = compared
-    text = answer(means, differences, CRITERIA, "nDCG@10")
+    text = answer(means, differences, EVALUATION, "nDCG@10")
     first, *lines = text.splitlines()
     assert first.startswith(
         "**Is cl alone on par with recipes of more stages? No: by nDCG@10, cl→kd is equivalent within ±0.05 in 2"
@@ -129,7 +129,7 @@ def test_files_are_the_same_again(compared, tmp_path):
         files = {suffix: tmp_path / f"{name}.{suffix}" for suffix in ("means.csv", "differences.csv", "md", "tex", "html")}
         write_comparison(means, differences, files["means.csv"], files["differences.csv"])
         read = read_table(files["means.csv"]), read_table(files["differences.csv"])
-        write_effectiveness(*read, CRITERIA, markdown=files["md"], latex=files["tex"], html=files["html"])
+        write_effectiveness(*read, EVALUATION, markdown=files["md"], latex=files["tex"], html=files["html"])
         plots = [tmp_path / f"{name}.{plot}.{suffix}" for plot in "abc" for suffix in ("svg", "png")]
         plot_effectiveness(read[0], measure="nDCG@10", confidence=0.95, svg=plots[0], png=plots[1])
         plot_costs(costs, *plots[2:4])

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from test_evaluation import measured, random_judgements
 
@@ -76,8 +77,8 @@ def test_depth_curves_are_those_of_cut_and_appended_runs(tmp_path):
     first = cut(in_run_order(first), 25)
     scores = np.random.default_rng(2).random(len(first))
     write_run(tmp_path / "first.run", first, tag="t")
-    write_run(tmp_path / "again.run", first.assign(score=scores), tag="t")
-    qrels.to_parquet(tmp_path / "qrels.parquet")
+    write_run(tmp_path / "again.run", first.with_columns(score=pl.Series(scores)), tag="t")
+    qrels.write_parquet(tmp_path / "qrels.parquet")
     depth_curves(
         [System("bm25", "tiny", "cl", "42")],
         [str(tmp_path / "again.run")],
@@ -90,12 +91,12 @@ def test_depth_curves_are_those_of_cut_and_appended_runs(tmp_path):
         tmp_path / "curves.csv",
     )
     curve = pd.read_csv(tmp_path / "curves.csv", dtype={"seed": str}).set_index("depth")["value"]
-    again = read_run(tmp_path / "again.run").set_index(["query", "passage"])["score"]
-    ranked = read_run(tmp_path / "first.run")
-    place = ranked.groupby("query").cumcount()
+    again = read_run(tmp_path / "again.run")
+    ranked = read_run(tmp_path / "first.run").join(again, on=["query", "passage"], suffix="_again", maintain_order="left")
+    place = pl.int_range(pl.len()).over("query")
     for depth in (0, 3, 12, 25):
-        own = again.loc[pd.MultiIndex.from_frame(ranked[["query", "passage"]])].to_numpy()
-        write_run(tmp_path / "mixed.run", ranked.assign(score=np.where(place < depth, 10 + own, -place)), tag="t")
+        mixed = pl.when(place < depth).then(10 + pl.col("score_again")).otherwise(-place)
+        write_run(tmp_path / "mixed.run", ranked.select("query", "passage", score=mixed), tag="t")
         assert curve[depth] == pytest.approx(
             measured(tmp_path / "mixed.run", qrels, ["nDCG@10"], 1)["nDCG@10"].mean(), abs=1e-6
         )
@@ -105,9 +106,9 @@ def test_depth_curves_are_those_of_cut_and_appended_runs(tmp_path):
 def test_a_run_of_other_passages_is_no_re_ranking(tmp_path):
     qrels, first = random_judgements(1)
     write_run(tmp_path / "first.run", first, tag="t")
-    swapped = first.assign(passage=np.roll(first["passage"].to_numpy(), 30))
-    write_run(tmp_path / "again.run", swapped.drop_duplicates(["query", "passage"]), tag="t")
-    qrels.to_parquet(tmp_path / "qrels.parquet")
+    swapped = first.with_columns(passage=pl.Series(np.roll(first["passage"].to_numpy(), 30)))
+    write_run(tmp_path / "again.run", swapped.unique(["query", "passage"]), tag="t")
+    qrels.write_parquet(tmp_path / "qrels.parquet")
     paths = [str(tmp_path / name) for name in ("again.run", "first.run", "qrels.parquet")]
     with pytest.raises(InputError, match=r"again\.run: passage 'p\d+' of query 'q\d+' is no candidate of the first stage"):
         system = System("bm25", "tiny", "cl", "42")

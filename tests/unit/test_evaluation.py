@@ -1,22 +1,17 @@
 """Measures against trec_eval: ties, missing queries, unjudged passages and negative grades included."""
 
-import gzip
-import re
-
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 import pytrec_eval
 
-from multistage.data.runs import read_run, write_run
+from multistage.data.runs import RUN, read_run, write_run
 from multistage.evaluation.judgements import Judgements, read_ranking
-from multistage.evaluation.measures import ALL_PASSAGES, System, evaluate_runs, measure_ranking
+from multistage.evaluation.measures import System, evaluate_runs, measure_ranking
 from multistage.jobs.errors import InputError
-from multistage.measures import PATTERN
-from repository import REPOSITORY
 
-SHARED = REPOSITORY.parent / "shared"
-
+QRELS = ["query", "passage", "grade"]
 MEASURES = {
     "nDCG@10": "ndcg_cut_10",
     "nDCG@1": "ndcg_cut_1",
@@ -40,12 +35,17 @@ def random_judgements(seed):
         if query % 4:
             for passage in generator.choice(60, size=30, replace=False):
                 run.append((f"q{query}", f"p{passage}", float(generator.integers(0, 6)) / 3))
-    return pd.DataFrame(qrels, columns=["query", "passage", "grade"]), pd.DataFrame(run, columns=["query", "passage", "score"])
+    return pl.DataFrame(qrels, QRELS, orient="row"), pl.DataFrame(run, RUN, orient="row")
+
+
+def nested(table):
+    """query -> passage -> grade or score, as pytrec_eval takes them."""
+    by_query = table.group_by("query", maintain_order=True)
+    return {query: dict(rows[:, 1:].iter_rows()) for (query,), rows in by_query}
 
 
 def by_trec_eval(run, qrels, relevance):
-    judged = {query: dict(zip(rows["passage"], rows["grade"].tolist(), strict=True)) for query, rows in qrels.groupby("query")}
-    scored = {query: dict(zip(rows["passage"], rows["score"].tolist(), strict=True)) for query, rows in run.groupby("query")}
+    judged, scored = nested(qrels), nested(run)
     binary = pytrec_eval.RelevanceEvaluator(judged, set(MEASURES.values()), relevance_level=relevance).evaluate(scored)
     # pytrec_eval leaves out queries that the run lacks; trec_eval -c counts them as zero.
     return pd.DataFrame(
@@ -54,11 +54,11 @@ def by_trec_eval(run, qrels, relevance):
     )
 
 
-def measured(path, qrels, measures, relevance, depth=ALL_PASSAGES):
+def measured(path, qrels, measures, relevance, depth=None):
     """Values of a run in a file, a row per query."""
     judgements = Judgements(qrels)
     ranking = read_ranking(path, judgements, depth)
-    return pd.DataFrame(measure_ranking(ranking, judgements, measures, relevance), index=judgements.queries)
+    return pd.DataFrame(measure_ranking(ranking, judgements, measures, relevance), index=judgements.queries.to_list())
 
 
 @pytest.mark.parametrize("relevance", [1, 2])
@@ -74,8 +74,8 @@ def test_measures_are_trec_evals(tmp_path, seed, relevance):
 
 def test_the_order_of_lines_in_a_run_does_not_matter(tmp_path):
     qrels, run = random_judgements(3)
-    lines = [f"{row.query} Q0 {row.passage} 1 {row.score} t\n" for row in run.sample(frac=1, random_state=1).itertuples()]
-    (tmp_path / "shuffled.run").write_text("".join(sorted(lines, key=lambda line: line.split()[0])))
+    lines = [f"{query} Q0 {passage} 1 {score} t\n" for query, passage, score in run.sample(fraction=1, shuffle=True).rows()]
+    (tmp_path / "shuffled.run").write_text("".join(lines))
     write_run(tmp_path / "one.run", run, tag="t")
     one, two = (measured(tmp_path / name, qrels, list(MEASURES), 1) for name in ("one.run", "shuffled.run"))
     assert one.equals(two)
@@ -85,8 +85,8 @@ def test_judged_counts_what_has_any_grade(tmp_path):
     qrels, run = random_judgements(5)
     write_run(tmp_path / "one.run", run, tag="t")
     values = measured(tmp_path / "one.run", qrels, ["judged@10"], 2)["judged@10"]
-    known = set(zip(qrels["query"], qrels["passage"], strict=True))
-    for query, rows in read_run(tmp_path / "one.run").groupby("query"):
+    known = set(qrels["query", "passage"].rows())
+    for (query,), rows in read_run(tmp_path / "one.run").group_by("query"):
         assert values[query] == pytest.approx(sum((query, passage) in known for passage in rows["passage"][:10]) / 10)
     assert values["q0"] == 0 and 0 < values.mean() < 1
 
@@ -98,33 +98,13 @@ def test_a_cut_ranking_is_measured_as_if_it_were_shorter(tmp_path):
     assert measured(tmp_path / "one.run", qrels, ["AP"], 1, depth=7).equals(measured(tmp_path / "cut.run", qrels, ["AP"], 1))
 
 
-@pytest.mark.skipif(not (SHARED / "data" / "dl19").is_dir(), reason="TREC DL 2019 is not at hand")
-def test_the_papers_bm25_row_comes_out():
-    dl19 = SHARED / "data" / "dl19"
-    qrels = pd.read_csv(dl19 / "qrels.txt", sep=r"\s+", names=["query", "zero", "passage", "grade"], dtype=str)
-    qrels = qrels.assign(grade=qrels["grade"].astype(int))
-    names = ["AP", "nDCG@1", "nDCG@5", "nDCG@10", "R@100", "RR@10"]
-    means = measured(dl19 / "bm25-top500.run.gz", qrels, names, relevance=2).mean().round(4)
-    assert means.tolist() == [0.3035, 0.5581, 0.5340, 0.5121, 0.4988, 0.7138]
-    with gzip.open(dl19 / "colbert-top500.run.gz", "rt") as stream:
-        raw = pd.DataFrame([line.split() for line in stream]).iloc[:, [0, 2, 4]].set_axis(["query", "passage", "score"], axis=1)
-    expected = by_trec_eval(raw.assign(score=raw["score"].astype(float)), qrels, 2)["nDCG@10"].mean()
-    tied = measured(dl19 / "colbert-top500.run.gz", qrels, ["nDCG@10"], 2)["nDCG@10"].mean()
-    assert tied == pytest.approx(expected, abs=1e-9)
-
-
-def test_the_pattern_of_measures_tells_them_from_others():
-    assert all(re.search(PATTERN, name) for name in [*MEASURES, "judged@10"])
-    assert not any(re.search(PATTERN, name) for name in ("MAP", "P", "judged", "nDCG@0", "nDCG@ten", "AP@5x"))
-
-
 FIRST_STAGE = System("bm25", "", "first-stage", "")
 
 
 def evaluated(tmp_path, systems=(FIRST_STAGE,), relevance=1, change=lambda run: run):
     """The table of values of a random run under each system."""
     qrels, run = random_judgements(7)
-    qrels.to_parquet(tmp_path / "qrels.parquet")
+    qrels.write_parquet(tmp_path / "qrels.parquet")
     write_run(tmp_path / "one.run", change(run), tag="t")
     runs = [str(tmp_path / "one.run")] * len(systems)
     output = tmp_path / "values.parquet"
@@ -147,7 +127,7 @@ def test_values_are_kept_by_system_and_query(tmp_path):
     [
         ({"relevance": 4}, "no judgement reaches the benchmark's relevance level 4"),
         (
-            {"change": lambda run: run.drop_duplicates("passage").assign(query="other")},
+            {"change": lambda run: run.unique("passage").with_columns(query=pl.lit("other"))},
             "none of its 1 queries, such as 'other', is in the query set",
         ),
     ],

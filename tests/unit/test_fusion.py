@@ -3,11 +3,12 @@
 import json
 
 import numpy as np
-import pandas as pd
+import polars as pl
 import pytest
 import pytrec_eval
+from test_evaluation import nested
 
-from multistage.data.runs import cut, in_run_order, read_run, write_run
+from multistage.data.runs import RUN, in_run_order, read_run, write_run
 from multistage.evaluation.fusion import WEIGHTS, Sides, choose_weight, fuse_files
 from multistage.jobs.errors import InputError
 from multistage.reporting.pages import system_name
@@ -15,7 +16,7 @@ from multistage.reporting.pages import system_name
 DEPTH = 12
 NORMS = {
     "min-max": lambda scores: (scores - scores.min()) / (scores.max() - scores.min()),
-    "zmuv": lambda scores: (scores - scores.mean()) / scores.std(),
+    "zmuv": lambda scores: (scores - scores.mean()) / scores.std(ddof=0),
 }
 
 
@@ -31,13 +32,11 @@ def files(tmp_path):
         for passage in range(20):
             rows.append((f"q{query}", f"p{passage}", first[passage], second[passage]))
             judgements.append((f"q{query}", f"p{passage}", int(relevance[passage])))
-    table = pd.DataFrame(rows, columns=["query", "passage", "first", "second"])
-    write_run(tmp_path / "first.run", table.rename(columns={"first": "score"})[["query", "passage", "score"]], tag="first")
-    kept = cut(read_run(tmp_path / "first.run"), DEPTH)
-    reranked = kept[["query", "passage"]].merge(table).rename(columns={"second": "score"})[["query", "passage", "score"]]
-    write_run(tmp_path / "reranked.run", reranked, tag="second")
-    qrels = pd.DataFrame(judgements, columns=["query", "passage", "grade"])
-    qrels.to_parquet(tmp_path / "qrels.parquet")
+    table = pl.DataFrame(rows, ["query", "passage", "first", "second"], orient="row")
+    write_run(tmp_path / "first.run", table.select("query", "passage", score="first"), tag="first")
+    kept = read_run(tmp_path / "first.run", DEPTH).join(table, on=["query", "passage"])
+    write_run(tmp_path / "reranked.run", kept.select("query", "passage", score="second"), tag="second")
+    pl.DataFrame(judgements, ["query", "passage", "grade"], orient="row").write_parquet(tmp_path / "qrels.parquet")
     return {
         name: tmp_path / f"{name}.{suffix}" for name, suffix in (("reranked", "run"), ("first", "run"), ("qrels", "parquet"))
     }
@@ -45,14 +44,9 @@ def files(tmp_path):
 
 def by_hand(files, weight, norm):
     """The fused run by numpy."""
-    both = read_run(files["reranked"]).merge(read_run(files["first"], DEPTH), on=["query", "passage"])
-    normalised = (
-        both.astype({"score_x": float, "score_y": float})
-        .groupby("query")[["score_x", "score_y"]]
-        .transform(lambda scores: NORMS[norm](scores.to_numpy()))
-    )
-    both["score"] = weight * normalised["score_x"] + (1 - weight) * normalised["score_y"]
-    return in_run_order(both[["query", "passage", "score"]])
+    both = read_run(files["reranked"]).join(read_run(files["first"], DEPTH), on=["query", "passage"])
+    sides = [NORMS[norm](pl.col(name).cast(pl.Float64)).over("query") for name in ("score", "score_right")]
+    return in_run_order(both.select("query", "passage", score=weight * sides[0] + (1 - weight) * sides[1]))
 
 
 @pytest.mark.parametrize("norm", NORMS)
@@ -60,7 +54,7 @@ def by_hand(files, weight, norm):
 def test_the_scores_are_the_weighted_sum(files, weight, norm):
     run, expected = Sides(files["reranked"], files["first"], DEPTH).fused(weight, norm), by_hand(files, weight, norm)
     assert run[["query", "passage"]].equals(expected[["query", "passage"]]) and len(run) == 40 * DEPTH
-    assert run["score"].to_numpy() == pytest.approx(expected["score"].to_numpy(), abs=1e-6)
+    assert run["score"].to_list() == pytest.approx(expected["score"].to_list(), abs=1e-6)
 
 
 @pytest.mark.parametrize("norm", NORMS)
@@ -79,15 +73,10 @@ def test_the_weight_is_the_best_of_those_tried(files, tmp_path, norm, measure, t
         files["reranked"], files["first"], files["qrels"], DEPTH, norm, measure, relevance=2, output=tmp_path / "weight.json"
     )
     chosen = json.loads((tmp_path / "weight.json").read_text())
-    qrels = pd.read_parquet(files["qrels"])
-    judged = {query: dict(zip(rows["passage"], rows["grade"].tolist(), strict=True)) for query, rows in qrels.groupby("query")}
-    evaluator = pytrec_eval.RelevanceEvaluator(judged, {theirs}, relevance_level=2)
+    evaluator = pytrec_eval.RelevanceEvaluator(nested(pl.read_parquet(files["qrels"])), {theirs}, relevance_level=2)
     means = []
     for weight in WEIGHTS:
-        scored = {
-            query: dict(zip(rows["passage"], rows["score"].tolist(), strict=True))
-            for query, rows in by_hand(files, weight, norm).groupby("query")
-        }
+        scored = nested(by_hand(files, weight, norm))
         means.append(np.mean([values[theirs] for values in evaluator.evaluate(scored).values()]))
     assert [entry["weight_of_reranker"] for entry in chosen["tried"]] == WEIGHTS == sorted(WEIGHTS)
     assert [entry["mean"] for entry in chosen["tried"]] == pytest.approx(means, abs=1e-9)
@@ -102,12 +91,12 @@ def test_the_weight_is_the_best_of_those_tried(files, tmp_path, norm, measure, t
 
 def test_a_query_whose_scores_all_tie_has_no_say(tmp_path):
     """One passage, or a first stage that cannot tell them apart: the other side decides."""
-    first = pd.DataFrame([("a", "x", 1), ("b", "x", 2), ("b", "y", 2)], columns=["query", "passage", "score"])
+    first = pl.DataFrame([("a", "x", 1), ("b", "x", 2), ("b", "y", 2)], schema=RUN, orient="row")
     write_run(tmp_path / "first.run", first, tag="t")
-    write_run(tmp_path / "reranked.run", first.assign(score=[5, 4, 3]), tag="t")
+    write_run(tmp_path / "reranked.run", first.with_columns(score=pl.Series([5, 4, 3])), tag="t")
     for norm in NORMS:
         run = Sides(tmp_path / "reranked.run", tmp_path / "first.run", 2).fused(0.5, norm)
-        assert run["passage"].tolist() == ["x", "x", "y"] and np.isfinite(run["score"]).all()
+        assert run["passage"].to_list() == ["x", "x", "y"] and run["score"].is_finite().all()
 
 
 def test_sides_that_rank_other_passages_are_refused(files):

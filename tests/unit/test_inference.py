@@ -10,10 +10,11 @@ from statsmodels.formula.api import ols
 from statsmodels.stats.anova import anova_lm
 from statsmodels.stats.weightstats import ttost_paired
 
+from multistage.config import Evaluation
 from multistage.evaluation.inference import difference, holm, verdict
-from multistage.evaluation.resampling import Bootstrap, Resampling, randomization_tests
+from multistage.evaluation.resampling import Bootstrap, randomization_tests
 
-SETTINGS = Resampling(confidence=0.9, resamples=4000, permutations=20_000, seed=3)
+SETTINGS = Evaluation(confidence=0.9, resamples=4000, permutations=20_000, seed=3)
 MARGIN = 0.05
 
 

@@ -6,11 +6,11 @@ import os
 import subprocess
 import sys
 
-import pandas as pd
+import polars as pl
 import pytest
 from sentence_transformers import CrossEncoder
 
-from multistage.data.runs import read_run, write_run
+from multistage.data.runs import RUN, read_run, write_run
 from multistage.jobs.errors import InputError
 from multistage.scoring.own_texts import Scorer, rerank_own_runs, score_own_pairs
 from multistage.scoring.reranking import RerankInputs, rerank
@@ -30,7 +30,7 @@ PAIRS = [(query, passage) for query in QUERIES for passage in [*PASSAGES, "river
 def runs(tmp_path):
     paths = [str(tmp_path / f"{name}.run") for name in CANDIDATES]
     for rows, path in zip(CANDIDATES.values(), paths, strict=True):
-        write_run(path, pd.DataFrame(rows, columns=["query", "passage", "score"]), tag="first")
+        write_run(path, pl.DataFrame(rows, schema=RUN, orient="row"), tag="first")
     return paths
 
 
@@ -74,7 +74,7 @@ def test_the_runs_are_the_workflows_byte_for_byte(stage, runs, texts, tmp_path, 
     for their, our in zip(theirs, ours, strict=True):
         assert (tmp_path / our).read_bytes() == (tmp_path / their).read_bytes()
     kept = read_run(ours[0])
-    assert len(kept) == (3 if depth else 4) and kept["score"].nunique() == len(kept)
+    assert len(kept) == (3 if depth else 4) and kept["score"].n_unique() == len(kept)
 
 
 def write_pairs(path):
@@ -221,7 +221,7 @@ def test_an_output_replaces_nothing_but_an_output(model, runs, texts, tmp_path):
 )
 def test_a_table_that_is_none_stops_it(model, runs, texts, tmp_path, name, content, message):
     if content is None:
-        pd.DataFrame({"id": ["p0"], "body": ["a"]}).to_parquet(tmp_path / name, index=False)
+        pl.DataFrame({"id": ["p0"], "body": ["a"]}).write_parquet(tmp_path / name)
     else:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=message):

@@ -1,9 +1,10 @@
 """The view of single queries: what changed, and what stands at the top before and after."""
 
 import pandas as pd
+import polars as pl
 import pytest
 
-from multistage.data.runs import write_run
+from multistage.data.runs import RUN, write_run
 from multistage.reporting.queries import Step, query_view, write_view
 
 
@@ -18,7 +19,7 @@ def view(tmp_path):
     for name, tops in (("before", ["p2", "p1", "p3"]), ("after", ["p1", "p3", "p3"])):
         rows = [(query, passage, 2.0) for query, passage in zip(("q1", "q2", "q3"), tops, strict=True)]
         rows += [(query, "p0", 1.0) for query in ("q1", "q2", "q3")]
-        write_run(tmp_path / f"{name}.run", pd.DataFrame(rows, columns=["query", "passage", "score"]), tag="t")
+        write_run(tmp_path / f"{name}.run", pl.DataFrame(rows, schema=RUN, orient="row"), tag="t")
     values = pd.DataFrame(
         [
             ("bm25", "tiny", recipe, seed, query, value)

@@ -72,7 +72,7 @@ def saved_steps(tmp_path):
 
 def wait_for_step(tmp_path, step, process):
     """Wait until a checkpoint of that step or a later one is there."""
-    for _ in range(2400):
+    for _ in range(6000):
         if any(saved >= step for saved in saved_steps(tmp_path)):
             return
         assert process.poll() is None, (tmp_path / "log").read_text()
@@ -90,62 +90,44 @@ def weights(folder):
     return [(folder / f"{name}.safetensors").read_bytes() for name in ("model", "best", "last")]
 
 
-def test_kill_9_twice_and_the_bytes_are_the_same(uninterrupted, job, tmp_path):
-    for step in (4, 16):
+def test_whatever_stops_a_stage_the_bytes_are_the_same(uninterrupted, job, tmp_path):
+    """kill -9, each signal that asks it to stop, and a second process that takes it over."""
+    model, log = tmp_path / "model", tmp_path / "log"
+    process = job()
+    wait_for_step(tmp_path, 3, process)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    with sole_writer(tmp_path / "state" / "model") as waited:
+        assert not waited  # the lock has ended with its holder
+    for step, number in ((6, signal.SIGTERM), (9, signal.SIGUSR1), (12, signal.SIGINT)):
         process = job()
         wait_for_step(tmp_path, step, process)
-        process.kill()
-        assert process.wait() == -signal.SIGKILL and not (tmp_path / "model").exists()
-    assert job(pause=0).wait(timeout=120) == 0
-    assert weights(tmp_path / "model") == weights(uninterrupted)
-    record, expected = (json.loads((folder / "training.json").read_text()) for folder in (tmp_path / "model", uninterrupted))
-    assert record["interruptions"] == 2 and "going on from the checkpoint of step" in (tmp_path / "log").read_text()
+        process.send_signal(number)
+        assert process.wait(timeout=300) == os.EX_TEMPFAIL and not model.exists()
+        assert "going on from the checkpoint of step" in log.read_text() and f"{number.name} came at step" in log.read_text()
+    first = job(pause=0.5)
+    wait_for_step(tmp_path, 15, first)
+    second = job(pause=0)
+    assert first.wait(timeout=300) == os.EX_TEMPFAIL and second.wait(timeout=300) == 0
+    assert f"process {first.pid} on" in log.read_text()
+    assert weights(model) == weights(uninterrupted)
+    record, expected = (json.loads((folder / "training.json").read_text()) for folder in (model, uninterrupted))
+    assert record["interruptions"] == 5
     for name in ("loss", "validation", "pairs", "tokens", "exported", "moved_from_parent"):
         assert record[name] == expected[name]
-    assert not (tmp_path / "state" / "model").exists()
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
-def test_a_signal_saves_and_says_run_me_again(uninterrupted, job, tmp_path, number):
-    process = job()
-    wait_for_step(tmp_path, 5, process)
-    process.send_signal(number)
-    assert process.wait(timeout=60) == os.EX_TEMPFAIL
-    assert f"{number.name} came at step" in (tmp_path / "log").read_text() and not (tmp_path / "model").exists()
-    assert job(pause=0).wait(timeout=120) == 0
-    assert weights(tmp_path / "model") == weights(uninterrupted)
-
-
-def test_a_signal_reaches_all_processes_that_train_together(job, tmp_path):
-    process = job(processes=2)
-    wait_for_step(tmp_path, 3, process)
-    process.terminate()
-    assert process.wait(timeout=60) == os.EX_TEMPFAIL
-    stopped = saved_steps(tmp_path)[-1]
-    assert job(pause=0, processes=2).wait(timeout=120) == 0
-    assert f"going on from the checkpoint of step {stopped} of {STEPS}" in (tmp_path / "log").read_text()
-    assert (tmp_path / "model" / "model.safetensors").exists()
-
-
-def test_a_second_process_takes_the_stage_over(uninterrupted, job, tmp_path):
-    """The first one saves and stops, the second goes on from there."""
-    first = job(pause=0.5)
-    wait_for_step(tmp_path, 2, first)
-    second = job(pause=0)
-    assert first.wait(timeout=60) == os.EX_TEMPFAIL and second.wait(timeout=120) == 0
-    assert f"process {first.pid} on" in (tmp_path / "log").read_text()
-    assert weights(tmp_path / "model") == weights(uninterrupted)
-    assert json.loads((tmp_path / "model" / "training.json").read_text())["interruptions"] == 1
     assert [path.name for path in (tmp_path / "state").glob("model*")] == ["model.lock"]
 
 
-def test_the_lock_ends_with_its_holder(job, tmp_path):
-    first = job()
-    wait_for_step(tmp_path, 1, first)
-    first.kill()
-    first.wait()
-    with sole_writer(tmp_path / "state" / "model") as waited:
-        assert not waited
+def test_a_signal_reaches_all_processes_that_train_together(job, tmp_path):
+    """And one process can go on alone."""
+    process = job(processes=2)
+    wait_for_step(tmp_path, 3, process)
+    process.terminate()
+    assert process.wait(timeout=300) == os.EX_TEMPFAIL
+    stopped = saved_steps(tmp_path)[-1]
+    assert job(pause=0).wait(timeout=300) == 0
+    assert f"going on from the checkpoint of step {stopped} of {STEPS}" in (tmp_path / "log").read_text()
+    assert (tmp_path / "model" / "model.safetensors").exists()
 
 
 def test_a_stage_that_was_finished_meanwhile_is_not_trained_again(inputs, tmp_path):
@@ -159,7 +141,7 @@ def test_a_stage_that_was_finished_meanwhile_is_not_trained_again(inputs, tmp_pa
                 assert time.monotonic() < deadline
                 time.sleep(0.01)
             assert not second.done()
-        second.result(timeout=60)
+        second.result(timeout=300)
     assert (model / "model.safetensors").stat().st_mtime_ns == written
 
 

@@ -12,12 +12,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from multistage.retrieval.adoption import adopt
 
 from multistage.data.runs import cut, in_run_order, read_run, write_run, write_runs
 from multistage.data.tables import read_ids, stream_texts, write_texts
 from multistage.jobs.errors import InputError
 from multistage.retrieval import dense, lucene
-from multistage.retrieval.adoption import adopt
 from multistage.retrieval.dense import largest_products, load_bi_encoder, search_vectors
 from multistage.retrieval.late_interaction import (
     build_plaid,

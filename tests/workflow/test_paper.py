@@ -3,6 +3,9 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
+from collections import Counter
 from urllib.parse import urlsplit
 
 import pandas as pd
@@ -17,16 +20,34 @@ from workflow_runs import jobs, snakemake, succeed
 
 CONFIGS = REPOSITORY / "configs"
 PAPER = CONFIGS / "ecir2025.yaml"
-BENCHMARKS = ["dl19", "dl20", "dlhard", "devsmall"]
-RECIPES = ["cl", "kd", "cl-kd", "kd-cl"]
+BENCHMARKS = ["dl19", "devsmall"]
+RECIPES = ["kd-cl"]
 
 
 def planned(tmp_path, *names):
+    """The jobs of each rule that config files plan together, by their names."""
     return jobs(snakemake(tmp_path, "--dry-run", configs=[CONFIGS / f"{name}.yaml" for name in names]))
 
 
-def test_the_papers_grid(tmp_path):
-    assert planned(tmp_path, "ecir2025") == {
+@pytest.fixture(scope="module")
+def on_slurm(tmp_path_factory):
+    """What a dry-run of the paper's grid says with the profile for Slurm; it needs no cluster."""
+    command = [sys.executable, "-m", "snakemake", "--profile", "slurm", "--directory", tmp_path_factory.mktemp("slurm")]
+    ended = subprocess.run(
+        [*command, "--dry-run", "--configfile", PAPER], cwd=REPOSITORY, capture_output=True, text=True, timeout=300
+    )
+    succeed(ended)
+    return ended
+
+
+@pytest.fixture(scope="module")
+def paper(on_slurm):
+    """The jobs of the paper's grid."""
+    return jobs(on_slurm)
+
+
+def test_the_papers_grid(paper):
+    assert paper == {
         "download": 11,
         "fetch_model": 3,
         "prepare_passages": 1,
@@ -38,7 +59,7 @@ def test_the_papers_grid(tmp_path):
         "plaid_index": 32,
         "plaid_search": 4 * 32,
         "merge_shards": 4,
-        "adopt_run": 1,
+        "import_run": 1,
         "candidate_matrix": 1,
         "read_permutations": 1,
         "contrastive_groups": 1,
@@ -57,8 +78,20 @@ def test_the_papers_grid(tmp_path):
     }
 
 
-def test_the_learning_rates_share_stage_one_and_the_groups(tmp_path):
-    plan, paper = planned(tmp_path, "ecir2025", "ecir2025-lr"), planned(tmp_path, "ecir2025")
+def test_slurm_gets_a_third_of_the_jobs(on_slurm, paper):
+    """What is marked local is not submitted, a group is once."""
+    rules = "\n".join(path.read_text() for path in (REPOSITORY / "rules").glob("*.smk"))
+    local = set(re.findall(r"^rule (\w+):(?:\n(?!rule ).*)*?\n    localrule: True", rules, re.M))
+    local |= {name for base, name in re.findall(r"^use rule (\w+) as (\w+) with:", rules, re.M) if base in local}
+    grouped = yaml.safe_load((REPOSITORY / "profiles" / "slurm" / "config.yaml").read_text())["groups"]
+    groups = Counter(re.findall(r"Group job (\w+) \(", on_slurm.stdout + on_slurm.stderr))
+    assert groups == {"colbert_shard": 32, "queries": 6 + 2, "evaluation": 4}
+    single = [count for name, count in paper.items() if name not in {*local, *grouped}]
+    assert {"download", "fetch_model", "tabulate"} < local and sum(single) + groups.total() == 115
+
+
+def test_the_learning_rates_share_stage_one_and_the_groups(tmp_path, paper):
+    plan = planned(tmp_path, "ecir2025", "ecir2025-lr")
     assert plan["finetune"] == 2 * 3 * (2 + 2 * 5)
     assert plan["rerank"] == 2 * 3 * (1 + 2 + 2 * 5) * 4
     changed = {"finetune", "rerank", "initialise", "model_card", "untrained_card"}
@@ -97,7 +130,7 @@ def finished(tmp_path_factory):
         small.write_text(yaml.safe_dump(small_config(places, mirrors)))
         ended = snakemake(folder / "work", configs=[PAPER, small])
         succeed(ended)
-        again = snakemake(folder / "work", configs=[PAPER, small])
+        again = snakemake(folder / "work", "--dry-run", configs=[PAPER, small])
         assert again.returncode == 0 and "Nothing to be done" in again.stdout + again.stderr
     return folder / "work" / "results"
 
@@ -108,7 +141,7 @@ def test_every_number_of_the_grid_stands_beside_the_papers(finished):
     assert len(table) == 2 * len(BENCHMARKS) * systems * 6
     assert set(table["benchmark"]) == set(BENCHMARKS) and set(table["backbone"]) == {"", "electra", "roberta"}
     assert (table["gap"] - (table["mean"] - table["published"])).abs().max() < 1e-5
-    assert table["mean"].between(0, 1).all() and table["mean"].nunique() > 50
+    assert table["mean"].between(0, 1).all() and table["mean"].nunique() > 20
     first = table[(table["recipe"] == "first-stage") & (table["measure"] == "R@100")].set_index(["retriever", "benchmark"])
     assert all(first["mean"]["bm25", benchmark] > 0.2 for benchmark in BENCHMARKS)
     markdown = (finished / "ecir2025" / "tables" / "published.md").read_text()

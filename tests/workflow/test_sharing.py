@@ -13,51 +13,34 @@ from workflow_runs import snakemake, succeed
 MODEL = "results/slice/models/tiny/cl/seed42/model.safetensors"
 INDEX = "results/indexes/bm25/wikipedia"
 STORE = "results/tokens/bert-tiny/wikipedia/passages.ids.npy"
+RUN = "results/slice/reranked/tiny/cl/seed42/bm25/wikipedia-test.run"
+CACHED = ["finetune", "bm25_index", "tokenize"]
 
 
-def checkout(finished, folder):
-    """A folder in which the workflow has run but for a model; of an index and a token store only the inputs are there."""
-    shutil.copytree(finished, folder, symlinks=True)
-    shutil.rmtree((folder / MODEL).parent)
-    return folder
-
-
-def fetch(folder, cache):
-    """Make the model, then the index and the token store, with the cache; returns what Snakemake said."""
-    said = ""
-    environment = {"SNAKEMAKE_OUTPUT_CACHE": str(cache)}
-    for targets in ([MODEL], [INDEX, STORE]):
-        if targets != [MODEL]:
-            shutil.rmtree(folder / INDEX)
-            shutil.rmtree((folder / STORE).parent)
-        ended = snakemake(folder, *targets, "--cache", "finetune", "bm25_index", "tokenize", environment=environment)
-        succeed(ended)
-        said += ended.stdout + ended.stderr
-    return said
-
-
-def digests(folder):
-    """Of the shared targets' files."""
-    paths = [folder / MODEL, folder / STORE, *(folder / INDEX).glob("[!.]*")]
-    return {str(path.relative_to(folder)): sha256(path) for path in paths}
+def fetch(folder, cache, *targets):
+    """Make a model, an index, a token store and further targets with the cache, and no other file; what Snakemake said."""
+    for path in (MODEL, STORE, f"{INDEX}/folder"):
+        shutil.rmtree((folder / path).parent)
+    arguments = [MODEL, INDEX, STORE, *targets, "--cache", *CACHED, "--allowed-rules", *CACHED, "rerank"]
+    ended = snakemake(folder, *arguments, environment={"SNAKEMAKE_OUTPUT_CACHE": str(cache)})
+    succeed(ended)
+    return ended.stdout + ended.stderr
 
 
 def test_expensive_targets_are_shared_between_checkouts(finished, tmp_path):
+    """A model from the cache is scored as any other."""
     cache = tmp_path / "cache"
     cache.mkdir()
-    first, second = (checkout(finished, tmp_path / name) for name in ("first", "second"))
+    first, second = (shutil.copytree(finished, tmp_path / name, symlinks=True) for name in ("first", "second"))
     assert "to cache" in fetch(first, cache)
     entries = sorted(cache.iterdir())
-    made = fetch(second, cache)
-    assert "from cache" in made and "to cache" not in made and sorted(cache.iterdir()) == entries
-    assert digests(second) == digests(first)
-    assert digests(second)[MODEL] == sha256(finished / MODEL)
+    (second / RUN).unlink()
+    said = fetch(second, cache, RUN)
+    assert "from cache" in said and "to cache" not in said and sorted(cache.iterdir()) == entries
     assert (second / MODEL).resolve().parent == cache
-    # A model from the cache is scored as any other.
-    run = "results/slice/reranked/tiny/cl/seed42/bm25/wikipedia-test.run"
-    (second / run).unlink()
-    succeed(snakemake(second, run, "--cache", "finetune", environment={"SNAKEMAKE_OUTPUT_CACHE": str(cache)}))
-    assert sha256(second / run) == sha256(finished / run)
+    indexed = [path.relative_to(finished) for path in (finished / INDEX).glob("[!.]*")]
+    for path in (MODEL, STORE, RUN, *indexed):
+        assert sha256(finished / path) == sha256(first / path) == sha256(second / path)
 
 
 @pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o002, 0o664), (0o077, 0o600)])

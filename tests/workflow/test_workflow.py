@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -76,21 +75,22 @@ def test_models_say_what_they_come_from(finished):
 
 
 def test_a_second_run_has_nothing_to_do(finished):
-    ended = snakemake(finished)
+    ended = snakemake(finished, "--dry-run")
     assert ended.returncode == 0 and "Nothing to be done" in ended.stdout + ended.stderr
 
 
-def test_from_scratch_again_on_one_core_every_run_has_the_same_bytes(finished, tmp_path, index):
-    targets = [
-        RUN.format(experiment="slice", recipe=recipe, retriever=retriever)
-        for recipe in RECIPES
-        for retriever in ("bm25", "colbert")
-    ]
-    ended = snakemake(tmp_path, *targets, "--cores", "1", environment=index)
-    succeed(ended)
-    runs = sorted(path.relative_to(tmp_path) for path in tmp_path.glob("results/**/*.run"))
-    assert len(runs) >= len(targets) + 4
-    assert [path for path in runs if (tmp_path / path).read_bytes() != (finished / path).read_bytes()] == []
+def test_as_a_module_on_one_core_it_gives_the_same_bytes(finished, tmp_path, index):
+    """From scratch, as part of another workflow, in a folder whose name has a blank."""
+    outer = tmp_path / "Snakefile"
+    outer.write_text(
+        f'configfile: "{REPOSITORY}/config.yaml"\n'
+        f'module rerankers:\n    snakefile: "{REPOSITORY}/Snakefile"\n    config: config\n'
+        "use rule * from rerankers\n"
+    )
+    folder, target = tmp_path / "another workflow", RUN.format(experiment="slice", recipe="kd-cl", retriever="bm25")
+    succeed(snakemake(folder, target, "--cores", "1", snakefile=outer, environment=index))
+    made = [path.relative_to(folder) for ending in ("run", "safetensors") for path in folder.glob(f"results/**/*.{ending}")]
+    assert len(made) > 10 and [path for path in made if (folder / path).read_bytes() != (finished / path).read_bytes()] == []
 
 
 def overlay(tmp_path, change):
@@ -180,15 +180,14 @@ def test_a_change_reruns_what_it_affects(finished, tmp_path, change, expected):
     assert jobs(snakemake(finished, "--dry-run", configs=[overlay(tmp_path, change)])) == expected
 
 
-def test_a_stage_that_was_killed_goes_on(finished, tmp_path):
+def test_a_stage_that_was_killed_goes_on(copy, tmp_path):
     """Also after Snakemake itself was killed, and has deleted the stage's declared outputs."""
 
     def long_stage(config, _):
         config["objectives"]["cl"].update(steps=80)
         config["training"] = {"checkpoint_minutes": 0, "tensorboard": True}
 
-    folder, config = tmp_path / "copy", overlay(tmp_path, long_stage)
-    shutil.copytree(finished, folder, symlinks=True)
+    folder, config = copy, overlay(tmp_path, long_stage)
     model = "results/slice/models/tiny/cl/seed42/model.safetensors"
     command = [*snakemake_command(folder, model), "--configfile", str(config)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
@@ -209,40 +208,32 @@ def test_a_stage_that_was_killed_goes_on(finished, tmp_path):
     assert len(list((folder / "results/slice/tensorboard/tiny/cl/seed42").iterdir())) == 2
 
 
-def test_fused_systems_stand_in_the_table(finished, tmp_path):
+def test_fused_systems_stand_in_the_table(copy, tmp_path):
     """The weight comes from validation queries, and fuses the test queries' runs."""
-    folder = tmp_path / "copy"
-    shutil.copytree(finished, folder, symlinks=True)
 
     def fuse(config, _):
-        config["grid"].update(fusion={"norm": "min-max", "measure": "RR@10"}, recipes=["kd-cl"])
+        config["grid"].update(fusion={"norm": "min-max", "measure": "RR@10"}, recipes=["cl"], retrievers=["bm25"])
 
-    ended = snakemake(folder, configs=[overlay(tmp_path, fuse)])
-    succeed(ended)
-    results = folder / "results" / "slice"
-    table = pd.read_csv(results / "tables" / "effectiveness.csv", keep_default_na=False)
-    recipes = ["first-stage", "untrained", "untrained+fused", "kd-cl", "kd-cl+fused"]
-    for retriever in ("bm25", "colbert"):
-        rows = table[(table["retriever"] == retriever) & (table["measure"] == "RR@10")].set_index("recipe")
-        assert [recipe for recipe in rows.index if recipe != "teacher"] == recipes
-        assert (rows["queries"] == 50).all()
-        for recipe in ("untrained", "kd-cl"):
-            chosen = json.loads((results / f"fused/tiny/{recipe}/seed42/{retriever}/weight.json").read_text())
-            assert chosen["queries"] == 20 and chosen["measure"] == "RR@10"
-            assert chosen["inputs"]["reranked"].endswith(f"{recipe}/seed42/{retriever}/wikipedia-validation.run")
-            tried = {entry["weight_of_reranker"]: entry["mean"] for entry in chosen["tried"]}
-            assert len(tried) == 21 and tried[chosen["weight_of_reranker"]] == max(tried.values())
-        fused = results / f"fused/tiny/kd-cl/seed42/{retriever}/wikipedia-test.run"
-        reranked = RUN.format(experiment="slice", recipe="kd-cl", retriever=retriever)
-        assert sorted(line.split()[:3] for line in fused.read_text().splitlines()) == sorted(
-            line.split()[:3] for line in (folder / reranked).read_text().splitlines()
-        )
-    assert "| bm25 | tiny kd→cl, fused |" in (results / "tables" / "effectiveness.md").read_text()
+    table = "results/slice/tables/effectiveness.csv"
+    succeed(snakemake(copy, table, configs=[overlay(tmp_path, fuse)]))
+    rows = pd.read_csv(copy / table, keep_default_na=False).query("measure == 'RR@10' and recipe != 'teacher'")
+    assert rows["recipe"].tolist() == ["first-stage", "untrained", "untrained+fused", "cl", "cl+fused"]
+    assert (rows["queries"] == 50).all()
+    for recipe in ("untrained", "cl"):
+        chosen = json.loads((copy / f"results/slice/fused/tiny/{recipe}/seed42/bm25/weight.json").read_text())
+        assert chosen["queries"] == 20 and chosen["measure"] == "RR@10"
+        assert chosen["inputs"]["reranked"].endswith(f"{recipe}/seed42/bm25/wikipedia-validation.run")
+        tried = {entry["weight_of_reranker"]: entry["mean"] for entry in chosen["tried"]}
+        assert len(tried) == 21 and tried[chosen["weight_of_reranker"]] == max(tried.values())
+    fused = copy / "results/slice/fused/tiny/cl/seed42/bm25/wikipedia-test.run"
+    reranked = copy / RUN.format(experiment="slice", recipe="cl", retriever="bm25")
+    pairs = [sorted(line.split()[:3] for line in path.read_text().splitlines()) for path in (fused, reranked)]
+    assert pairs[0] == pairs[1]
+    assert "| bm25 | tiny cl, fused |" in (copy / table).with_suffix(".md").read_text()
 
 
-def test_losses_on_scores_get_the_teachers_scores(finished, tmp_path):
-    folder = tmp_path / "copy"
-    shutil.copytree(finished, folder, symlinks=True)
+def test_losses_on_scores_get_the_teachers_scores(copy, tmp_path):
+    folder = copy
 
     def add(config, default):
         return config["objectives"].update(kl=default["objectives"]["kd"] | {"loss": "listnet"})
@@ -264,22 +255,9 @@ def test_one_file_builds_only_what_it_needs(tmp_path):
     assert planned == {"fetch_package": 1, "prepare_passages": 1, "prepare_queries": 1, "bm25_index": 1, "bm25_search": 1}
 
 
-def test_the_slurm_profile_plans_the_same_jobs(tmp_path):
-    command = [sys.executable, "-m", "snakemake", "--profile", "slurm", "--directory", str(tmp_path), "--dry-run"]
-    ended = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
-    assert jobs(ended) == jobs(snakemake(tmp_path, "--dry-run", configs=()))
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda config, _: config["grid"].update(recipes=["cl", "sft"]), "'sft' is no entry of objectives; choose from cl, kd"),
-        (lambda config, _: config.update(colour="red"), "unknown key colour; choose from experiment"),
-    ],
-)
-def test_a_wrong_config_stops_before_anything_runs(tmp_path, change, message):
-    ended = snakemake(tmp_path, configs=[overlay(tmp_path, change)])
-    assert ended.returncode != 0 and message in ended.stdout + ended.stderr
+def test_a_wrong_config_stops_before_anything_runs(tmp_path):
+    ended = snakemake(tmp_path, configs=[overlay(tmp_path, lambda config, _: config["grid"].update(recipes=["cl", "sft"]))])
+    assert ended.returncode != 0 and "'sft'" in ended.stderr and "Traceback" not in ended.stderr
     assert not (tmp_path / "results").exists()
 
 
@@ -291,10 +269,9 @@ def test_a_wrong_checksum_stops_the_workflow(tmp_path, index):
     assert not list((tmp_path / "results").rglob("*.whl"))
 
 
-def test_a_bad_run_stops_the_job_that_reads_it(finished, tmp_path):
+def test_a_bad_run_stops_the_job_that_reads_it(copy):
     """Also what Snakemake shows of it: the message, no traceback, no output."""
-    folder = tmp_path / "copy"
-    shutil.copytree(finished, folder, symlinks=True)
+    folder = copy
     run = folder / "results" / "runs" / "bm25" / "wikipedia-test.run"
     run.write_text(run.read_text() + "1 Q0 0 9 zero tag\n")
     target = RUN.format(experiment="slice", recipe="cl", retriever="bm25")

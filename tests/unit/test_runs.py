@@ -1,0 +1,149 @@
+"""TREC runs: what is read is what a plain reader finds, in trec_eval's order; every wrong line is named."""
+
+import gzip
+import math
+import zipfile
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from multistage.data.runs import RUN, cut, in_run_order, ranks_of, read_run, rows_of, with_ids, write_run, write_runs
+from multistage.jobs.errors import InputError
+
+QUERIES = pl.Series(["q1", "3", "03", "q2"])
+PASSAGES = pl.Series(["7", "10", "012", "12", "é", "msmarco_1", "msmarco_12", "100"])
+GOOD = "q1 Q0 7 1 2.5 tag\nq1 Q0 10 2 1.5 tag\n"
+SCORES = st.floats(-3e38, 3e38) | st.sampled_from([0.0, -0.0, 1.0, 1.00000001]) | st.decimals(-1000, 1000, places=6)
+
+
+def plainly(text, depth=None):
+    """What is read of a run without mistakes, as simply as it can be done: (query, passage, score) by rows of the run."""
+    found = {}
+    for line in text.removeprefix("\ufeff").split("\n"):
+        if line.strip() and not line.startswith("#"):
+            query, _, passage, _, score, *_ = line.split()
+            found.setdefault(query, []).append((np.float32(float(score)), passage))
+    return [
+        (query, passage, score) for query, own in found.items() for score, passage in sorted(own, reverse=True)[: depth or None]
+    ]
+
+
+@st.composite
+def runs(draw):
+    """The text of a run, its lines in any order."""
+    pairs = st.tuples(st.sampled_from([*QUERIES, "other"]), st.sampled_from(PASSAGES.to_list()))
+    lines = []
+    for query, passage in draw(st.lists(pairs, min_size=1, max_size=30, unique=True)):
+        blank = draw(st.sampled_from(["\t", " ", "  \t"]))
+        score = draw(st.sampled_from(["{!s}", "{:.17g}", "{:.20f}", "+{:.3E}"])).format(draw(SCORES)).replace("+-", "-")
+        line = blank.join([query, "Q0", passage, "1", score, draw(st.sampled_from(["tag", "a tag of five words"]))])
+        ending = draw(st.sampled_from(["", "", " ", "\r", "\n", "\n# a note", "\n \r"]))
+        lines.append(draw(st.sampled_from(["", " "])) + line + ending)
+    return draw(st.sampled_from(["", "\ufeff"])) + "\n".join(lines) + draw(st.sampled_from(["\n", ""]))
+
+
+@settings(deadline=None, max_examples=150)
+@given(runs(), st.none() | st.integers(1, 4))
+def test_a_run_is_what_a_plain_reader_finds(tmp_path_factory, text, depth):
+    path = tmp_path_factory.mktemp("runs") / "a.run"
+    path.write_text(text, newline="")
+    expected = plainly(text, depth)
+    assert read_run(path, depth).rows() == expected
+    known = [row for row in expected if row[0] != "other"]
+    if known:
+        rows = read_run(path, depth, queries=QUERIES, passages=PASSAGES)
+        assert rows.dtypes == [pl.Int32, pl.Int32, pl.Float32]
+        assert with_ids(rows, QUERIES, PASSAGES).rows() == known
+        some = PASSAGES[:3]
+        found = read_run(path, depth, queries=QUERIES, passages=some, keep_unknown=True)["passage"].to_list()
+        assert found == [some.to_list().index(passage) if passage in some else -1 for _, passage, _ in known]
+
+
+def write_zip(path, text):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.run", text)
+
+
+@pytest.mark.parametrize("pack", [lambda path, text: path.write_bytes(gzip.compress(text.encode())), write_zip])
+def test_a_packed_run_is_read_as_it_is(tmp_path, pack):
+    pack(tmp_path / "a.run", GOOD)
+    assert read_run(tmp_path / "a.run").rows() == [("q1", "7", 2.5), ("q1", "10", 1.5)]
+    pack(tmp_path / "a.run", GOOD + "q1 Q0\n")
+    with pytest.raises(InputError, match=r"a\.run, line 3: 2 columns"):
+        read_run(tmp_path / "a.run")
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("q1 Q0 12 3 0.5", "line 3: 5 columns"),
+        ("# a note\n\nq1", "line 5: 1 columns"),
+        ("q1 Q0 12 3 n/a tag", "line 3: score 'n/a' is not a finite number"),
+        ("q1 Q0 12 3 1_0 tag", "line 3: score '1_0' is not a finite number"),
+        ("q1 Q0 12 3 -inf tag", "line 3: score '-inf' is not a finite number"),
+        ("q1 Q0 12 3 1e39 tag", "line 3: score '1e39' is not a finite number"),
+        ("q1 Q0 12 3 . tag", "line 3: score '.' is not a finite number"),
+        ("other Q0 7 3 nan tag", "line 3: score 'nan' is not a finite number"),
+        ("q1 Q0 7 3 0.5 tag", "line 3: passage '7' stands twice for query 'q1'"),
+        ("3 Q0 7 1 1 t\nq1 Q0 10 3 0.5 tag", "line 4: passage '10' stands twice for query 'q1'"),
+        ("q1 Q0 07 3 0.5 tag", "line 3: passage '07' of query 'q1' is not in the collection"),
+        ("q1 Q0 msmarco_3 3 0.5 tag", "line 3: passage 'msmarco_3' of query 'q1' is not in the collection"),
+        ("q1 Q0 \udcff 3 0.5 tag", "line 3: not UTF-8 text"),
+    ],
+)
+def test_a_wrong_line_is_named(tmp_path, lines, message):
+    path = tmp_path / "bad.run"
+    path.write_text(GOOD + lines + "\nq2 Q0 7 1 1 tag\n", errors="surrogateescape")
+    with pytest.raises(InputError) as error:
+        read_run(path, 1, queries=QUERIES, passages=PASSAGES)
+    assert str(error.value).startswith(f"{path}, {message}")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "the run is empty"),
+        ("# nothing but a note\n\n", "the run is empty"),
+        ("x Q0 7 1 1 t\ny Q0 7 1 1 t\n", "none of its 2 queries, such as 'x', is in the query set, whose first is 'q1'"),
+        (None, "there is no such file"),
+    ],
+)
+def test_a_run_without_anything_to_read_is_an_error(tmp_path, text, message):
+    if text is not None:
+        (tmp_path / "a.run").write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_run(tmp_path / "a.run", queries=QUERIES)
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(QUERIES.to_list()), st.sampled_from(PASSAGES.to_list()), st.floats(width=32)),
+        min_size=1,
+        unique_by=lambda line: line[:2],
+    )
+)
+def test_writing_and_reading_gives_the_same_run(tmp_path_factory, lines):
+    path = tmp_path_factory.mktemp("run") / "written.run"
+    run = pl.DataFrame([line for line in lines if math.isfinite(line[2])] or [("3", "7", 1.0)], schema=RUN, orient="row")
+    write_run(path, run, tag="t")
+    assert read_run(path).equals(in_run_order(run))
+    found = [line.split() for line in path.read_text().splitlines()]
+    assert [int(fields[3]) - 1 for fields in found] == ranks_of(read_run(path, queries=QUERIES)["query"].to_numpy()).tolist()
+    assert [fields[4] for fields in found] == [f"{score:.9g}" for score in in_run_order(run)["score"]]
+
+
+def test_runs_are_written_one_after_another(tmp_path):
+    one = pl.DataFrame([("b", "x", 1), ("a", "x", 1), ("b", "y", 2)], schema=RUN, orient="row")
+    write_runs(tmp_path / "a.run", [one, one.with_columns(query=pl.lit("c"))[:1]], tag="t")
+    assert (tmp_path / "a.run").read_text() == "b Q0 y 1 2 t\nb Q0 x 2 1 t\na Q0 x 1 1 t\nc Q0 x 1 1 t\n"
+    assert cut(read_run(tmp_path / "a.run"), 1).rows() == [("b", "y", 2), ("a", "x", 1), ("c", "x", 1)]
+
+
+def test_ids_become_rows_and_an_unknown_one_is_named():
+    rows = rows_of(pl.Series(["7", "12", "7"]), PASSAGES, "some.run", "passage")
+    assert rows.tolist() == [0, 3, 0] and rows.dtype == np.int32
+    with pytest.raises(InputError, match=r"some.run: passage 'd9' is not in the collection \(1 of 2 ids are not\)"):
+        rows_of(pl.Series(["7", "d9"]), PASSAGES, "some.run", "passage")
