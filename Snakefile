@@ -28,9 +28,10 @@ from multistage.config import Objective, complete_config, groups_objective, stag
 from multistage.config.recipes import FUSED, UNTRAINED, last_objective, parent_of, stages_of
 from multistage.jobs.errors import InputError
 from multistage.jobs.slurm import cancel_leftover_jobs
+from multistage.sources.checkpoints import model_files
 
 complete_config(config)
-# For what is no input or output; those write <experiment>.
+# For paths outside of inputs and outputs; those write <experiment>.
 EXPERIMENT = f"results/{config['experiment']}"
 
 

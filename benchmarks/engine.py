@@ -12,14 +12,14 @@ import torch
 from tokenizers import Tokenizer
 
 from benchmarks.texts import Candidates, demo_candidates, run_candidates
-from multistage.config.backbone import BackboneSettings
+from multistage.config import PairSettings
 from multistage.data.groups import Groups, padded
 from multistage.data.tokens import Pairs, StoreFiles, TokenStore, build_store, load_tokenizer_file
 from multistage.model.checkpoint import load_tokenizer
 from multistage.scoring.scoring import pairs_for
 from multistage.training.stage import initialise
 
-BACKBONE = BackboneSettings(max_length=256, max_query_length=64, dropout=0.0, frozen=[])
+BACKBONE = PairSettings(max_length=256, max_query_length=64, dropout=0.0)
 
 
 @dataclass(frozen=True)

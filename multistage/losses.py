@@ -2,14 +2,14 @@
 
 A loss compares the model's scores with the one thing that it reads of a group's passages,
 
-    order       (groups, passages) int64 target ranks, 1 is best: the teacher's or, where there is no teacher, 1 for what is
-                judged relevant and 2 for the rest; 0 where there is no passage, or one that the teacher did not rank
-    scores      (groups, passages) float32 scores of the teacher; nan where there is none
-    judgements  (groups, passages) int64 grades, above 0 is relevant, unjudged is 0; -1 where there is no passage
+    order       (groups, passages) int64 target ranks, 1 is best: the teacher's or, without a teacher, 1 for what is judged
+                relevant and 2 for the rest; 0 for padding, and for a passage that the teacher did not rank
+    scores      (groups, passages) float32 scores of the teacher; nan where it has none
+    judgements  (groups, passages) int64 grades, above 0 is relevant, unjudged is 0; -1 for padding
 
 and returns the loss of each group, (groups,): a step's loss is their mean, whatever their sizes, so that it does not
 depend on how groups are dealt to micro-batches or processes. The model's scores are (groups, passages) float32 logits, nan
-where there is no passage. No loss waits for the device.
+for padding. No loss waits for the device.
 
 A new loss is a function with `@loss(name, reads=...)`: config check, schema, reference page and groups follow from that.
 Importing this module does not import torch: the config is read by every job.
@@ -77,7 +77,7 @@ def ranknet(scores: "Tensor", ranks: "Tensor") -> "Tensor":
     """RankNet: pairwise logistic loss over every pair that the target orders.
 
     Burges et al., "Learning to Rank using Gradient Descent" (ICML 2005), eq. 3 with target probability 1:
-    log(1 + exp(s_worse - s_better)), the mean over the group's ordered pairs. Passages of equal rank are no pair; a group
+    log(1 + exp(s_worse - s_better)), the mean over the group's ordered pairs. Passages of equal rank are not a pair; a group
     without an ordered pair has loss zero.
     """
     return _pairwise(scores, ranks, _better(ranks).to(scores.dtype))
@@ -148,7 +148,7 @@ def lambdaloss(scores: "Tensor", ranks: "Tensor") -> "Tensor":
     Wang et al., "The LambdaLoss Framework for Ranking Metric Optimization" (CIKM 2018), with mu = 10: over pairs that
     the target orders, -(10 rho + delta) |G_i - G_j| log2 sigmoid(s_i - s_j), the mean over those pairs. G is the gain
     2^y - 1 over the ideal DCG, with grades y falling linearly in rank from 1 for the first to 0 for the last of a group:
-    relevant or not where there is no teacher. delta and rho are the differences of discounts by predicted position.
+    relevant or not, without a teacher. delta and rho are the differences of discounts by predicted position.
     """
     present = ranks > 0
     last = ranks.amax(dim=1, keepdim=True)
@@ -178,7 +178,7 @@ def kendall_tau(scores: "Tensor", ranks: "Tensor") -> "Tensor":
 
 
 def _filled(values: "Tensor", present: "Tensor") -> "Tensor":
-    """`values` with a finite stand-in for minus infinity where there is no passage: nan would enter the backward pass."""
+    """`values` with a finite stand-in for minus infinity in place of padding: nan would enter the backward pass."""
     return torch.where(present, values, torch.finfo(values.dtype).min)
 
 
@@ -189,12 +189,12 @@ def _better(ranks: "Tensor") -> "Tensor":
 
 
 def _differences(scores: "Tensor", ranks: "Tensor") -> "Tensor":
-    """(groups, passages, passages): the first passage's score less the second's, finite also where there is no passage."""
+    """(groups, passages, passages): the first passage's score less the second's, finite for padding as well."""
     filled = torch.where(ranks > 0, scores, 0.0)
     return filled[:, :, None] - filled[:, None, :]
 
 
 def _pairwise(scores: "Tensor", ranks: "Tensor", weights: "Tensor") -> "Tensor":
-    """The weighted mean over pairs of log(1 + exp(s_worse - s_better)); weights are zero for what is no ordered pair."""
+    """The weighted mean over pairs of log(1 + exp(s_worse - s_better)); weights are zero except for ordered pairs."""
     losses = weights * -torch.nn.functional.logsigmoid(_differences(scores, ranks))
     return losses.sum(dim=(1, 2)) / weights.sum(dim=(1, 2)).clamp(min=torch.finfo(weights.dtype).tiny)

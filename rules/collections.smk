@@ -9,7 +9,7 @@ Gives  results/collections/{collection}/passages.parquet,
 
 rule prepare_passages:
     input:
-        sources=sources_of("collections"),
+        sources=files_read,
     output:
         passages="results/collections/{collection}/passages.parquet",
     log:
@@ -19,8 +19,8 @@ rule prepare_passages:
     resources:
         **job(runtime=120),
     params:
-        kind=kind_of,
-        settings=reading("collections"),
+        kind=lookup("collections/{collection}/kind", within=config),
+        settings=reader_settings,
     message:
         "Preparing the passages of {wildcards.collection}"
     script:
@@ -29,8 +29,8 @@ rule prepare_passages:
 
 rule prepare_queries:
     input:
-        sources=files_of_queryset,
-        passages=lambda wc: table("passages")(wc) if kind_of(wc) == "local" else [],
+        sources=files_read,
+        passages=lambda wc: table("passages")(wc) if config["collections"][wc.collection]["kind"] == "local" else [],
     output:
         queries="results/collections/{collection}/{queryset}.queries.parquet",
         qrels="results/collections/{collection}/{queryset}.qrels.parquet",
@@ -41,9 +41,9 @@ rule prepare_queries:
     resources:
         **job(),
     params:
-        kind=kind_of,
-        settings=reading("querysets"),
-        draw=lookup("querysets/{queryset}/draw", within=config, default=None),
+        kind=lookup("collections/{collection}/kind", within=config),
+        settings=reader_settings,
+        draw=lookup("querysets/{queryset}/draw", within=config),
     message:
         "Preparing the queries and judgements of {wildcards.queryset}"
     script:

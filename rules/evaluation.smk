@@ -55,7 +55,7 @@ rule depth_curves:
         candidates=GRID["depth"],
         depths=reranking_depths(config),
     message:
-        "Effectiveness on {wildcards.benchmark} by re-ranking depth"
+        "Evaluating {wildcards.benchmark} by re-ranking depth"
     script:
         "../scripts/evaluation/depth_curves.py"
 

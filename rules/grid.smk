@@ -1,5 +1,6 @@
 """What the grid is: its models and systems, their runs, and the files that it ends in."""
 
+from multistage.config import Backbone
 from multistage.config.grid import further_stages, measured_depth, reranking_depths, rerankers, systems, trained_stages
 
 GRID, EVALUATION = config["grid"], config["evaluation"]
@@ -24,8 +25,7 @@ def run_of(system, benchmark):
 
 def backbone_settings(wildcards):
     """What defines training and scoring with a backbone; how much fits in memory does not."""
-    names = ("max_length", "max_query_length", "dropout", "frozen")
-    return {name: config["backbones"][wildcards.backbone][name] for name in names}
+    return Backbone.model_validate(config["backbones"][wildcards.backbone]).definition()
 
 
 def fusion_settings(wildcards):

@@ -101,44 +101,30 @@ def source_of(source):
     return f"results/sources/{source}/{entry['file']}"
 
 
-def kind_of(wildcards):
-    """The kind of a collection."""
-    return config["collections"][wildcards.collection]["kind"]
+def checkpoint_files(wildcards):
+    """What a pre-trained model is made of: a package, or the files of a folder; nothing that is here for one of the Hub."""
+    entry = config["checkpoints"][wildcards.checkpoint]
+    if "source" in entry:
+        return source_of(entry["source"])
+    return model_files(entry["path"]) if "path" in entry else []
 
 
-def sources_of(section):
-    """The files that the entry which the section's wildcard names is read from."""
-    wildcard = section.removesuffix("s")
-
-    def files(wildcards):
-        entry = config[section][wildcards[wildcard]]
-        named = [entry[key] for key in ("source", "passages", "queries", "qrels") if key in entry]
-        return [source_of(name) for name in [*named, *entry.get("sources", [])]]
-
-    return files
+def entry_read(wildcards):
+    """The entry of the config that passages or queries are read from. Vital articles are both, and stand with the collection."""
+    collection, queryset = config["collections"][wildcards.collection], wildcards.get("queryset")
+    return config["querysets"][queryset] if queryset and collection["kind"] != "vital-articles" else collection
 
 
-def files_of_queryset(wildcards):
-    """The files that a query set is read from: vital articles are queries and passages at once."""
-    vital = kind_of(wildcards) == "vital-articles"
-    return sources_of("collections" if vital else "querysets")(wildcards)
+def files_read(wildcards):
+    """The files that passages or queries are read from."""
+    entry = entry_read(wildcards)
+    named = [source_of(entry[key]) for key in ("source", "passages", "queries", "qrels") if key in entry]
+    return named + ([f"results/sources/ir_datasets/{entry['id']}.downloaded"] if "id" in entry else [])
 
 
-def reading(section):
-    """A params function: what the reader of the entry that the section's wildcard names must know beside its files."""
-    wildcard = section.removesuffix("s")
-
-    def settings(wildcards):
-        if kind_of(wildcards) == "vital-articles":
-            collection = config["collections"][wildcards.collection]
-            return {key: collection[key] for key in ("member", "articles")}
-        if kind_of(wildcards) == "local":
-            return {}
-        entry = config[section][wildcards[wildcard]]
-        places = [config["sources"][name].get("place") for name in entry["sources"]]
-        return {"id": entry["id"], "places": places}
-
-    return settings
+def reader_settings(wildcards):
+    """What the reader of passages or queries must know beside their files."""
+    return {key: value for key, value in entry_read(wildcards).items() if key in ("member", "articles", "id")}
 
 
 def ready_run(wildcards):

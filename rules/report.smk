@@ -1,7 +1,7 @@
 """The report: its front page, and a card of every model.
 
 Takes  training.json of a model and of its parents, and what the config says of the data, the teachers and their licences,
-       <experiment>/tables/answer.md, when the report is made.
+       <experiment>/tables/answer.md, when the report is rendered.
 Gives  <experiment>/models/{backbone}/{recipe}/seed{seed}/README.md: the model card, and README.html: the same as a page,
        training.svg beside them, of a stage: its training curve,
        with `snakemake --report FILE`, everything that is marked for it, behind report/front_page.rst.
@@ -42,7 +42,7 @@ rule model_card:
     params:
         lineage=lambda wc: lineage(config, wc.backbone, wc.recipe),
     message:
-        "The card of {wildcards.backbone}, recipe {wildcards.recipe}, seed {wildcards.seed}"
+        "Writing the card of {wildcards.backbone}, recipe {wildcards.recipe}, seed {wildcards.seed}"
     script:
         "../scripts/report/model_card.py"
 

@@ -1,4 +1,4 @@
-"""First stages: BM25 with Lucene, ColBERT with PLAID, dense vectors with exact search, or runs that are there already.
+"""First stages: BM25 with Lucene, ColBERT with PLAID, dense vectors with exact search, or runs that exist already.
 
 The vectors of teachers that are bi-encoders, and runs that are teachers, are made here as well.
 
@@ -217,7 +217,7 @@ rule merge_shards:
     params:
         depth=lookup("retrievers/{retriever}/depth", within=config),
     message:
-        "Merging what {wildcards.retriever} found for {wildcards.queryset}"
+        "Merging the runs of {wildcards.retriever} for {wildcards.queryset}"
     script:
         "../scripts/retrieval/merge_shards.py"
 
@@ -240,6 +240,6 @@ rule import_run:
     params:
         depth=lookup("{imported}/depth", within=READY_RUNS),
     message:
-        "Taking {wildcards.imported}/{wildcards.queryset}.run from its source"
+        "Importing {wildcards.imported}/{wildcards.queryset}.run"
     script:
         "../scripts/retrieval/import_run.py"

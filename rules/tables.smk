@@ -179,6 +179,6 @@ rule view_queries:
         measure=MEASURE,
         examples=EVALUATION["examples"],
     message:
-        "Queries of {wildcards.benchmark} over {wildcards.retriever} that a further stage helps and hurts"
+        "Finding the queries of {wildcards.benchmark} over {wildcards.retriever} that a further stage helps and hurts"
     script:
         "../scripts/tables/view_queries.py"

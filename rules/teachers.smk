@@ -31,7 +31,7 @@ rule teacher_rank:
         weight=lookup("teachers/{teacher}/weight", within=config),
         max_length=lookup("teachers/{teacher}/max_length", within=config),
     message:
-        "The teacher {wildcards.teacher} ranks the candidates of {wildcards.queryset}"
+        "Ranking the candidates of {wildcards.queryset} with the teacher {wildcards.teacher}"
     script:
         "../scripts/teachers/teacher_rank.py"
 

@@ -4,7 +4,7 @@ Takes  first-stage runs, relevance judgements and teachers' rankings of training
        of a stage: the groups of the recipe's last objective, and the model of the recipe without it (the untrained re-ranker
        where none is left).
 Gives  <experiment>/training/{objective}.groups.safetensors: what the objective trains on,
-       <experiment>/training/validation.safetensors: what training is watched on,
+       <experiment>/training/validation.safetensors: what training is validated on,
        <experiment>/models/{backbone}/{recipe}/seed{seed}/: a Hugging Face checkpoint and training.json; of a stage also
        best.safetensors and last.safetensors, one of which is the model's,
        <experiment>/state/: checkpoints of stages in progress, which an interrupted job goes on from.
@@ -39,7 +39,7 @@ rule training_groups:
         taught=lambda wc: "teacher" in candidates_of(wc),
         contrast=lambda wc: Objective.model_validate(config["objectives"][wc.objective]).contrasts,
     message:
-        "Candidates of {wildcards.objective}, and what is known of them"
+        "Grouping the candidates of {wildcards.objective}"
     script:
         "../scripts/training/training_groups.py"
 
@@ -62,7 +62,7 @@ rule validation_set:
         depth=config["validation"]["depth"],
         limit=config["validation"]["queries"],
     message:
-        "The re-ranking set that training is watched on"
+        "Grouping the candidates of the validation queries"
     script:
         "../scripts/training/validation_set.py"
 
@@ -81,7 +81,7 @@ rule initialise:
     params:
         max_length=lookup("backbones/{backbone}/max_length", within=config),
     message:
-        "A new re-ranker from {wildcards.backbone}, seed {wildcards.seed}"
+        "Initialising a re-ranker from {wildcards.backbone}, seed {wildcards.seed}"
     script:
         "../scripts/training/initialise.py"
 

@@ -2,7 +2,7 @@
 
 from multistage.config.data import Draw
 from multistage.config.evaluation import Evaluation
-from multistage.config.training import Backbone, Objective, Training, Validation
+from multistage.config.training import Backbone, Objective, PairSettings, Training, Validation
 from multistage.config.whole import Config, complete_config, groups_objective, stage_objective
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Draw",
     "Evaluation",
     "Objective",
+    "PairSettings",
     "Training",
     "Validation",
     "complete_config",

@@ -34,13 +34,12 @@ class Package(Section):
 
 
 class Download(Section):
-    """A file downloaded from an address. What is known of it is checked. Where no checksum is known, the first download's
-    SHA-256 is recorded in results/sources/checksums.tsv, and later downloads are held to it."""
+    """A file downloaded from an address, over HTTP or from Google Drive. What is known of it is checked; the log of a download
+    names its SHA-256, which can be given here."""
 
     url: Annotated[str, StringConstraints(pattern=r"^https?://")] = Field(description="The address.")
     sha256: Sha256 | None = Field(None, description="The file's SHA-256.")
     md5: Annotated[str, StringConstraints(pattern=MD5)] | None = Field(None, description="The file's MD5 sum.")
-    place: Text | None = Field(None, description="Where ir_datasets looks for it in its own folder.")
     bytes: Count | None = Field(None, description="The file's size.")
     file: Annotated[str, StringConstraints(pattern=FILE_NAME)] = Field(
         default_factory=lambda given: given["url"].rpartition("/")[2],
@@ -71,12 +70,13 @@ class PackagedCheckpoint(Section):
 
 
 class HubCheckpoint(Section):
-    """A model of the Hugging Face Hub; only its safetensors are taken."""
+    """A model of the Hugging Face Hub; only its safetensors are taken, where they are missing those of the Hub's converter's
+    pull request. The Hub's own variables apply: HF_TOKEN, HF_HOME, HF_ENDPOINT, HF_HUB_OFFLINE."""
 
     hub: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]+/[A-Za-z0-9._-]+$")] = Field(
         description="Its name on the Hub: organisation/model.",
     )
-    revision: Text = Field("main", description="A commit, tag or branch.")
+    revision: Text = Field("main", description="A commit, tag, branch or pull request (refs/pr/4).")
     licence: str = Field(description="The licence, which model cards name.")
 
 
@@ -105,11 +105,11 @@ class VitalArticles(Section):
 
 
 class IrDatasets(Section):
-    """A collection of ir_datasets, which downloads what it needs itself."""
+    """A collection of ir_datasets, which downloads what it needs to its home (IR_DATASETS_HOME, by default ~/.ir_datasets)."""
 
     kind: Literal["ir_datasets"]
     id: Text = Field(description="Its name in ir_datasets, such as msmarco-passage.")
-    sources: list[SourceName] = Field([], description="What of it is downloaded as a source.")
+    licence: str = Field("unknown", description="The licence, which model cards name.")
 
 
 class LocalCollection(Section):
@@ -139,7 +139,7 @@ class Draw(Section):
     def _some_queries(cls, stop: int | None, info: ValidationInfo) -> int | None:
         start = info.data.get("start", 0)
         if stop is not None and stop <= start:
-            raise ValueError(f"from {start} to {stop} there are no queries")
+            raise ValueError(f"the range from {start} to {stop} is empty")
         return stop
 
 
@@ -155,7 +155,6 @@ class IrDatasetsQueries(QuerySet):
     """Queries and judgements of ir_datasets."""
 
     id: Text = Field(description="Their name in ir_datasets, such as msmarco-passage/dev/small.")
-    sources: list[SourceName] = Field([], description="What of it is downloaded as a source.")
 
 
 class LocalQueries(QuerySet):

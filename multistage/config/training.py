@@ -1,5 +1,6 @@
 """Sections of the config that say how re-rankers are trained."""
 
+import math
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, Tag, model_validator
@@ -47,7 +48,20 @@ class Training(Section):
     tensorboard: bool = Field(False, description="Write TensorBoard event files to results/<experiment>/tensorboard/.")
 
 
-class Backbone(Section):
+class PairSettings(Section):
+    """What decides training and scoring with a backbone, beside its weights."""
+
+    max_length: Count = Field(
+        256, description="Tokens of a (query, passage) pair at most, special tokens included; the passage is cut."
+    )
+    max_query_length: Count = Field(64, description="Tokens of a query at most; less than max_length.")
+    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.1, description="Dropout while training.")
+    frozen: Unique[Text] = Field(
+        [], description="Parameters that are not trained: parts of their names, such as [position_embeddings]."
+    )
+
+
+class Backbone(PairSettings):
     """An encoder that becomes a re-ranker."""
 
     checkpoint: CheckpointName = Field(description="The pre-trained model.")
@@ -56,10 +70,6 @@ class Backbone(Section):
         description="The checkpoint whose tokenizer makes the token stores, by default its own; backbones with the same "
         "vocabulary can share them.",
     )
-    max_length: Count = Field(
-        256, description="Tokens of a (query, passage) pair at most, special tokens included; the passage is cut."
-    )
-    max_query_length: Count = Field(64, description="Tokens of a query at most; less than max_length.")
     tokens_per_batch: Count = Field(
         4096,
         description="Padded tokens in one forward pass: as many as keep the device busy. Neither this nor tokens_kept reruns "
@@ -70,14 +80,10 @@ class Backbone(Section):
         description="Tokens whose activations are kept for the backward pass at once. A larger group is scored twice: the "
         "same gradient with less memory, a third slower.",
     )
-    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.1, description="Dropout while training.")
-    frozen: Unique[Text] = Field(
-        [], description="Parameters that are not trained: parts of their names, such as [position_embeddings]."
-    )
 
     def definition(self) -> dict[str, Any]:
-        """What decides training and scoring beside the weights; how much fits in memory does not."""
-        return self.model_dump(include={"max_length", "max_query_length", "dropout", "frozen"})
+        """Its pair settings alone: not how much fits in memory, which changes no result."""
+        return self.model_dump(include=set(PairSettings.model_fields))
 
 
 class FirstStageCandidates(Section):
@@ -161,6 +167,10 @@ class Objective(Section):
         changes = self.positions[str(position)].model_dump(exclude_none=True) if str(position) in self.positions else {}
         return changed(self.model_dump(exclude={"like", "positions"}), changes)
 
+    def total_steps(self, queries: int) -> int:
+        """Optimizer steps of the stage, for a training set of so many queries."""
+        return self.steps or math.ceil((self.epochs or 0) * queries / self.queries_per_step)
+
     def definition(self) -> dict[str, Any]:
         """What a stage is made by."""
         return self.model_dump(exclude={"like", "positions"})
@@ -192,3 +202,7 @@ class Validation(Section):
         "Where the learning rate falls to zero, the last are the better choice: the best of a few validations on "
         "100 queries is chance.",
     )
+
+    def definition(self) -> dict[str, Any]:
+        """How a stage uses the set; what is in it comes as a file."""
+        return self.model_dump(include={"share", "export"})

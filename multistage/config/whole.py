@@ -41,7 +41,6 @@ class Config(Section):
     )
     training: Training = Field(default_factory=Training, description="How fine-tuning runs.")
     grid: Grid = Field(description="What is trained and evaluated.")
-    mirrors: dict[str, str] = Field({}, description="Where downloads are taken from instead.")
     sources: dict[Name, Source] = Field({}, description="Files that data and models come in.")
     checkpoints: dict[Name, Checkpoint] = Field({}, description="Pre-trained models.")
     collections: dict[Name, Collection] = Field(description="Where passages come from.")

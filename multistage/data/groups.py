@@ -45,7 +45,7 @@ class Groups:
 
     @classmethod
     def read(cls, path: str | Path) -> "Groups":
-        """Map what `write` wrote into memory. Raises InputError when no group is in it."""
+        """Map what `write` wrote into memory. Raises InputError when it holds no groups."""
         with safe_open(path, framework="pt") as file:  # maps tensors, where framework="numpy" reads them
             groups = cls(**{name: file.get_tensor(name).numpy() for name in file.keys()})  # noqa: SIM118
         if not len(groups.queries):

@@ -57,7 +57,7 @@ def read_own_texts(path: str | Path) -> Iterator[tuple[str, str]]:
 def read_pairs(path: str | Path) -> Iterator[tuple[str, str, str]]:
     """(line, query, passage) of each JSON line with these two strings; the line is as it stands, without blanks around it.
 
-    Raises InputError naming the file and the line that is no such pair, has no query, or has a score already.
+    Raises InputError naming the file and the line that is not such a pair, has no query, or has a score already.
     """
     for number, line in _lines(path):
         try:
@@ -66,13 +66,13 @@ def read_pairs(path: str | Path) -> Iterator[tuple[str, str, str]]:
             if not isinstance(query, str) or not isinstance(passage, str):
                 raise ValueError(f"expected the strings query and passage; found {', '.join(record) or 'nothing'}.")
             if not query.strip():
-                raise ValueError("its query is empty.")
+                raise ValueError("the query is empty.")
             if "score" in record:
-                raise ValueError("it has a score already; give that another name.")
+                raise ValueError("it already has a score; rename that key.")
             try:
                 f"{query}{passage}".encode()
             except UnicodeEncodeError:
-                raise ValueError("its text holds half of a surrogate pair, which is no character.") from None
+                raise ValueError("the text contains half of a surrogate pair, which is not a character.") from None
         except ValueError as error:
             raise InputError(f"{path}, line {number}: {error}") from error
         yield line.strip(), query, passage
@@ -84,7 +84,7 @@ def read_local_queries(queries: str | Path, qrels: str | Path) -> QuerySet:
 
 
 def read_qrels_file(path: str | Path) -> Iterator[tuple[str, str, int]]:
-    """(query id, passage id, grade) of each line. Raises InputError naming the file and the line that is no judgement."""
+    """(query id, passage id, grade) of each line. Raises InputError naming the file and the line that is not a judgement."""
     width = 4
     for place, (number, line) in enumerate(_lines(path)):
         columns = line.split()

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from multistage.data.ir_datasets_reader import open_dataset
+from multistage.config import Draw
+from multistage.data.ir_datasets_reader import Dataset
 from multistage.data.local_files import read_local_queries, read_local_texts
-from multistage.data.query_sets import Draw, QuerySet, write_query_set
+from multistage.data.query_sets import QuerySet, write_query_set
 from multistage.data.tables import write_texts
 from multistage.data.vital_articles import article_passages, article_queries
 
@@ -16,12 +17,11 @@ Settings = dict[str, Any]
 def prepare_passages(kind: str, sources: Sequence[str], settings: Settings, output: str | Path) -> None:
     """Write the passages of a collection.
 
-    settings, beside its kind: member and articles of vital articles; id and places of an ir_datasets collection, with a place
-    for each source; none of a local one.
+    settings, beside its kind: member and articles of vital articles; id of an ir_datasets collection; none of a local one.
     """
     if kind == "ir_datasets":
-        with open_dataset(settings["id"], sources, settings["places"], _home(output)) as dataset:
-            write_texts(output, dataset.passages(), dataset.name, dataset.passage_count())
+        dataset = Dataset(settings["id"])
+        write_texts(output, dataset.passages(), dataset.name, dataset.passage_count())
     elif kind == "local":
         write_texts(output, read_local_texts(sources[0]), sources[0])
     else:
@@ -39,7 +39,7 @@ def prepare_queries(
 ) -> None:
     """Write the queries and judgements of a query set, or those that are drawn of it.
 
-    settings: as for passages, with the id and places of the query set. passages: the collection's table, where judged passages
+    settings: as for passages, with the id of the query set. passages: the collection's table, where judged passages
     are looked for in it.
     """
 
@@ -47,14 +47,9 @@ def prepare_queries(
         write_query_set(query_set, draw, queries, qrels, source, passages)
 
     if kind == "ir_datasets":
-        with open_dataset(settings["id"], sources, settings["places"], _home(queries)) as dataset:
-            write(dataset.query_set(), dataset.name)
+        dataset = Dataset(settings["id"])
+        write(dataset.query_set(), dataset.name)
     elif kind == "local":
         write(read_local_queries(*sources), ", ".join(sources))
     else:
         write(article_queries(sources[0], settings["member"], settings["articles"]), sources[0])
-
-
-def _home(output: str | Path) -> Path:
-    """Where a job that writes `output` may keep what ir_datasets unpacks."""
-    return Path(output).with_suffix(".ir_datasets")

@@ -7,19 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from multistage.config import Draw
 from multistage.data.tables import stream_ids, write_qrels, write_queries
 from multistage.jobs.errors import InputError
 
 logger = logging.getLogger("jobs")
-
-
-@dataclass(frozen=True)
-class Draw:
-    """Which queries of a set are used: of all, shuffled with a seed, those at positions `start` to `stop` (None: the end)."""
-
-    seed: int
-    start: int
-    stop: int | None
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ def write_texts(path: str | Path, texts: Iterable[tuple[str, str]], source: str 
                 if rate:
                     rate.advance(len(ids))
         if not hashes:
-            raise InputError(f"{source}: there is not a single text in it.")
+            raise InputError(f"{source}: found no texts.")
         _check_repeated(partial, np.concatenate(hashes), source)
     written = sum(map(len, hashes))
     logger.info("%s: %s texts", source, f"{written:,}")
@@ -141,7 +141,9 @@ def _row_group(rows: list[tuple[str, str]], source: str | Path) -> pa.Table:
         return pa.table([pa.array(column, pa.large_string()) for column in zip(*rows, strict=True)], schema=SCHEMA)
     except UnicodeEncodeError as error:
         name = next(name for name, text in rows if any("\ud800" <= character <= "\udfff" for character in name + text))
-        raise InputError(f"{source}: id {name!r}: its text holds half of a surrogate pair, which is no character.") from error
+        raise InputError(
+            f"{source}: id {name!r}: the text contains half of a surrogate pair, which is not a character."
+        ) from error
 
 
 def _check_repeated(path: Path, hashes: np.ndarray, source: str | Path) -> None:

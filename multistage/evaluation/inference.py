@@ -90,7 +90,7 @@ def verdict(mean: float, p: float, p_equivalence: float, alpha: float) -> str:
     """What the adjusted tests of difference and of equivalence say together.
 
     better, worse: a difference. equivalent: none that reaches the margin. Both may hold: "better, by less than the margin".
-    undecided: neither, which is no evidence that two systems are on par.
+    undecided: neither, which does not show that two systems are on par.
     """
     if p >= alpha:
         return "equivalent" if p_equivalence < alpha else "undecided"

@@ -19,6 +19,8 @@ logger = logging.getLogger("jobs")
 @contextmanager
 def job_log(path: str) -> Iterator[None]:
     """Send all output of the job, that of C and Java code included, to a log file; it ends as `log_to_stderr` says."""
+    # Progress bars of libraries: one line in ten seconds, not ten a second.
+    os.environ.setdefault("TQDM_MININTERVAL", "10")
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     with open(path, "w", encoding="utf-8") as stream:
         for descriptor in (sys.stdout.fileno(), sys.stderr.fileno()):

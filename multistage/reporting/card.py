@@ -31,7 +31,7 @@ def write_card(
     """
     stages = [json.loads(Path(path).read_text(encoding="utf-8")) for path in records]
     folder = Path(readme).parent
-    body = TEMPLATES.get_template("card.md").render(
+    body = TEMPLATES.get_template("card.md.jinja").render(
         record=stages[0],
         stages=stages[-2::-1],
         parent=stages[1] if len(stages) > 1 else None,
@@ -69,4 +69,9 @@ def _cell(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value).replace("|", "\\|")
 
 
-TEMPLATES.filters |= {"cell": _cell, "last_objective": last_objective}
+def _label(key: str) -> str:
+    """A key of the config as people read it: `learning_rate` as `Learning rate`."""
+    return key.replace("_", " ").capitalize()
+
+
+TEMPLATES.filters |= {"cell": _cell, "label": _label, "last_objective": last_objective}

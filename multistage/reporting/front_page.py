@@ -20,5 +20,5 @@ class MarkdownFile(Directive):
         path = Path(self.arguments[0])
         if path.is_file():
             return [nodes.raw("", markdown_to_html(path.read_text(encoding="utf-8")), format="html")]
-        missing = f"There is no answer yet: {path} is missing. `snakemake --cores 2` makes it."
+        missing = f"The answer is not ready: {path} is missing. `snakemake --cores 2` makes it."
         return [nodes.raw("", markdown_to_html(missing), format="html")]

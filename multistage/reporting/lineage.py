@@ -1,4 +1,4 @@
-"""Where a model comes from: what each stage of its recipe is trained on, and the licence of every source of it."""
+"""Where a model comes from: what each stage of its recipe is trained on, and every source of it with its licence."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,38 +6,76 @@ from typing import Any
 from multistage.config.recipes import last_objective, stages_of
 
 Config = dict[str, Any]
-# (source, section, what it is used as): an entry of the config's sources, or a checkpoint of the Hub.
+# An entry of the config that has a licence: its section, its name, and what it is used as.
 Use = tuple[str, str, str]
+# The keys that name what data and models are made from, and the sections that define those names.
+REFERENCES = {
+    "queryset": "querysets",
+    "collection": "collections",
+    "source": "sources",
+    "passages": "sources",
+    "queries": "sources",
+    "qrels": "sources",
+    "retriever": "retrievers",
+    "teacher": "teachers",
+    "checkpoint": "checkpoints",
+    "candidates": "sources",
+    "permutations": "sources",
+    "run": "sources",
+}
+NOUNS = {
+    "querysets": "the query set",
+    "collections": "the collection",
+    "retrievers": "the first stage",
+    "teachers": "the teacher",
+}
 
 
 def lineage(config: Config, backbone: str, recipe: str) -> dict[str, Any]:
-    """What the card of the model `recipe` of `backbone` must know of a checked config, and nothing else of it.
+    """What the card of the model `recipe` of `backbone` needs of a complete config, and nothing else of it.
 
-    checkpoint: the pre-trained model's name, on the Hub where it is from there. licence: its licence. stages: for each, the
-    objective, its query set and collection, and where its passages come from, in words. sources: name, what it is used as,
-    where it comes from and its licence, each source once. data: the names of those that are no models.
+    checkpoint: the name of the pre-trained model, that on the Hub if it is from there. licence: its licence. stages: for each,
+    the objective, its query set and collection, and where its passages come from, in words. sources: name, what it is used as,
+    where it comes from and its licence, each source once. data: the names of the sources that do not hold a model.
     """
     objectives = [last_objective(stage) for stage in stages_of(recipe)]
     checkpoint = config["backbones"][backbone]["checkpoint"]
-    uses = [_checkpoint(config, checkpoint, "the pre-trained model")]
+    uses = list(_uses(config, {"checkpoint": checkpoint}, "the pre-trained model"))
     for objective in dict.fromkeys(objectives):
-        uses += _of_candidates(config, config["objectives"][objective]["candidates"])
+        uses += _uses(config, config["objectives"][objective]["candidates"])
     if objectives:
-        validation = config["validation"]
-        uses += _of_candidates(config, {key: validation[key] for key in ("queryset", "retriever")})
-    used_as: dict[tuple[str, str], list[str]] = {}
-    for name, section, use in uses:
-        roles = used_as.setdefault((section, name), [])
-        roles += [use] if use not in roles else []
-    sources = [_source(config, section, name, roles) for (section, name), roles in used_as.items()]
-    models = {_checkpoint(config, name, "")[:2] for name in config["checkpoints"]}
+        uses += _uses(config, config["validation"])
+    used_as: dict[tuple[str, str], dict[str, None]] = {}
+    for section, name, use in uses:
+        used_as.setdefault((section, name), {})[use] = None
+    sources = [_source(config[section][name], name, "; ".join(roles)) for (section, name), roles in used_as.items()]
+    models = {use[:2] for name in config["checkpoints"] for use in _uses(config, {"checkpoint": name})}
     return {
         "checkpoint": config["checkpoints"][checkpoint].get("hub", checkpoint),
         "licence": sources[0]["licence"],
         "stages": [{"objective": name, **_stage(config, name)} for name in objectives],
         "sources": sources,
-        "data": [name for section, name in used_as if (name, section) not in models],
+        "data": [name for section, name in used_as if (section, name) not in models],
     }
+
+
+def _uses(config: Config, entry: Config, use: str = "", queryset: str = "") -> Iterator[Use]:
+    """The sources that an entry of the config is made from, through whatever it names.
+
+    use: what the entry is used as. queryset: which of the ready-made runs of a retriever counts.
+    """
+    queryset = entry.get("queryset", queryset)
+    if queryset in entry.get("runs", {}):
+        yield "sources", entry["runs"][queryset], use
+    for key, section in REFERENCES.items():
+        name = entry.get(key)
+        if not isinstance(name, str):
+            continue
+        named, own_use = config[section][name], f"{NOUNS[section]} {name}" if section in NOUNS else use
+        if "licence" in named:
+            yield section, name, own_use
+        else:
+            yield from _uses(config, named, own_use, queryset)
 
 
 def _stage(config: Config, objective: str) -> dict[str, str]:
@@ -60,66 +98,18 @@ def _passages(config: Config, candidates: Config) -> str:
     if teacher["kind"] == "rankgpt":
         return f"{ranked}RankGPT's permutations"
     if teacher["kind"] == "run":
-        return f"{ranked}a ready-made run, its first {teacher['depth']}"
+        return f"{ranked}an existing run, its first {teacher['depth']}"
     first, depth, share = teacher["retriever"], teacher["depth"], teacher["weight"]
     return f"{ranked}a bi-encoder over the first {depth} of {first}: {share:.0%} its similarity, the rest {first}'s score"
 
 
-def _of_candidates(config: Config, candidates: Config) -> Iterator[Use]:
-    """The sources of a query set, its collection, and the first stage or the teacher that gives it passages."""
-    queryset = candidates["queryset"]
-    entry = config["querysets"][queryset]
-    name = entry["collection"]
-    collection = config["collections"][name]
-    for key in ("source", "passages"):
-        if key in collection:
-            yield collection[key], "sources", f"passages of {name}"
-    for source in collection.get("sources", []):
-        yield source, "sources", f"passages of {name}"
-    if collection["kind"] == "vital-articles":
-        yield collection["source"], "sources", f"queries of {name}"
-    for key, what in (("queries", "queries"), ("qrels", "judgements")):
-        if key in entry:
-            yield entry[key], "sources", f"{what} of {queryset}"
-    for source in entry.get("sources", []):
-        yield source, "sources", f"queries or judgements of {queryset}"
-    if "retriever" in candidates:
-        yield from _of_retriever(config, candidates["retriever"], queryset)
-    if "teacher" in candidates:
-        yield from _of_teacher(config, candidates["teacher"], queryset)
-
-
-def _of_retriever(config: Config, name: str, queryset: str) -> Iterator[Use]:
-    retriever = config["retrievers"][name]
-    if "checkpoint" in retriever:
-        yield _checkpoint(config, retriever["checkpoint"], f"the first stage {name}")
-    if queryset in retriever.get("runs", {}):
-        yield retriever["runs"][queryset], "sources", f"run of {name} for {queryset}"
-
-
-def _of_teacher(config: Config, name: str, queryset: str) -> Iterator[Use]:
-    teacher = config["teachers"][name]
-    if "checkpoint" in teacher:
-        yield _checkpoint(config, teacher["checkpoint"], f"the teacher {name}")
-    for key in ("candidates", "permutations", "run"):
-        if key in teacher:
-            yield teacher[key], "sources", f"{key} of the teacher {name}"
-    if "retriever" in teacher:
-        yield from _of_retriever(config, teacher["retriever"], queryset)
-
-
-def _checkpoint(config: Config, name: str, use: str) -> Use:
-    """A checkpoint of the Hub is a source of its own; another lies in one."""
-    entry = config["checkpoints"][name]
-    return (name, "checkpoints", use) if "hub" in entry else (entry["source"], "sources", use)
-
-
-def _source(config: Config, section: str, name: str, uses: list[str]) -> dict[str, str]:
-    entry = config[section][name]
+def _source(entry: Config, name: str, use: str) -> dict[str, str]:
     if "hub" in entry:
         place = f"Hugging Face Hub: {entry['hub']}, revision {entry['revision']}"
     elif "package" in entry:
         place = f"Python package {entry['package']}"
+    elif "id" in entry:
+        place = f"ir_datasets: {entry['id']}"
     else:
         place = entry.get("url") or entry["path"]
-    return {"name": name, "use": "; ".join(uses), "place": place, "licence": entry["licence"]}
+    return {"name": name, "use": use, "place": place, "licence": entry["licence"]}

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 import torch
 
-from multistage.config.backbone import BackboneSettings
+from multistage.config import PairSettings
 from multistage.data.local_files import read_own_texts, read_pairs
 from multistage.data.packed import open_text
 from multistage.data.runs import COLUMNS, read_run
@@ -45,22 +45,22 @@ class Scorer:
     max_length: int | None = None
     max_query_length: int | None = None
 
-    def lengths(self) -> BackboneSettings:
+    def lengths(self) -> PairSettings:
         """The lengths that pairs are cut to.
 
-        Raises InputError for a checkpoint that is no re-ranker, or that records no length where none is given, and for a device
-        that is not there.
+        Raises InputError for a checkpoint that is not a re-ranker, or that records no length where none is given, and for a
+        missing device.
         """
         require_re_ranker(self.folder)
         if self.device == "cuda" and not torch.cuda.is_available():
-            raise InputError("device cuda: there is no GPU here that PyTorch can use; take cpu.")
+            raise InputError("device cuda: PyTorch finds no usable GPU here; choose cpu.")
         length = self.max_length or load_tokenizer(self.folder).model_max_length
         if length > NO_LENGTH:
             raise InputError(f"{self.folder}: the checkpoint does not record how many tokens a pair has; give max_length.")
         record = self.folder / "training.json"
         recorded = json.loads(record.read_text(encoding="utf-8")).get("backbone", {}) if record.is_file() else {}
         of_query = self.max_query_length or recorded.get("max_query_length", length // 2)
-        return BackboneSettings(length, of_query, dropout=0.0, frozen=[])
+        return PairSettings(max_length=length, max_query_length=of_query)
 
     @property
     def tag(self) -> str:
@@ -75,7 +75,7 @@ def rerank_own_runs(
 
     All runs are scored together, each distinct pair once. queries, passages: as `read_own_texts` reads them; of a file of any
     size, only the wanted texts are kept. Raises InputError before anything is written: a bad line of a file, an id of a run
-    that has no text, a query without text, a checkpoint that is no re-ranker, a device that is not there, an output that is an
+    that has no text, a query without text, a checkpoint that is not a re-ranker, a missing device, an output that is an
     input, another output or a folder.
     """
     _check_outputs(outputs, [*runs, queries, passages])
@@ -114,7 +114,7 @@ def score_own_pairs(scorer: Scorer, pairs: str | Path, output: str | Path) -> No
         for _, query, passage in read_pairs(pairs)
     ]
     if not rows:
-        raise InputError(f"{pairs}: there is not a single pair in it.")
+        raise InputError(f"{pairs}: found no pairs.")
     with TemporaryDirectory() as name:
         folder = Path(name)
         query_store = _store(scorer, _in_batches(list(queries)), len(queries), folder / "query")

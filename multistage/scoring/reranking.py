@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from multistage.config.backbone import BackboneSettings
+from multistage.config import PairSettings
 from multistage.data.runs import read_run, with_ids, write_run
 from multistage.data.tables import read_ids
 from multistage.data.tokens import Ints, StoreFiles, TokenStore
@@ -36,7 +36,7 @@ class RerankInputs:
 def rerank(
     inputs: RerankInputs,
     depth: int | None,
-    backbone: BackboneSettings,
+    backbone: PairSettings,
     tokens_per_batch: int,
     device: str,
     tag: str,
@@ -72,7 +72,7 @@ def score_rows(
     passages: StoreFiles,
     query_rows: Ints,
     passage_rows: Ints,
-    backbone: BackboneSettings,
+    backbone: PairSettings,
     tokens_per_batch: int,
     device: str,
 ) -> npt.NDArray[np.float32]:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from multistage.config.backbone import BackboneSettings
+from multistage.config import PairSettings
 from multistage.data.tokens import Ints, Pairs, PairTemplate, TokenStore, vocabulary_fingerprint
 from multistage.jobs.errors import InputError
 from multistage.jobs.log import Rate
@@ -24,9 +24,7 @@ logger = logging.getLogger("jobs")
 IN_FLIGHT = 3
 
 
-def pairs_for(
-    tokenizer: "PreTrainedTokenizerBase", queries: TokenStore, passages: TokenStore, backbone: BackboneSettings
-) -> Pairs:
+def pairs_for(tokenizer: "PreTrainedTokenizerBase", queries: TokenStore, passages: TokenStore, backbone: PairSettings) -> Pairs:
     """Pairs from two stores, after checking that both were made with the model's own vocabulary."""
     own = vocabulary_fingerprint(tokenizer.backend_tokenizer)
     for store in (queries, passages):

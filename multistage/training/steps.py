@@ -5,12 +5,14 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from transformers import get_scheduler
 
+from multistage.config import Backbone, Objective, Training
 from multistage.data.sampling import GroupSampler
 from multistage.data.tokens import Pairs
 from multistage.data.validation_set import ValidationSet
@@ -34,48 +36,6 @@ MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 @dataclass(frozen=True)
-class StageSettings:
-    """The part of an objective's config that fine-tuning uses; the keys are explained in config.yaml.
-
-    Either `steps` or `epochs` is a number, the other None.
-    """
-
-    loss: str
-    group_size: int
-    queries_per_step: int
-    learning_rate: float
-    schedule: str
-    warmup: float
-    weight_decay: float
-    max_gradient_norm: float
-    validate_every: int
-    steps: int | None = None
-    epochs: float | None = None
-
-    def total_steps(self, queries: int) -> int:
-        """Optimizer steps of the stage, for a training set of so many queries."""
-        if self.steps is not None:
-            return self.steps
-        assert self.epochs is not None, "the config check lets neither pass"
-        return math.ceil(self.epochs * queries / self.queries_per_step)
-
-
-@dataclass(frozen=True)
-class RunSettings:
-    """How a stage runs, which does not change what it computes.
-
-    device: cpu or cuda. processes: that train together. memory: what fits into that of each.
-    checkpoint_seconds: between two checkpoints. tensorboard: a folder for event files, or None.
-    """
-
-    device: str
-    processes: int
-    memory: Memory
-    checkpoint_seconds: float
-    tensorboard: str | None
-
-
-@dataclass(frozen=True)
 class ValidationPlan:
     """What training is watched on, and for at most which share of the stage's compute."""
 
@@ -83,14 +43,14 @@ class ValidationPlan:
     pairs: Pairs
     share: float
 
-    def interval(self, settings: StageSettings, steps: int) -> int:
+    def interval(self, objective: Objective, steps: int) -> int:
         """Steps between two looks: `validate_every`, or more where that would cost more than the share.
 
         A look costs a forward pass over the validation pairs; the first is before training, the last after it.
         """
-        affordable = self.share * steps * PASSES_PER_STEP * settings.queries_per_step * settings.group_size
+        affordable = self.share * steps * PASSES_PER_STEP * objective.queries_per_step * objective.group_size
         looks = max(1, int(affordable // self.candidates.pairs) - 1)
-        return max(settings.validate_every, math.ceil(steps / looks))
+        return max(objective.validate_every, math.ceil(steps / looks))
 
 
 class Stage:
@@ -99,25 +59,30 @@ class Stage:
     def __init__(
         self,
         model: "PreTrainedModel",
+        *,
         sampler: GroupSampler,
         pairs: Pairs,
         validation: ValidationPlan,
-        settings: StageSettings,
-        run: RunSettings,
-        frozen: list[str],
+        objective: Objective,
+        backbone: Backbone,
+        training: Training,
         state: StageState,
+        tensorboard: str | Path,
     ) -> None:
-        """frozen: parameters whose name contains one of these are not trained; each must occur, or InputError is raised."""
+        """tensorboard: a folder for event files, where the training section asks for them. Raises InputError when a part of the
+        backbone's `frozen` occurs in no parameter's name."""
         self.model, self.sampler, self.pairs, self.validation = model, sampler, pairs, validation
-        self.settings, self.state = settings, state
-        self.memory, self.checkpoint_seconds, self.tensorboard = run.memory, run.checkpoint_seconds, run.tensorboard
-        self.steps = settings.total_steps(len(sampler.groups.queries))
-        self.interval = validation.interval(settings, self.steps)
-        self.trained = dict(_trained_parameters(model, frozen))
+        self.objective, self.state = objective, state
+        self.memory = Memory(backbone.tokens_per_batch, backbone.tokens_kept)
+        self.checkpoint_seconds = 60 * training.checkpoint_minutes
+        self.tensorboard = tensorboard if training.tensorboard else None
+        self.steps = objective.total_steps(len(sampler.groups.queries))
+        self.interval = validation.interval(objective, self.steps)
+        self.trained = dict(_trained_parameters(model, backbone.frozen))
         self.optimizer = torch.optim.AdamW(
-            self.trained.values(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+            self.trained.values(), lr=objective.learning_rate, weight_decay=objective.weight_decay, fused=True
         )
-        self.share_of_rate = _schedule(settings, self.optimizer, self.steps)
+        self.share_of_rate = _schedule(objective, self.optimizer, self.steps)
         self.record = StageRecord()
         self.step = 0
         self.leads = process_number() == 0
@@ -180,14 +145,14 @@ class Stage:
             self.pairs,
             self.batch,
             chunks,
-            LOSSES[self.settings.loss],
-            self.settings.queries_per_step,
+            LOSSES[self.objective.loss],
+            self.objective.queries_per_step,
             self.memory,
             self._seed(),
         )
         sum_gradients(self.trained.values())
-        norm = torch.nn.utils.clip_grad_norm_(self.trained.values(), self.settings.max_gradient_norm)
-        self.optimizer.param_groups[0]["lr"] = self.settings.learning_rate * self.share_of_rate(self.step)
+        norm = torch.nn.utils.clip_grad_norm_(self.trained.values(), self.objective.max_gradient_norm)
+        self.optimizer.param_groups[0]["lr"] = self.objective.learning_rate * self.share_of_rate(self.step)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         asked = torch.full_like(loss, float(bool(stop)))
@@ -242,10 +207,10 @@ class Stage:
         logger.info("going on from the checkpoint of step %d of %d", self.step, self.steps)
 
 
-def _schedule(settings: StageSettings, optimizer: torch.optim.Optimizer, steps: int) -> Callable[[int], float]:
+def _schedule(objective: Objective, optimizer: torch.optim.Optimizer, steps: int) -> Callable[[int], float]:
     """The share of the peak learning rate in each step, counted from 0, by transformers' schedule of that name."""
     schedule = get_scheduler(
-        settings.schedule, optimizer, num_warmup_steps=round(settings.warmup * steps), num_training_steps=steps
+        objective.schedule, optimizer, num_warmup_steps=round(objective.warmup * steps), num_training_steps=steps
     )
     share: Callable[[int], float] = schedule.lr_lambdas[0]
     return share

@@ -1,6 +1,5 @@
 """How well a model in training re-ranks the validation set."""
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,14 +10,6 @@ from multistage.scoring.scoring import score_pairs
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-
-@dataclass(frozen=True)
-class ValidationSettings:
-    """How training uses the set. share: of a stage's compute, at most. export: best or last, the weights of the model."""
-
-    share: float
-    export: str
 
 
 def validation_ndcg(candidates: ValidationSet, model: "PreTrainedModel", pairs: Pairs, tokens_per_batch: int) -> float:

@@ -1,7 +1,7 @@
 """Rule prepare_queries: queries and relevance judgements of a query set."""
 
+from multistage.config import Draw
 from multistage.data.preparing import prepare_queries
-from multistage.data.query_sets import Draw
 from multistage.jobs.log import job_log
 
 draw = snakemake.params.draw
@@ -10,7 +10,7 @@ with job_log(snakemake.log[0]):
         kind=snakemake.params.kind,
         sources=snakemake.input.sources,
         settings=snakemake.params.settings,
-        draw=Draw(draw["seed"], draw["from"], draw["to"]) if draw else None,
+        draw=Draw.model_validate(draw) if draw else None,
         queries=snakemake.output.queries,
         qrels=snakemake.output.qrels,
         passages=snakemake.input.passages or None,

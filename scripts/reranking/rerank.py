@@ -1,6 +1,6 @@
 """Rule rerank: every first stage of a benchmark re-ranked by one model."""
 
-from multistage.config.backbone import BackboneSettings
+from multistage.config import PairSettings
 from multistage.data.tokens import StoreFiles
 from multistage.jobs.log import job_log
 from multistage.scoring.reranking import RerankInputs, rerank
@@ -17,7 +17,7 @@ with job_log(snakemake.log[0]):
             passages=StoreFiles(*snakemake.input.passages),
         ),
         depth=snakemake.params.depth,
-        backbone=BackboneSettings(**snakemake.params.backbone),
+        backbone=PairSettings.model_validate(snakemake.params.backbone),
         tokens_per_batch=snakemake.config["backbones"][wildcards.backbone]["tokens_per_batch"],
         device=snakemake.config["device"],
         tag=f"{wildcards.backbone}/{wildcards.recipe}/seed{wildcards.seed}",

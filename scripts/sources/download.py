@@ -1,18 +1,13 @@
-"""Rule download: fetch a file from its address, or its mirror."""
-
-from pathlib import Path
+"""Rule download: fetch a file from its address."""
 
 from multistage.jobs.log import job_log
-from multistage.sources.checksums import Expected
-from multistage.sources.downloads import download_source
+from multistage.sources.downloads import download
 
 with job_log(snakemake.log[0]):
-    download_source(
-        snakemake.wildcards.source,
+    download(
         snakemake.params.url,
         snakemake.output.file,
-        Expected(sha256=snakemake.params.sha256, md5=snakemake.params.md5, bytes=snakemake.params.bytes),
-        # Not a parameter: where a file is taken from does not change it, and must rerun nothing.
-        snakemake.config["mirrors"],
-        ledger=Path(snakemake.output.file).parent.parent / "checksums.tsv",
+        sha256=snakemake.params.sha256,
+        md5=snakemake.params.md5,
+        size=snakemake.params.bytes,
     )

@@ -1,22 +1,19 @@
 """Servers on loopback: a package index as pip reads it, files that arrive badly, Google Drive, the Hugging Face Hub."""
 
 import hashlib
+import itertools
 import json
 import re
-import socket
 import sys
 import threading
-import time
-from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
-BLOCK = 1 << 14
 # As Google Drive asks before it sends a file that is too large for its virus scan.
 CONFIRMATION = """<!DOCTYPE html><html><head><title>Google Drive - Virus scan warning</title></head><body>
 <p class="uc-warning-caption">Google Drive can't scan this file for viruses.</p>
@@ -67,48 +64,33 @@ def package_index(wheels: list[Path], folder: Path) -> Iterator[dict[str, str]]:
         }
 
 
-@dataclass
-class Behaviour:
-    """How the requests for one path are answered.
+@dataclass(frozen=True)
+class Fault:
+    """How a path is answered badly.
 
-    ranges, validators: whether Range is honoured, and ETag and Last-Modified are sent. answers: (status, headers) of the first
-    requests. drop_after: bytes of a body after which the connection ends. pause: seconds before each block. length: what
-    Content-Length says instead of the truth. chunked: no Content-Length. page: an HTML page that comes instead.
-    shift: bytes that a range begins late.
+    status: in place of 200. page: an HTML page that comes in place of the file. drop_after: bytes of each response after which
+    the connection ends. ranges: whether parts are sent. endless: the file comes again and again, its length not announced.
     """
 
-    ranges: bool = True
-    validators: bool = True
-    answers: list[tuple[int, dict[str, str]]] = field(default_factory=list)
-    drop_after: int | None = None
-    pause: float = 0.0
-    length: int | None = None
-    chunked: bool = False
+    status: int = 200
     page: str | None = None
-    content_type: str = "application/octet-stream"
-    shift: int = 0
+    drop_after: int | None = None
+    ranges: bool = True
+    endless: bool = False
 
 
 @dataclass
 class Site:
-    """A folder that is served: behaviours by path, and what was asked and sent.
-
-    url ends in a slash. requests: (method, path with query, headers). sent: bytes of bodies, by path without query.
-    """
+    """A folder that is served: faults by path, and what was asked for, as (path with query, Range)."""
 
     folder: Path
     url: str = ""
-    behaviours: dict[str, Behaviour] = field(default_factory=dict)
-    requests: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
-    sent: Counter[str] = field(default_factory=Counter)
-
-    def ranges(self) -> list[str | None]:
-        """What each GET asked for, in order."""
-        return [headers.get("Range") for method, _, headers in self.requests if method == "GET"]
+    faults: dict[str, Fault] = field(default_factory=dict)
+    requests: list[tuple[str, str | None]] = field(default_factory=list)
 
 
 class _Files(BaseHTTPRequestHandler):
-    """Files of a folder; `.../uc?id=X` is Google Drive's page, `.../download?id=X&confirm=t` the file X beside it."""
+    """Files of a folder; `/uc?id=X` is Google Drive's page, `/download?id=X&confirm=t` the file X."""
 
     protocol_version = "HTTP/1.1"
 
@@ -123,158 +105,108 @@ class _Files(BaseHTTPRequestHandler):
         self.do_GET()
 
     def do_GET(self):
-        path = urlsplit(self.path).path
-        self.site.requests.append((self.command, self.path, dict(self.headers)))
-        behaviour = self.site.behaviours.get(path, Behaviour())
-        if behaviour.answers:
-            status, headers = behaviour.answers.pop(0)
-            return self.answer(status, b"busy", headers)
-        if behaviour.page is not None:
-            return self.answer(200, behaviour.page.encode(), {"Content-Type": behaviour.content_type})
-        self.route(path, {key: values[0] for key, values in parse_qs(urlsplit(self.path).query).items()}, behaviour)
+        path = unquote(urlsplit(self.path).path)
+        fault = self.site.faults.get(path, Fault())
+        self.site.requests.append((self.path, self.headers.get("Range")))
+        if fault.status != 200:
+            return self.answer(fault.status, b"an error")
+        if fault.page is not None:
+            return self.answer(200, fault.page.encode(), {"Content-Type": "text/html"})
+        self.route(path, {key: values[0] for key, values in parse_qs(urlsplit(self.path).query).items()}, fault)
 
-    def route(self, path, query, behaviour):
-        place = self.site.folder / unquote(path).lstrip("/")
-        if "id" in query and not place.is_file():
-            if "confirm" not in query:
-                page = CONFIRMATION.format(id=query["id"]).encode()
-                return self.answer(200, page, {"Content-Type": "text/html; charset=utf-8"})
-            place = place.parent / query["id"]
-        self.send_file(path, place, behaviour)
+    def route(self, path, query, fault):
+        if path == "/uc":
+            page = CONFIRMATION.format(id=query["id"]).encode()
+            return self.answer(200, page, {"Content-Type": "text/html; charset=utf-8"})
+        file = self.site.folder / (query["id"] if path == "/download" else path.lstrip("/"))
+        self.send_file(file, fault, {"Content-Disposition": f'attachment; filename="{file.name}"'} if query else {})
 
     def answer(self, status, body, headers=()):
         self.send_response(status)
-        for name, value in dict(headers).items():
+        for name, value in {"Content-Length": str(len(body)), **dict(headers)}.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.command == "GET":
             self.wfile.write(body)
 
-    def send_file(self, path, place, behaviour, headers=()):
-        if not place.is_file():
-            return self.answer(404, b"not found")
-        content = place.read_bytes()
-        headers = {"Content-Type": behaviour.content_type, **dict(headers)}
-        if behaviour.validators:
-            headers.setdefault("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
-            headers["Last-Modified"] = "Mon, 01 Jan 2024 00:00:00 GMT"
-        start, status = 0, 200
-        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
-        current = self.headers.get("If-Range") in (None, headers.get("ETag"), headers.get("Last-Modified"))
-        if asked and behaviour.ranges and current:
-            start, status = int(asked[1]), 206
-            if start >= len(content):
-                return self.answer(416, b"", {"Content-Range": f"bytes */{len(content)}"})
-            start += behaviour.shift
-            headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
-        body = content[start:]
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        if behaviour.chunked:
-            self.send_header("Transfer-Encoding", "chunked")
-        else:
-            self.send_header("Content-Length", str(len(body) if behaviour.length is None else behaviour.length))
-        self.end_headers()
-        if self.command == "GET":
-            self.send_body(path, body, behaviour)
-
-    def send_body(self, path, body, behaviour):
-        end = len(body) if behaviour.drop_after is None else min(behaviour.drop_after, len(body))
-        for start in range(0, end, BLOCK):
-            block = body[start : min(start + BLOCK, end)]
-            time.sleep(behaviour.pause)
-            self.site.sent[path] += len(block)
-            try:
-                self.wfile.write(b"%x\r\n%b\r\n" % (len(block), block) if behaviour.chunked else block)
-            except ConnectionError:  # the client was killed
-                self.close_connection = True
-                return
-        if end == len(body) and behaviour.chunked:
-            self.wfile.write(b"0\r\n\r\n")
-        if end < len(body) or behaviour.length not in (None, len(body)):
-            self.close_connection = True
-            with suppress(OSError):
-                self.connection.shutdown(socket.SHUT_RDWR)
-
-
-@contextmanager
-def file_server(folder: Path) -> Iterator[Site]:
-    """Serve a folder, badly where its `behaviours` say so; `.../uc?id=X` asks for confirmation as Google Drive does."""
-    site = Site(folder)
-    with _serving(partial(_Files, site)) as address:
-        site.url = f"{address}/"
-        yield site
-
-
-@contextmanager
-def serve_folder(folder: Path) -> Iterator[str]:
-    """Serve a folder; gives its address, which ends in a slash, to be used as a mirror.
-
-    As mirror of both https://drive.google.com/ and https://drive.usercontent.google.com/, `<address>drive/` asks for
-    confirmation, and then sends the file X of `folder`/drive for `uc?id=X`.
-    """
-    with file_server(folder) as site:
-        yield site.url
-
-
-class HubHandler(_Files):
-    """The parts of the Hub's API that fetching a model takes."""
-
-    def route(self, path, query, behaviour):
-        model = re.fullmatch(r"/api/models/([^/]+/[^/]+)(?:/revision/([^/]+))?", path)
-        discussions = re.fullmatch(r"/api/models/([^/]+/[^/]+)/discussions", path)
-        file = re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path)
-        if discussions:
-            return self.send_json(self.discussions(discussions[1], query))
-        found = model or file
-        folder = found and self.revision(found[1], unquote(found[2] or "main"))
-        if folder is None:
-            known = found is not None and (self.site.folder / found[1]).is_dir()
-            code = "RevisionNotFound" if known else "RepoNotFound"
-            return self.answer(404, b"{}", {"X-Error-Code": code})
-        if model:
-            return self.send_json(self.information(model[1], folder))
-        place = folder / unquote(file[3])
-        headers = {"X-Repo-Commit": commit_of(folder)}
-        if place.is_file() and place.suffix == ".safetensors":
-            headers["X-Linked-Etag"] = f'"{hashlib.sha256(place.read_bytes()).hexdigest()}"'
-            headers["X-Linked-Size"] = str(place.stat().st_size)
-        self.send_file(path, place, behaviour, headers)
-
     def send_json(self, answer):
         self.answer(200, json.dumps(answer).encode(), {"Content-Type": "application/json"})
 
-    def pull_requests(self, model):
-        folder = self.site.folder / f"{model}.pull-requests"
-        return {int(path.name): path for path in sorted(folder.glob("[0-9]*"))}
+    def send_file(self, file, fault, headers):
+        if not file.is_file():
+            return self.answer(404, b"not found")
+        content, headers = file.read_bytes(), {"Content-Type": "application/octet-stream", **headers}
+        if fault.endless:
+            return self.send_endlessly(content)
+        headers |= {"ETag": f'"{hashlib.sha256(content).hexdigest()}"', "Accept-Ranges": "bytes"}
+        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", "")) if fault.ranges else None
+        start = int(asked[1]) if asked else 0
+        if asked:
+            headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
+        headers["Content-Length"] = str(len(content) - start)
+        end = len(content) if fault.drop_after is None else start + fault.drop_after
+        self.close_connection = end < len(content)
+        self.answer(206 if asked else 200, content[start:end], headers)
+
+    def send_endlessly(self, content):
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for _ in itertools.repeat(None):  # until the client goes away
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(content), content))
+
+
+class HubHandler(_Files):
+    """The parts of the Hub's API that downloading a model takes; large files are redirected to another host."""
+
+    def route(self, path, query, fault):
+        stored = re.fullmatch(r"/lfs/([^/]+/[^/]+)/([^/]+)/(.+)", path)
+        if stored:
+            return self.send_file(self.revision(stored[1], stored[2]) / stored[3], fault, {})
+        asked = re.fullmatch(r"/api/models/([^/]+/[^/]+)/(discussions|revision|tree)/?(.*)", path)
+        file = re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path)
+        if asked and asked[2] == "discussions":
+            return self.send_json(self.discussions(asked[1]))
+        model, revision = (asked[1], asked[3]) if asked else (file[1], file[2])
+        folder = self.revision(model, revision)
+        if folder is None:
+            known = (self.site.folder / model).is_dir()
+            return self.answer(404, b"{}", {"X-Error-Code": "RevisionNotFound" if known else "RepoNotFound"})
+        commit = commit_of(folder)
+        if asked and asked[2] == "revision":
+            return self.send_json({"id": model, "sha": commit, "siblings": []})
+        if asked:
+            return self.send_json([self.entry(folder, path) for path in files_of(folder)])
+        place = folder / file[3]
+        headers = {"X-Repo-Commit": commit}
+        if not place.is_file() or place.suffix != ".safetensors":
+            return self.send_file(place, fault, headers)
+        headers["X-Linked-Etag"] = f'"{hashlib.sha256(place.read_bytes()).hexdigest()}"'
+        headers["X-Linked-Size"] = str(place.stat().st_size)
+        elsewhere = f"http://localhost:{self.server.server_port}/lfs/{model}/{commit}/{file[3]}"
+        self.answer(302, b"", headers | {"Location": elsewhere})
 
     def revision(self, model, revision):
         """The folder of a branch, a pull request or a commit; None where there is none."""
-        folders = {"main": self.site.folder / model}
-        folders |= {f"refs/pr/{number}": folder for number, folder in self.pull_requests(model).items()}
-        by_commit = {commit_of(folder): folder for folder in folders.values() if folder.is_dir()}
-        folder = (folders | by_commit).get(revision)
+        requests = (self.site.folder / f"{model}.pull-requests").glob("[0-9]*")
+        folders = {"main": self.site.folder / model} | {f"refs/pr/{path.name}": path for path in requests}
+        folders |= {commit_of(folder): folder for folder in folders.values() if folder.is_dir()}
+        folder = folders.get(revision)
         return folder if folder is not None and folder.is_dir() else None
 
-    def information(self, model, folder):
-        siblings = []
-        for path in files_of(folder):
-            content = path.read_bytes()
-            sibling = {"rfilename": path.relative_to(folder).as_posix(), "size": len(content), "blobId": "0" * 40}
-            if path.suffix == ".safetensors":
-                digest = hashlib.sha256(content).hexdigest()
-                sibling["lfs"] = {"sha256": digest, "size": len(content), "pointerSize": 134}
-            siblings.append(sibling)
-        return {"id": model, "modelId": model, "sha": commit_of(folder), "private": False, "gated": False, "siblings": siblings}
+    def entry(self, folder, path):
+        content = path.read_bytes()
+        entry = {"type": "file", "path": path.relative_to(folder).as_posix(), "size": len(content), "oid": "0" * 40}
+        if path.suffix == ".safetensors":
+            entry["lfs"] = {"oid": hashlib.sha256(content).hexdigest(), "size": len(content), "pointerSize": 134}
+        return entry
 
-    def discussions(self, model, query):
+    def discussions(self, model):
         """A pull request for each folder; its author is the Hub's converter unless the folder has a file `.author`."""
         found = []
-        for number, folder in self.pull_requests(model).items():
+        for folder in (self.site.folder / f"{model}.pull-requests").glob("[0-9]*"):
             author = (folder / ".author").read_text() if (folder / ".author").is_file() else "SFconvertbot"
-            entry = {"num": number, "title": "Adding `safetensors` variant of this model", "status": "open"}
+            entry = {"num": int(folder.name), "title": "Adding `safetensors` variant of this model", "status": "open"}
             entry |= {"author": {"name": author}, "createdAt": "2023-01-01T00:00:00.000Z", "isPullRequest": True}
             found.append(entry | {"repo": {"name": model, "type": "model"}})
         return {"discussions": found, "count": len(found), "start": 0}
@@ -294,19 +226,19 @@ def commit_of(folder: Path) -> str:
 
 
 @contextmanager
-def hub_server(folder: Path) -> Iterator[Site]:
-    """Serve the models `folder`/organisation/model/ as the Hub does, badly where its `behaviours` say so.
-
-    `folder`/organisation/model.pull-requests/7/ are the files of the pull request refs/pr/7.
-    """
+def file_server(folder: Path) -> Iterator[Site]:
+    """Serve a folder, badly where its `faults` say so; `/uc?id=X` asks for confirmation as Google Drive does."""
     site = Site(folder)
-    with _serving(partial(HubHandler, site)) as address:
-        site.url = f"{address}/"
+    with _serving(partial(_Files, site)) as site.url:
         yield site
 
 
 @contextmanager
-def serve_hub(folder: Path) -> Iterator[str]:
-    """Serve models as `hub_server` does; gives the address, which ends in a slash, to be used as mirror of the Hub's."""
-    with hub_server(folder) as site:
-        yield site.url
+def hub_server(folder: Path) -> Iterator[Site]:
+    """Serve the models `folder`/organisation/model/ as the Hub does; its url is an HF_ENDPOINT.
+
+    `folder`/organisation/model.pull-requests/7/ are the files of the pull request refs/pr/7.
+    """
+    site = Site(folder)
+    with _serving(partial(HubHandler, site)) as site.url:
+        yield site

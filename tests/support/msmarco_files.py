@@ -17,29 +17,6 @@ class QuerySet:
     qrels: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
-# Where ir_datasets looks for each file, in its home.
-PLACES = {
-    "collectionandqueries.tar.gz": "msmarco-passage/collectionandqueries.tar.gz",
-    "queries.tar.gz": "msmarco-passage/queries.tar.gz",
-    "qrels.train.tsv": "msmarco-passage/train/qrels",
-    "msmarco-test2019-queries.tsv.gz": "msmarco-passage/trec-dl-2019/queries.tsv",
-    "msmarco-test2020-queries.tsv.gz": "msmarco-passage/trec-dl-2020/queries.tsv.gz",
-    "2019qrels-pass.txt": "msmarco-passage/trec-dl-2019/qrels",
-    "2020qrels-pass.txt": "msmarco-passage/trec-dl-2020/qrels",
-    "dl_hard-passage.qrels": "msmarco-passage/trec-dl-hard/qrels",
-}
-# The files that each query set is read from.
-FILES = {
-    "msmarco-passage/train/judged": ["queries.tar.gz", "qrels.train.tsv"],
-    "msmarco-passage/dev/small": ["collectionandqueries.tar.gz"],
-    "msmarco-passage/trec-dl-2019/judged": ["msmarco-test2019-queries.tsv.gz", "2019qrels-pass.txt"],
-    "msmarco-passage/trec-dl-2020/judged": ["msmarco-test2020-queries.tsv.gz", "2020qrels-pass.txt"],
-    "msmarco-passage/trec-dl-hard": [
-        "msmarco-test2019-queries.tsv.gz",
-        "msmarco-test2020-queries.tsv.gz",
-        "dl_hard-passage.qrels",
-    ],
-}
 # Some of the 50 queries of DL-Hard: only these ids are in it.
 HARD_IDS = ["915593", "451602", "966413", "1056204", "182539", "655914", "67316", "883915", "1049519", "174463"]
 
@@ -52,54 +29,46 @@ BEIR_METADATA = {
 
 
 def write_msmarco(
-    folder: Path,
+    home: Path,
     passages: dict[str, str],
+    *,
     train: QuerySet,
     dev_small: QuerySet,
     dl19: QuerySet,
     dl20: QuerySet,
     hard: QuerySet,
-) -> dict[str, Path]:
-    """Write every file of MS MARCO's passage ranking, and return them by name.
+) -> Path:
+    """Write the files of MS MARCO's passage ranking where ir_datasets keeps its downloads, in the folder that is returned.
 
     Of all test queries, ir_datasets takes those for DL-Hard whose ids are among its 50, such as HARD_IDS. So the queries of
     `hard` that dl20 lacks are added to 2019's, and those of dl19 and dl20 with such an id are in DL-Hard, too.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    files = {name: folder / name for name in PLACES}
-    _write_tar(
-        files["collectionandqueries.tar.gz"],
-        {
-            "collection.tsv": _tabbed(passages),
-            "qrels.dev.small.tsv": _qrels(dev_small, "{query}\t0\t{passage}\t{grade}\n"),
-            "qrels.train.tsv": _qrels(train, "{query}\t0\t{passage}\t{grade}\n"),
-            "queries.dev.small.tsv": _tabbed(dev_small.queries),
-            "queries.dev.tsv": _tabbed(dev_small.queries),
-            "queries.eval.small.tsv": "",
-            "queries.train.tsv": _tabbed(train.queries),
-        },
-    )
-    _write_tar(
-        files["queries.tar.gz"],
-        {
-            "queries.dev.tsv": _tabbed(dev_small.queries),
-            "queries.eval.tsv": "",
-            "queries.train.tsv": _tabbed(train.queries),
-        },
-    )
+    folder = home / "msmarco-passage"
+    for name in ("train", "trec-dl-2019", "trec-dl-2020", "trec-dl-hard"):
+        (folder / name).mkdir(parents=True)
+    # Without these ir_datasets would take the files for those of an older version, and remove them.
+    (folder / "irds_version.txt").write_text("v2")
+    (folder / "trec-dl-hard" / "irds_version.txt").write_text("v3")
+    small = {
+        "collection.tsv": _tabbed(passages),
+        "qrels.dev.small.tsv": _qrels(dev_small, "{query}\t0\t{passage}\t{grade}\n"),
+        "queries.dev.small.tsv": _tabbed(dev_small.queries),
+    }
+    _write_tar(folder / "collectionandqueries.tar.gz", small)
+    _write_tar(folder / "queries.tar.gz", {"queries.train.tsv": _tabbed(train.queries)})
+    (folder / "train" / "qrels").write_text(_qrels(train, "{query}\t0\t{passage}\t{grade}\n"), encoding="utf-8")
     added = {query: text for query, text in hard.queries.items() if query not in dl20.queries}
-    _write_gzip(files["msmarco-test2019-queries.tsv.gz"], _tabbed(dl19.queries | added))
-    _write_gzip(files["msmarco-test2020-queries.tsv.gz"], _tabbed(dl20.queries))
-    files["qrels.train.tsv"].write_text(_qrels(train, "{query}\t0\t{passage}\t{grade}\n"), encoding="utf-8")
-    files["2019qrels-pass.txt"].write_text(_qrels(dl19, "{query} Q0 {passage} {grade}\n"), encoding="utf-8")
-    files["2020qrels-pass.txt"].write_text(_qrels(dl20, "{query} 0 {passage} {grade}\n"), encoding="utf-8")
-    files["dl_hard-passage.qrels"].write_text(_qrels(hard, "{query} Q0 {passage} {grade}\n"), encoding="utf-8")
-    return files
+    (folder / "trec-dl-2019" / "queries.tsv").write_text(_tabbed(dl19.queries | added), encoding="utf-8")
+    (folder / "trec-dl-2020" / "queries.tsv.gz").write_bytes(gzip.compress(_tabbed(dl20.queries).encode()))
+    (folder / "trec-dl-2020" / "queries.tsv").write_text(_tabbed(dl20.queries), encoding="utf-8")
+    for name, queries in (("trec-dl-2019", dl19), ("trec-dl-2020", dl20), ("trec-dl-hard", hard)):
+        (folder / name / "qrels").write_text(_qrels(queries, "{query} Q0 {passage} {grade}\n"), encoding="utf-8")
+    return folder
 
 
-def write_beir(path: Path, passages: dict[str, tuple[str, str]], queries: QuerySet, split: str = "test") -> Path:
-    """Write the zip of a BEIR set, named as the file, with the judgements of one split; passages are (title, text) by id."""
-    name = path.stem
+def write_beir(home: Path, name: str, passages: dict[str, tuple[str, str]], queries: QuerySet) -> None:
+    """Write the zip of a BEIR set where ir_datasets keeps it, with its test judgements; passages are (title, text) by id."""
+    path = home / "beir" / name / "source.zip"
     of_passages, of_queries = BEIR_METADATA.get(name, ({}, {}))
     corpus = [
         {"_id": passage, "title": title, "text": text, "metadata": of_passages} for passage, (title, text) in passages.items()
@@ -113,8 +82,7 @@ def write_beir(path: Path, passages: dict[str, tuple[str, str]], queries: QueryS
         archive.writestr(f"{name}/corpus.jsonl", "".join(json.dumps(line) + "\n" for line in corpus))
         archive.writestr(f"{name}/queries.jsonl", "".join(json.dumps(line) + "\n" for line in asked))
         lines = _qrels(queries, "{query}\t{passage}\t{grade}\n")
-        archive.writestr(f"{name}/qrels/{split}.tsv", f"query-id\tcorpus-id\tscore\n{lines}")
-    return path
+        archive.writestr(f"{name}/qrels/test.tsv", f"query-id\tcorpus-id\tscore\n{lines}")
 
 
 def _tabbed(texts: dict[str, str]) -> str:
@@ -129,14 +97,8 @@ def _qrels(queries: QuerySet, line: str) -> str:
     )
 
 
-def _write_gzip(path: Path, text: str) -> None:
-    with gzip.GzipFile(path, "wb", mtime=0) as stream:
-        stream.write(text.encode())
-
-
 def _write_tar(path: Path, members: dict[str, str]) -> None:
-    """Write a .tar.gz with the same bytes each time."""
-    with gzip.GzipFile(path, "wb", mtime=0) as stream, tarfile.open(fileobj=stream, mode="w") as archive:
+    with tarfile.open(path, mode="w:gz") as archive:
         for name, text in members.items():
             entry = tarfile.TarInfo(name)
             entry.size = len(text.encode())

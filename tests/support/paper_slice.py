@@ -1,15 +1,11 @@
 """The paper's experiment, small: every file in its real format, tiny random models, a config of places and sizes."""
 
-import hashlib
 import json
 import random
 import zipfile
 from pathlib import Path
 
-import yaml
-
 from msmarco_files import QuerySet, write_msmarco
-from repository import REPOSITORY
 from small_models import write_bert_tokenizer, write_roberta_tokenizer
 
 TERMS = [
@@ -41,17 +37,17 @@ class Words:
         return QuerySet(queries, qrels)
 
 
-def write_paper(folder: Path) -> tuple[Path, dict[str, str]]:
+def write_paper(folder: Path) -> dict[str, str]:
     """Write what the paper's config downloads.
 
-    Models lie in folder/hub/{organisation}/{name}. Returns the folder and, by the name of its source, the address and the place
-    of each file.
+    Models lie in folder/hub/{organisation}/{name}, MS MARCO in folder/ir_datasets, the other sources in folder/web, under the
+    names that are returned by source.
     """
     words = Words()
     train = words.queries([str(1000 + number) for number in range(40)])
     judged = (3, 2, 1, 0)
-    files = write_msmarco(
-        folder / "msmarco",
+    write_msmarco(
+        folder / "ir_datasets",
         words.passages,
         train=train,
         dev_small=words.queries([str(2000 + number) for number in range(6)]),
@@ -59,37 +55,27 @@ def write_paper(folder: Path) -> tuple[Path, dict[str, str]]:
         dl20=words.queries(DL20, judged),
         hard=words.queries([DL19[0], DL19[1], DL20[0]], judged),
     )
-    sources = yaml.safe_load((REPOSITORY / "configs" / "ecir2025.yaml").read_text())["sources"]
     rankings = _rankings(words, train)
-    (folder / "made").mkdir()
-    made = {
-        "colbert-train-run": _colbert_run(folder / "made" / "colbert.run", rankings),
-        "rankgpt-candidates": _candidates(folder / "made" / "candidates.zip", rankings, words, train),
-        "rankgpt-permutations": _permutations(folder / "made" / "permutations.json", rankings),
-    }
-    places = {}
-    for name, source in sources.items():
-        address = source["url"]
-        path = made.get(name) or files.get(address.rpartition("/")[2])
-        if path is not None:
-            places[name] = (address, path)
+    web = folder / "web"
+    web.mkdir()
+    _colbert_run(web / "colbert.run", rankings)
+    _candidates(web / "candidates.zip", rankings, words, train)
+    _permutations(web / "permutations.json", rankings)
     _write_models(folder / "hub")
-    return folder, places
+    return {
+        "colbert-train-run": "colbert.run",
+        "rankgpt-candidates": "candidates.zip",
+        "rankgpt-permutations": "permutations.json",
+    }
 
 
-def small_config(places: dict[str, tuple[str, Path]], mirrors: dict[str, str]) -> dict:
-    """What differs from configs/ecir2025.yaml: where files come from and what they are, and sizes."""
-    sources = {}
-    for name, (_, path) in places.items():
-        data = path.read_bytes()
-        sources[name] = {"md5": hashlib.md5(data).hexdigest(), "bytes": len(data)}
-    for name in ("colbert-train-run", "rankgpt-candidates", "rankgpt-permutations"):
-        sources[name] = {}  # no checksum is known of these: the first download's is recorded
+def small_config(sources: dict[str, str], checkpoints: dict[str, str]) -> dict:
+    """What differs from configs/ecir2025.yaml: the addresses of sources, the revisions of checkpoints, and sizes."""
     memory = {"tokens_per_batch": 4096, "tokens_kept": 8192}
     return {
         "device": "cpu",
-        "mirrors": mirrors,
-        "sources": sources,
+        "sources": {name: {"url": url} for name, url in sources.items()},
+        "checkpoints": {name: {"revision": revision} for name, revision in checkpoints.items()},
         "grid": {"recipes": ["kd-cl"], "benchmarks": ["dl19", "devsmall"], "depth": 10},
         "querysets": {"msmarco-validation": {"draw": {"to": 4}}, "msmarco-train": {"draw": {"from": 4}}},
         "retrievers": {"bm25": {"threads": 2, "depth": 20}, "colbert": {"shards": 2, "depth": 20}},
@@ -115,7 +101,7 @@ def _rankings(words: Words, train: QuerySet) -> dict[str, list[str]]:
     return found
 
 
-def _colbert_run(path: Path, rankings: dict[str, list[str]]) -> Path:
+def _colbert_run(path: Path, rankings: dict[str, list[str]]) -> None:
     """The published run's format: separated by tabs, 0 as second column, ranks from 1, scores of half precision that tie."""
     lines = [
         f"{query}\t0\t{passage}\t{rank}\t{26 - rank // 2 * 0.015625}\tColBERT\n"
@@ -123,10 +109,9 @@ def _colbert_run(path: Path, rankings: dict[str, list[str]]) -> Path:
         for rank, passage in enumerate(passages, start=1)
     ]
     path.write_text("".join(lines))
-    return path
 
 
-def _candidates(path: Path, rankings: dict[str, list[str]], words: Words, train: QuerySet) -> Path:
+def _candidates(path: Path, rankings: dict[str, list[str]], words: Words, train: QuerySet) -> None:
     """marco-train-100k.jsonl in its zip: 20 passages of each query."""
     lines = []
     for query, passages in rankings.items():
@@ -136,10 +121,9 @@ def _candidates(path: Path, rankings: dict[str, list[str]], words: Words, train:
         lines.append(json.dumps(line | {"positive_passages": positive, "retrieved_passages": retrieved}) + "\n")
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("marco-train-100k.jsonl", "".join(lines))
-    return path
 
 
-def _permutations(path: Path, rankings: dict[str, list[str]]) -> Path:
+def _permutations(path: Path, rankings: dict[str, list[str]]) -> None:
     """marco-train-100k-gpt3.5.json: aligned with the candidates; one in ten malformed, one a refusal."""
     generator, texts = random.Random(7), []
     for number in range(len(rankings)):
@@ -147,7 +131,6 @@ def _permutations(path: Path, rankings: dict[str, list[str]]) -> Path:
         text = " > ".join(f"[{identifier}]" for identifier in order)
         texts.append(REFUSAL if number == 5 else text + "." if number % 10 == 3 else text)
     path.write_text(json.dumps(texts))
-    return path
 
 
 def _write_models(folder: Path) -> None:

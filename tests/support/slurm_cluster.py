@@ -4,14 +4,17 @@ Debian's packages munge, slurmctld, slurmd and slurm-client, run as root, with a
 machine's is touched. All nodes share the machine's cores and files; a pretend GPU is a device file that Slurm counts.
 """
 
+import contextlib
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import psutil
 
 NEEDED = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scontrol")
 # Timers are short, for tests. Slurm's own: KillWait 30 s, SlurmdTimeout 300 s, MinJobAge 300 s, cred_expire (for which a
@@ -111,14 +114,10 @@ class Cluster:
         self.wait(lambda: self.states() == dict.fromkeys(self.names, "idle"), "all nodes to be idle", 30)
 
     def stop(self) -> None:
-        """Cancel all jobs, give them five seconds, and end every process of the cluster."""
-        if self.environment:
-            subprocess.run(["scancel", "--user=root"], env=self.environment, capture_output=True, timeout=20)
-        deadline = time.monotonic() + 5
-        while self._processes("job") and time.monotonic() < deadline:
-            time.sleep(0.2)
-        for kind, number in (("job", signal.SIGKILL), ("daemon", signal.SIGTERM), ("munge", signal.SIGTERM)):
-            self._end(kind, number)
+        """kill -9 every process of the cluster, its jobs' too."""
+        while processes := self._processes():
+            _kill(processes)
+            psutil.wait_procs(processes, timeout=5)
 
     def run(self, *command: str) -> str:
         """Run a command against this cluster; returns what it printed."""
@@ -158,7 +157,7 @@ class Cluster:
 
     def kill_controller(self) -> None:
         """kill -9 slurmctld."""
-        self._kill([int((self.folder / "slurmctld.pid").read_text())])
+        _kill([_process_of(self.folder / "slurmctld.pid")])
 
     def start_node(self, node: str) -> None:
         """Start a node's slurmd."""
@@ -166,16 +165,17 @@ class Cluster:
 
     def kill_daemon(self, node: str) -> None:
         """kill -9 slurmd of a node: its jobs run on, as when the network between node and controller breaks."""
-        self._kill([int((self.folder / f"slurmd-{node}.pid").read_text())])
+        _kill([_process_of(self.folder / f"slurmd-{node}.pid")])
 
     def crash(self, node: str) -> None:
         """kill -9 slurmd, its jobs and all of their processes, as when a node loses power."""
-        parents = {pid: parent for pid, parent in map(_parent, _pids()) if parent}
         log = str(self.folder / "log" / f"slurmd-{node}.log")
-        own = {pid for pid in parents if log in _open_files(pid)}
-        while children := {pid for pid, parent in parents.items() if parent in own} - own:
-            own |= children
-        self._kill(sorted(own))
+        own = set()
+        for process in self._processes():
+            with contextlib.suppress(psutil.Error):
+                if log in {file.path for file in process.open_files()}:
+                    own |= {process, *process.children(recursive=True)}
+        _kill(own)
 
     @staticmethod
     def wait(condition, what: str, seconds: float = 60.0):
@@ -206,69 +206,30 @@ class Cluster:
         self.configuration.write_text("\n".join([*head, *lines[1:], *partitions]) + "\n")
         (self.folder / "gres.conf").write_text("\n".join(gres) + "\n")
 
-    def _processes(self, kind: str) -> list[int]:
-        """Processes of this cluster: jobs by their environment, daemons by their working folder, munge by its socket."""
+    def _processes(self) -> list[psutil.Process]:
+        """Daemons and jobs of this cluster, by their environment or their working folder."""
         found = []
-        for pid in _pids():
-            process = Path(f"/proc/{pid}")
-            try:
-                if kind == "job":
-                    variables = (process / "environ").read_bytes().split(b"\0")
-                    name = b"SLURMD_NODENAME=n"
-                    own = f"SLURM_CONF={self.configuration}".encode() in variables and any(
-                        v.startswith(name) for v in variables
-                    )
-                elif kind == "munge":
-                    own = f"--socket={self.folder}/munge/sock".encode() in (process / "cmdline").read_bytes()
-                else:
-                    daemon = (process / "comm").read_text().startswith("slurm")
-                    own = daemon and (process / "cwd").readlink() == self.folder / "log"
-            except OSError:
-                continue
-            if own and pid != os.getpid():
-                found.append(pid)
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                own = process.environ().get("SLURM_CONF") == str(self.configuration)
+                if own or Path(process.cwd()) == self.folder / "log":
+                    found.append(process)
         return found
 
-    def _end(self, kind: str, number: signal.Signals) -> None:
-        for pid in self._processes(kind):
-            os.kill(pid, number)
-        deadline = time.monotonic() + 5
-        while (left := self._processes(kind)) and time.monotonic() < deadline:
-            time.sleep(0.1)
-        self._kill(left)
 
-    @staticmethod
-    def _kill(pids: list[int]) -> None:
-        for pid in pids:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
+def _process_of(file: Path) -> psutil.Process:
+    return psutil.Process(int(file.read_text()))
+
+
+def _kill(processes: Iterable[psutil.Process]) -> None:
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
-
-
-def _pids() -> list[int]:
-    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-
-
-def _parent(pid: int) -> tuple[int, int]:
-    try:
-        return pid, int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-    except OSError:
-        return pid, 0
-
-
-def _open_files(pid: int) -> set[str]:
-    try:
-        return {str(entry.readlink()) for entry in Path(f"/proc/{pid}/fd").iterdir()}
-    except OSError:
-        return set()
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]

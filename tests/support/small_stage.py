@@ -3,15 +3,12 @@
 import numpy as np
 import pandas as pd
 
-from multistage.config.backbone import BackboneSettings
+from multistage.config import Backbone, Objective, Training, Validation
 from multistage.data.tokens import StoreFiles, TokenStore, build_store, load_tokenizer_file
 from multistage.data.validation_set import ValidationSet
 from multistage.model.checkpoint import load_cross_encoder, load_tokenizer
 from multistage.scoring.scoring import pairs_for
-from multistage.training.gradients import Memory
 from multistage.training.stage import StageInputs, initialise, train_stage
-from multistage.training.steps import RunSettings
-from multistage.training.validation import ValidationSettings
 from small_groups import groups_from
 from small_models import write_bert_checkpoint
 
@@ -24,9 +21,14 @@ PASSAGES = [
     "a e i o u",
     "city of london",
 ]
-BACKBONE = BackboneSettings(max_length=24, max_query_length=10, dropout=0.1, frozen=["position_embeddings"])
-MEMORY = Memory(tokens_per_batch=64, tokens_kept=1000)
-RUN = {"device": "cpu", "processes": 1, "memory": MEMORY, "checkpoint_seconds": 1000.0, "tensorboard": None}
+BACKBONE = Backbone(
+    checkpoint="tiny",
+    max_length=24,
+    max_query_length=10,
+    tokens_per_batch=64,
+    tokens_kept=1000,
+    frozen=["position_embeddings"],
+)
 OBJECTIVE = {
     "loss": "localized-contrastive",
     "candidates": {"queryset": "train", "retriever": "bm25", "depth": 5},
@@ -69,17 +71,19 @@ def write_inputs(folder) -> StageInputs:
     )
 
 
-def train(inputs, output, seed=3, share=1.0, export="best", backbone=BACKBONE, run=None, **changes):
-    """Train the stage into the folder `output`, with its state beside it; changes are the objective's."""
+def train(inputs, output, seed=3, share=1.0, export="best", backbone=None, training=None, **changes):
+    """Train the stage into the folder `output`, with its state and events beside it; changes are the objective's."""
     train_stage(
         inputs,
-        "cl",
-        OBJECTIVE | changes,
-        backbone,
-        ValidationSettings(share, export),
-        RunSettings(**(RUN | (run or {}))),
-        seed,
+        recipe="cl",
+        objective=Objective.model_validate(OBJECTIVE | changes),
+        backbone=BACKBONE.model_copy(update=backbone or {}),
+        validation=Validation(queryset="validation", retriever="bm25", share=share, export=export),
+        training=Training(**({"checkpoint_minutes": 15} | (training or {}))),
+        device="cpu",
+        seed=seed,
         state=output.parent / "state" / output.name,
+        tensorboard=output.parent / "events",
         output=output,
     )
     return output

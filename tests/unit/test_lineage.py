@@ -29,7 +29,7 @@ def test_the_untrained_one_has_its_checkpoint_alone(config):
 
 
 def test_a_ready_made_run_and_permutations_are_sources(config):
-    data = {"msmarco-collection", "msmarco-queries", "msmarco-train-qrels", "colbert-train-run"}
+    data = {"msmarco", "colbert-train-run"}
     assert set(lineage(config, "electra", "cl")["data"]) == data
     found = lineage(config, "electra", "cl-kd")
     assert set(found["data"]) == data | {"rankgpt-candidates", "rankgpt-permutations"}
@@ -62,7 +62,7 @@ def test_files_of_the_users_own_are_sources(config):
     assert found["data"] == ["my-passages", "my-queries", "my-qrels"]
     assert found["sources"][2] == {
         "name": "my-queries",
-        "use": "queries of mine-train; queries of mine-validation",
+        "use": "the query set mine-train; the query set mine-validation",
         "place": "my-queries.tsv",
         "licence": "of my-queries",
     }

@@ -179,11 +179,11 @@ def test_bad_files_of_a_run_stop_it(model, runs, texts, tmp_path, file, content,
         ('{"query": "a", "passage": "b"}\n{"query": "a"\n', "line 2: not JSON"),
         ('{"query": "a", "text": "b"}\n', "line 1: expected the strings query and passage; found query, text"),
         ('{"query": "a", "passage": 3}\n', "line 1: expected the strings query and passage; found query, passage"),
-        ('\n{"query": " ", "passage": "b"}\n', "line 2: its query is empty"),
-        ('{"query": "a", "passage": "b", "score": 1}\n', "line 1: it has a score already"),
-        ('{"query": "a", "passage": "\\ud800"}\n', "line 1: its text holds half of a surrogate pair"),
+        ('\n{"query": " ", "passage": "b"}\n', "line 2: the query is empty"),
+        ('{"query": "a", "passage": "b", "score": 1}\n', "line 1: it already has a score"),
+        ('{"query": "a", "passage": "\\ud800"}\n', "line 1: the text contains half of a surrogate pair"),
         ('["a", "b"]\n', "line 1: not a JSON object"),
-        ("\n", "there is not a single pair in it"),
+        ("\n", "found no pairs"),
     ],
 )
 def test_bad_pairs_stop_it(model, tmp_path, content, message):
@@ -240,7 +240,7 @@ def test_what_is_no_re_ranker_stops_it(tmp_path):
     assert "config.json is missing" in message(tmp_path / "absent")
     assert "has 3 labels; a re-ranker has one" in message(write_bert_checkpoint(tmp_path / "three", labels=3))
     folder = write_bert_checkpoint(tmp_path / "one")
-    assert "there is no GPU here" in message(folder, max_length=20, device="cuda")
+    assert "finds no usable GPU here" in message(folder, max_length=20, device="cuda")
     assert "leave no room for a passage" in message(folder, max_length=20, max_query_length=17)
     (folder / "tokenizer.json").unlink()
     assert "no tokenizer can be read" in message(folder)

@@ -13,14 +13,13 @@ from pathlib import Path
 import pytest
 
 from multistage.jobs.errors import InputError, RunAgain
-from multistage.training.gradients import Memory
 from multistage.training.state import StageState, sole_writer
 from repository import REPOSITORY
 from small_stage import train
 
 STEPS = 30
 CHANGES = {"steps": STEPS, "validate_every": 7, "learning_rate": 1e-2}
-EVERY_STEP = {"checkpoint_seconds": 0.0}
+EVERY_STEP = {"checkpoint_minutes": 0}
 
 JOB = """
 import sys, time
@@ -29,7 +28,7 @@ from pathlib import Path
 import torch
 import multistage.training.steps as training
 from multistage.jobs.log import job_log
-from small_stage import RUN, train
+from small_stage import train
 from test_resume import CHANGES, EVERY_STEP, read_inputs
 
 folder, pause, processes = Path(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])
@@ -41,7 +40,7 @@ def slowly(self, *arguments):
 
 training.Stage._train_step = slowly
 with job_log(str(folder / "log")):
-    train(read_inputs(folder), folder / "model", run={**EVERY_STEP, "processes": processes}, **CHANGES)
+    train(read_inputs(folder), folder / "model", training={**EVERY_STEP, "processes": processes}, **CHANGES)
 """
 
 
@@ -105,8 +104,10 @@ def test_whatever_stops_a_stage_the_bytes_are_the_same(uninterrupted, job, tmp_p
         process.send_signal(number)
         assert process.wait(timeout=300) == os.EX_TEMPFAIL and not model.exists()
         assert "going on from the checkpoint of step" in log.read_text() and f"{number.name} came at step" in log.read_text()
-    first = job(pause=0.5)
-    wait_for_step(tmp_path, 15, first)
+    first, owner = job(pause=4), tmp_path / "state" / "model.owner"
+    while not owner.exists() or f"process {first.pid} on" not in owner.read_text():
+        assert first.poll() is None
+        time.sleep(0.05)
     second = job(pause=0)
     assert first.wait(timeout=300) == os.EX_TEMPFAIL and second.wait(timeout=300) == 0
     assert f"process {first.pid} on" in log.read_text()
@@ -157,7 +158,7 @@ def interrupted(inputs, output, at):
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(RunAgain, match=f"step {at} of {STEPS}"):
         patch.setattr(training.Stage, "_train_step", stopping)
-        train(inputs, output, run=EVERY_STEP, **CHANGES)
+        train(inputs, output, training=EVERY_STEP, **CHANGES)
 
 
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "no tensors", "no description", "half a description", "no best"])
@@ -182,7 +183,7 @@ def test_the_checkpoint_before_a_damaged_one_is_used(inputs, uninterrupted, tmp_
     else:  # both checkpoints name it: the stage starts again
         (folder / "best-00000007.safetensors").unlink()
     caplog.set_level("INFO", logger="jobs")
-    train(inputs, output, run=EVERY_STEP, **CHANGES)
+    train(inputs, output, training=EVERY_STEP, **CHANGES)
     assert weights(output) == weights(uninterrupted)
     assert ("checkpoint of step 7 of 30" in caplog.text) == (damage != "no best")
     assert ("is damaged" in caplog.text) == (damage != "no description")
@@ -201,7 +202,7 @@ def test_another_definition_does_not_go_on_from_this_one(inputs, tmp_path):
 def test_a_stage_goes_on_in_other_memory(inputs, tmp_path, caplog):
     interrupted(inputs, tmp_path / "model", at=8)
     caplog.set_level("INFO", logger="jobs")
-    train(inputs, tmp_path / "model", run={"memory": Memory(40, 40)}, **CHANGES)
+    train(inputs, tmp_path / "model", backbone={"tokens_per_batch": 40, "tokens_kept": 40}, **CHANGES)
     assert "going on from the checkpoint of step 8" in caplog.text
     record = json.loads((tmp_path / "model" / "training.json").read_text())
     assert record["run"]["memory"] == {"tokens_per_batch": 40, "tokens_kept": 40} and record["interruptions"] == 1

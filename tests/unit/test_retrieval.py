@@ -210,7 +210,7 @@ def late_interaction_run(encoder, table, folder, shards, depth):
 
 def test_plaid_agrees_with_exact_late_interaction_in_any_parts(table, encoder_folder, tmp_path):
     encoder = load_encoder(encoder_folder, max_length=32, device="cpu")
-    runs = {shards: late_interaction_run(encoder, table, tmp_path, shards, depth=10) for shards in (2, 3, 1)}
+    runs = {shards: late_interaction_run(encoder, table, tmp_path, shards, depth=10) for shards in (3, 1)}
     vectors = [tokens.float() for tokens in read_token_vectors(tmp_path / "vectors.safetensors")]
     assert len(vectors) == 60 and vectors[0].norm(dim=1).tolist() == pytest.approx([1] * len(vectors[0]), abs=1e-3)
     queries = encode_queries(encoder, QUERIES["text"].tolist())

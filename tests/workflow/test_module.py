@@ -56,8 +56,9 @@ def test_with_a_config_from_the_other_workflow(other, tmp_path):
     assert "results/theirs/" in ended.stdout and "<experiment>" not in ended.stdout
 
 
-def test_its_jobs_find_the_package(other, index, tmp_path):
-    made = "results/collections/wikipedia/passages.parquet"
-    ended = other(made, configs=[SLICE], environment=index)
-    succeed(ended)
-    assert (tmp_path / "another workflow" / made).is_file()
+def test_from_scratch_on_one_core_it_gives_the_same_bytes(other, index, finished, tmp_path):
+    target = "results/slice/reranked/tiny/kd-cl/seed42/bm25/wikipedia-test.run"
+    succeed(other(target, "--cores", "1", configs=[SLICE], environment=index))
+    folder = tmp_path / "another workflow"
+    made = [path.relative_to(folder) for ending in ("run", "safetensors") for path in folder.glob(f"results/**/*.{ending}")]
+    assert len(made) > 10 and [path for path in made if (folder / path).read_bytes() != (finished / path).read_bytes()] == []

@@ -2,18 +2,16 @@
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 from collections import Counter
-from urllib.parse import urlsplit
 
 import pandas as pd
 import pytest
 import yaml
 from huggingface_hub import ModelCard
 
-from loopback import serve_folder, serve_hub
+from loopback import commit_of, file_server, hub_server
 from paper_slice import small_config, write_paper
 from repository import REPOSITORY
 from workflow_runs import jobs, snakemake, succeed
@@ -21,6 +19,7 @@ from workflow_runs import jobs, snakemake, succeed
 CONFIGS = REPOSITORY / "configs"
 PAPER = CONFIGS / "ecir2025.yaml"
 BENCHMARKS = ["dl19", "devsmall"]
+PINNED = {"electra-base": "google/electra-base-discriminator", "colbertv2": "colbert-ir/colbertv2.0"}
 RECIPES = ["kd-cl"]
 
 
@@ -48,8 +47,9 @@ def paper(on_slurm):
 
 def test_the_papers_grid(paper):
     assert paper == {
-        "download": 11,
-        "fetch_model": 3,
+        "download": 3,
+        "download_dataset": 6,
+        "fetch_checkpoint": 3,
         "prepare_passages": 1,
         "prepare_queries": 6,
         "tokenize": 2 * (1 + 6),
@@ -87,7 +87,7 @@ def test_slurm_gets_a_third_of_the_jobs(on_slurm, paper):
     groups = Counter(re.findall(r"Group job (\w+) \(", on_slurm.stdout + on_slurm.stderr))
     assert groups == {"colbert_shard": 32, "queries": 6 + 2, "evaluation": 4}
     single = [count for name, count in paper.items() if name not in {*local, *grouped}]
-    assert {"download", "fetch_model", "tabulate"} < local and sum(single) + groups.total() == 115
+    assert {"download", "download_dataset", "fetch_checkpoint", "tabulate"} < local and sum(single) + groups.total() == 115
 
 
 def test_the_learning_rates_share_stage_one_and_the_groups(tmp_path, paper):
@@ -102,7 +102,7 @@ def test_the_learning_rates_share_stage_one_and_the_groups(tmp_path, paper):
 
 def test_an_evening_needs_no_colbert_index(tmp_path):
     plan = planned(tmp_path, "ecir2025", "msmarco-evening")
-    assert plan["finetune"] == 4 and plan["rerank"] == 5 * 4 and plan["download"] == 11
+    assert plan["finetune"] == 4 and plan["rerank"] == 5 * 4 and plan["download"] == 3
     assert not {"colbert_encode", "plaid_index", "plaid_search"} & plan.keys()
 
 
@@ -116,21 +116,18 @@ def test_beir_is_evaluated_with_the_papers_models(tmp_path):
 def finished(tmp_path_factory):
     """A folder in which the paper's experiment has run to its end, and what its servers were asked for."""
     folder = tmp_path_factory.mktemp("paper")
-    made, places = write_paper(folder / "made")
-    for address, path in places.values():
-        parts = urlsplit(address)
-        place = made / "web" / (f"drive/{parts.query.removeprefix('id=')}" if parts.query else parts.netloc + parts.path)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, place)
-    with serve_folder(made / "web") as web, serve_hub(made / "hub") as hub:
-        hosts = {urlsplit(address).netloc for address, _ in places.values()}
-        mirrors = {f"https://{host}/": f"{web}{host}/" for host in hosts} | {"https://huggingface.co/": hub}
-        mirrors |= {f"https://drive.{host}.com/": f"{web}drive/" for host in ("google", "usercontent.google")}
+    made = folder / "made"
+    names = write_paper(made)
+    pinned = {name: commit_of(made / "hub" / model) for name, model in PINNED.items()}
+    with file_server(made / "web") as web, hub_server(made / "hub") as hub:
+        environment = {"HF_ENDPOINT": hub.url, "HF_HOME": str(folder / "hub-cache"), "HF_HUB_DISABLE_XET": "1"}
+        environment |= {"IR_DATASETS_HOME": str(made / "ir_datasets")}
+        sources = {source: f"{web.url}/{name}" for source, name in names.items()}
         small = folder / "small.yaml"
-        small.write_text(yaml.safe_dump(small_config(places, mirrors)))
-        ended = snakemake(folder / "work", configs=[PAPER, small])
+        small.write_text(yaml.safe_dump(small_config(sources, pinned)))
+        ended = snakemake(folder / "work", configs=[PAPER, small], environment=environment)
         succeed(ended)
-        again = snakemake(folder / "work", "--dry-run", configs=[PAPER, small])
+        again = snakemake(folder / "work", "--dry-run", configs=[PAPER, small], environment=environment)
         assert again.returncode == 0 and "Nothing to be done" in again.stdout + again.stderr
     return folder / "work" / "results"
 
@@ -160,11 +157,9 @@ def test_models_say_what_they_were_trained_on(finished):
         assert "MS MARCO, non-commercial research only (Microsoft)" in card.text and "1e-05 | 6e-12" in card.text
     assert card.data.base_model == "FacebookAI/roberta-base" and card.data.license == "mit"
     source = json.loads((finished / "checkpoints" / "electra-base" / "source.json").read_text())
-    assert source["hub"] == "google/electra-base-discriminator"
+    assert source["hub"] == "google/electra-base-discriminator" and source["commit"] == source["revision"]
 
 
 def test_what_was_left_out_is_counted(finished):
     log = (finished / "logs" / "read_permutations" / "rankgpt" / "msmarco-train.log").read_text()
     assert "'refused': 1" in log and re.search(r"'dropped': [1-9]", log)
-    ledger = (finished / "sources" / "checksums.tsv").read_text()
-    assert {line.split("\t")[0] for line in ledger.splitlines()} >= {"colbert-train-run", "rankgpt-permutations"}

@@ -17,7 +17,7 @@ Reason: Missing output files
 [Tue Nov 24 14:18:54 2026] Group job queries (jobs in lexicogr. order):
     [Tue Nov 24 14:18:54 2026]
     Job 7: Preparing the queries of wikipedia-test
-Finished jobid: 11 (Rule: unpack_checkpoint)
+Finished jobid: 11 (Rule: fetch_checkpoint)
 1 of 3 steps (33%) done
 """
 

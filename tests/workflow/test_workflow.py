@@ -79,20 +79,6 @@ def test_a_second_run_has_nothing_to_do(finished):
     assert ended.returncode == 0 and "Nothing to be done" in ended.stdout + ended.stderr
 
 
-def test_as_a_module_on_one_core_it_gives_the_same_bytes(finished, tmp_path, index):
-    """From scratch, as part of another workflow, in a folder whose name has a blank."""
-    outer = tmp_path / "Snakefile"
-    outer.write_text(
-        f'configfile: "{REPOSITORY}/config.yaml"\n'
-        f'module rerankers:\n    snakefile: "{REPOSITORY}/Snakefile"\n    config: config\n'
-        "use rule * from rerankers\n"
-    )
-    folder, target = tmp_path / "another workflow", RUN.format(experiment="slice", recipe="kd-cl", retriever="bm25")
-    succeed(snakemake(folder, target, "--cores", "1", snakefile=outer, environment=index))
-    made = [path.relative_to(folder) for ending in ("run", "safetensors") for path in folder.glob(f"results/**/*.{ending}")]
-    assert len(made) > 10 and [path for path in made if (folder / path).read_bytes() != (finished / path).read_bytes()] == []
-
-
 def overlay(tmp_path, change):
     """The slice's config with a change, as a file."""
     config = yaml.safe_load((REPOSITORY / "tests" / "support" / "slice.yaml").read_text())
