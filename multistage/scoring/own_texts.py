@@ -17,7 +17,7 @@ import torch
 from multistage.config import PairSettings
 from multistage.data.local_files import read_own_texts, read_pairs
 from multistage.data.packed import open_text
-from multistage.data.runs import COLUMNS, read_run
+from multistage.data.runs import COLUMNS, read_run, write_run
 from multistage.data.tables import ROWS_AT_ONCE, count_texts, stream_texts, write_queries, write_texts
 from multistage.data.tokens import StoreFiles, build_store, whole
 from multistage.jobs.errors import InputError
@@ -89,9 +89,12 @@ def rerank_own_runs(
         stores = {
             what: _store(scorer, stream_texts(table), count_texts(table), folder / what) for what, table in tables.items()
         }
+        kept = [str(folder / f"{number}.run") for number in range(len(runs))]
+        for run, path in zip(runs, kept, strict=True):
+            write_run(path, candidates[run], tag="kept")
         inputs = RerankInputs(
             model=str(scorer.folder / "model.safetensors"),
-            runs=runs,
+            runs=kept,
             query_ids=str(tables["query"]),
             passage_ids=str(tables["passage"]),
             queries=stores["query"],

@@ -67,8 +67,8 @@ class TestTables:
         frame = pd.DataFrame(rows, columns=["id", "text"], dtype=str)
         frame.to_parquet(tmp_path / "pandas.parquet", index=False, row_group_size=10)
         assert (tmp_path / "ours.parquet").read_bytes() == (tmp_path / "pandas.parquet").read_bytes()
-        assert tables.read_texts(tmp_path / "ours.parquet").equals(frame)
-        assert tables.read_ids(tmp_path / "ours.parquet").tolist() == frame["id"].tolist()
+        assert tables.read_texts(tmp_path / "ours.parquet").rows() == list(frame.itertuples(index=False, name=None))
+        assert tables.read_ids(tmp_path / "ours.parquet").to_list() == frame["id"].tolist()
         assert tables.count_texts(tmp_path / "ours.parquet") == count
 
     @pytest.mark.parametrize(("start", "stop"), [(0, None), (0, 35), (0, 0), (9, 10), (10, 20), (13, 27), (34, 99), (35, 40)])
@@ -135,7 +135,7 @@ class TestTables:
 
     def test_a_judgement_that_repeats_another_is_left_out(self, tmp_path, caplog):
         tables.write_qrels(tmp_path / "qrels.parquet", [("1", "p", 1), ("1", "p", 1), ("1", "q", -2)], "source")
-        assert tables.read_qrels(tmp_path / "qrels.parquet").to_numpy().tolist() == [["1", "p", 1], ["1", "q", -2]]
+        assert tables.read_qrels(tmp_path / "qrels.parquet").rows() == [("1", "p", 1), ("1", "q", -2)]
         assert "1 judgements are there more than once" in caplog.text
 
 
@@ -250,7 +250,7 @@ class TestIrDatasets:
 
     def passages(self, name, tmp_path):
         prepare_passages("ir_datasets", [], {"id": name}, tmp_path / "results" / "passages.parquet")
-        return dict(tables.read_texts(tmp_path / "results" / "passages.parquet").itertuples(index=False))
+        return dict(tables.read_texts(tmp_path / "results" / "passages.parquet").rows())
 
     def test_msmarco(self, msmarco, tmp_path):
         # ir_datasets repairs the collection's doubly encoded characters.
@@ -422,8 +422,8 @@ class TestLocal:
         outputs = [tmp_path / f"{name}.parquet" for name in ("passages", "queries", "qrels")]
         prepare_passages("local", [str(passages)], {}, outputs[0])
         prepare_queries("local", [str(queries), str(qrels)], {}, None, *outputs[1:], outputs[0])
-        assert tables.read_ids(outputs[0]).tolist() == ["a", "b"] and tables.read_ids(outputs[1]).tolist() == ["1", "2", "3"]
-        assert tables.read_qrels(outputs[2]).to_numpy().tolist() == [["1", "a", 1], ["1", "gone", 2], ["2", "b", 1]]
+        assert tables.read_ids(outputs[0]).to_list() == ["a", "b"] and tables.read_ids(outputs[1]).to_list() == ["1", "2", "3"]
+        assert tables.read_qrels(outputs[2]).rows() == [("1", "a", 1), ("1", "gone", 2), ("2", "b", 1)]
         assert "3 of 3 queries, 3 judgements; 1 queries have none" in caplog.text
         assert "1 judgements left out: their queries are not in the query set" in caplog.text
         assert "1 judged passages are not in the collection, such as 'gone'" in caplog.text
@@ -438,6 +438,6 @@ class TestLocal:
             outputs[0],
         )
         drawn = [str(index + 1) for index in sorted(np.random.default_rng(0).permutation(3)[:2])]
-        assert tables.read_ids(outputs[1]).tolist() == drawn
+        assert tables.read_ids(outputs[1]).to_list() == drawn
         assert set(tables.read_qrels(outputs[2])["query"]) == {query for query in drawn if query != "3"}
         assert "1 judgements left out" in caplog.text

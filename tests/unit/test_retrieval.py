@@ -7,14 +7,14 @@ import re
 from collections import Counter
 
 import numpy as np
-import pandas as pd
+import polars as pl
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from multistage.retrieval.adoption import adopt
+from polars.testing import assert_frame_equal
 
-from multistage.data.runs import cut, in_run_order, read_run, write_run, write_runs
+from multistage.data.runs import RUN, cut, in_run_order, read_run, write_run, write_runs
 from multistage.data.tables import read_ids, stream_texts, write_texts
 from multistage.jobs.errors import InputError
 from multistage.retrieval import dense, lucene
@@ -27,25 +27,26 @@ from multistage.retrieval.late_interaction import (
     read_token_vectors,
     search_plaid,
 )
+from multistage.retrieval.ready_made import import_run
 from multistage.retrieval.shards import in_batches, merge_runs, shard_ids, shard_rows
 from multistage.retrieval.vectors import read_vectors, write_vectors
 from small_models import write_bert_checkpoint
 
 WORDS = ["paris", "france", "london", "thames", "river", "zebra", "violin", "copper", "lantern", "mozart"]
-QUERIES = pd.DataFrame({"id": [f"q{row}" for row in range(20)], "text": [f"{a} {b}" for a in WORDS[:5] for b in WORDS[4:8]]})
+QUERIES = pl.DataFrame({"id": [f"q{row}" for row in range(20)], "text": [f"{a} {b}" for a in WORDS[:5] for b in WORDS[4:8]]})
 
 
 @pytest.fixture(scope="module")
 def passages():
     generator = np.random.default_rng(0)
     texts = [" ".join(generator.choice(WORDS, size=generator.integers(3, 20))) for _ in range(60)]
-    return pd.DataFrame({"id": [f"p{row}" for row in range(len(texts))], "text": texts})
+    return pl.DataFrame({"id": [f"p{row}" for row in range(len(texts))], "text": texts})
 
 
 @pytest.fixture(scope="module")
 def table(passages, tmp_path_factory):
     path = tmp_path_factory.mktemp("collection") / "passages.parquet"
-    write_texts(path, passages.itertuples(index=False, name=None), "test")
+    write_texts(path, passages.rows(), "test")
     return path
 
 
@@ -67,21 +68,25 @@ def bm25(query, text, texts, k1, b):
 
 def test_bm25_is_the_formula(passages, table, tmp_path):
     lucene.index_passages(table, tmp_path / "index", threads=1)
-    queries = pd.DataFrame({"id": ["a", "b"], "text": ["zebra violin", "mozart lantern copper"]})
-    run = pd.concat(lucene.search(tmp_path / "index", queries, k1=0.9, b=0.4, depth=10, threads=1))
-    texts = passages["text"].tolist()
-    for row in queries.itertuples():
-        found = run[run["query"] == row.id]
-        expected = sorted((bm25(row.text, text, texts, 0.9, 0.4) for text in texts), reverse=True)[:10]
-        assert found["score"].tolist() == pytest.approx(expected, rel=0.02)  # Lucene stores lengths in one byte
+    queries = pl.DataFrame({"id": ["a", "b"], "text": ["zebra violin", "mozart lantern copper"]})
+    run = pl.concat(lucene.search(tmp_path / "index", queries, k1=0.9, b=0.4, depth=10, threads=1))
+    texts = passages["text"].to_list()
+    for query, words in queries.rows():
+        found = run.filter(pl.col("query") == query)
+        expected = sorted((bm25(words, text, texts, 0.9, 0.4) for text in texts), reverse=True)[:10]
+        assert found["score"].to_list() == pytest.approx(expected, rel=0.02)  # Lucene stores lengths in one byte
         assert len(found) == 10
     with pytest.raises(InputError, match="not one of 1 queries found a passage"):
-        list(lucene.search(tmp_path / "index", queries[:1].assign(text="unheard"), k1=0.9, b=0.4, depth=10, threads=1))
+        list(
+            lucene.search(
+                tmp_path / "index", queries[:1].with_columns(text=pl.lit("unheard")), k1=0.9, b=0.4, depth=10, threads=1
+            )
+        )
 
 
 def test_threads_and_files_change_nothing_ties_included(passages, tmp_path, monkeypatch):
     """Every text is there six times, so that passages tie at every place, the last one too; one passage is empty."""
-    texts = [("empty", " "), *((f"{copy}{row.id}", row.text) for copy in "cafebd" for row in passages.itertuples())]
+    texts = [("empty", " "), *((copy + name, text) for copy in "cafebd" for name, text in passages.rows())]
     write_texts(tmp_path / "passages.parquet", texts, "test")
     written = {}
     for threads, rows in ((1, 1000), (3, 40)):
@@ -92,8 +97,8 @@ def test_threads_and_files_change_nothing_ties_included(passages, tmp_path, monk
         write_runs(tmp_path / "run", run, tag="bm25")
         written[threads] = (tmp_path / "run").read_bytes()
     assert written[1] == written[3]
-    last = read_run(tmp_path / "run").groupby("query")["score"].agg(lambda scores: (scores == scores.min()).sum())
-    assert (last < 6).any()  # the cut does go through ties
+    last = read_run(tmp_path / "run").group_by("query").agg((pl.col("score") == pl.col("score").min()).sum())
+    assert (last["score"] < 6).any()  # the cut does go through ties
 
 
 def test_a_passage_that_lucene_does_not_index_is_an_error(table, tmp_path, monkeypatch):
@@ -130,24 +135,24 @@ def test_batches_hold_the_same_texts_in_the_same_order(sizes, size):
 
 def test_ids_of_the_parts_are_the_collections(table):
     parts = [shard_ids(table, shard, 7) for shard in range(7)]
-    assert np.concatenate(parts).tolist() == read_ids(table).tolist()
+    assert pl.concat(parts).equals(read_ids(table))
 
 
 def brute_force(queries, passages, depth):
     """The best passages by inner product, computed in double precision, as a run."""
     scores = (queries.double() @ passages.double().T).float().numpy()
-    names = np.array([f"p{row}" for row in range(len(passages))], dtype=object)
-    runs = [pd.DataFrame({"query": f"q{row}", "passage": names, "score": line}) for row, line in enumerate(scores)]
-    return cut(in_run_order(pd.concat(runs)), depth)
+    names = [f"p{row}" for row in range(len(passages))]
+    runs = [pl.DataFrame({"query": f"q{row}", "passage": names, "score": line}) for row, line in enumerate(scores)]
+    return cut(in_run_order(pl.concat(runs)), depth)
 
 
 def found_in(queries, passages, depth, start=0):
     """What exact search finds in passages that begin at row `start` of the collection, as a run."""
     runs = [
-        pd.DataFrame({"query": f"q{row}", "passage": [f"p{start + place}" for place in rows.tolist()], "score": scores.numpy()})
+        pl.DataFrame({"query": f"q{row}", "passage": [f"p{start + place}" for place in rows.tolist()], "score": scores.numpy()})
         for row, (rows, scores) in enumerate(largest_products(queries, passages, depth))
     ]
-    return cut(in_run_order(pd.concat(runs)), depth)
+    return cut(in_run_order(pl.concat(runs)), depth)
 
 
 @settings(max_examples=40, deadline=None)
@@ -165,10 +170,10 @@ def test_any_parts_of_exact_search_merge_into_the_whole(seed, count, shards, dep
     passages = (torch.randn(kinds, 8) * 3).half()[torch.randint(kinds, (count,))]
     shards = min(shards, count)
     whole = found_in(queries, passages, depth)
-    pd.testing.assert_frame_equal(whole, brute_force(queries, passages, depth))
+    assert_frame_equal(whole, brute_force(queries, passages, depth))
     ranges = [shard_rows(count, shard, shards) for shard in range(shards)]
     parts = [found_in(queries, passages[start:stop], depth, start) for start, stop in ranges]
-    pd.testing.assert_frame_equal(merge_runs(parts, depth), whole)
+    assert_frame_equal(merge_runs(parts, depth), whole)
 
 
 def test_ties_that_outnumber_what_is_searched_are_found(monkeypatch):
@@ -177,20 +182,20 @@ def test_ties_that_outnumber_what_is_searched_are_found(monkeypatch):
     torch.manual_seed(0)
     queries, passages = torch.randn(4, 16), torch.randn(8, 16).half()[torch.arange(400) % 8]
     for depth in (3, 60, 400, 1000):
-        pd.testing.assert_frame_equal(found_in(queries, passages, depth), brute_force(queries, passages, depth))
+        assert_frame_equal(found_in(queries, passages, depth), brute_force(queries, passages, depth))
 
 
 def test_merging_keeps_the_order_of_runs(tmp_path):
     """Scores that are equal in single precision stand by falling id, wherever they come from; queries as they first appear."""
     parts = [
-        pd.DataFrame({"query": ["b", "b", "a"], "passage": ["p1", "p3", "p9"], "score": [2.0, 1.0, 0.5]}),
-        pd.DataFrame({"query": ["a", "b", "b"], "passage": ["p10", "p2", "p4"], "score": [0.5 + 1e-12, 1.0, 1.0]}),
+        pl.DataFrame({"query": ["b", "b", "a"], "passage": ["p1", "p3", "p9"], "score": [2.0, 1.0, 0.5]}),
+        pl.DataFrame({"query": ["a", "b", "b"], "passage": ["p10", "p2", "p4"], "score": [0.5 + 1e-12, 1.0, 1.0]}),
     ]
     merged = merge_runs(parts, depth=3)
-    assert merged["query"].tolist() == ["b", "b", "b", "a", "a"]
-    assert merged["passage"].tolist() == ["p1", "p4", "p3", "p9", "p10"]
+    assert merged["query"].to_list() == ["b", "b", "b", "a", "a"]
+    assert merged["passage"].to_list() == ["p1", "p4", "p3", "p9", "p10"]
     write_run(tmp_path / "merged.run", merged, tag="x")
-    pd.testing.assert_frame_equal(read_run(tmp_path / "merged.run"), merged)
+    assert_frame_equal(read_run(tmp_path / "merged.run"), merged)
     with pytest.raises(ValueError, match="no run"):
         merge_runs([], depth=3)
 
@@ -213,19 +218,19 @@ def test_plaid_agrees_with_exact_late_interaction_in_any_parts(table, encoder_fo
     runs = {shards: late_interaction_run(encoder, table, tmp_path, shards, depth=10) for shards in (3, 1)}
     vectors = [tokens.float() for tokens in read_token_vectors(tmp_path / "vectors.safetensors")]
     assert len(vectors) == 60 and vectors[0].norm(dim=1).tolist() == pytest.approx([1] * len(vectors[0]), abs=1e-3)
-    queries = encode_queries(encoder, QUERIES["text"].tolist())
+    queries = encode_queries(encoder, QUERIES["text"].to_list())
     exact = torch.stack([torch.stack([(tokens @ passage.T).amax(dim=1).sum() for passage in vectors]) for tokens in queries])
     for shards, run in runs.items():
-        assert run["query"].unique().tolist() == QUERIES["id"].tolist()
+        assert run["query"].unique(maintain_order=True).equals(QUERIES["id"])
         overlap = []
-        for scores, (_, found) in zip(exact, run.groupby("query", sort=False), strict=True):
+        for scores, (_, found) in zip(exact, run.group_by("query", maintain_order=True), strict=True):
             best = {f"p{row}" for row in scores.topk(10).indices.tolist()}
             overlap.append(len(best & set(found["passage"])) / 10)
             scored = scores[[int(re.sub("p", "", name)) for name in found["passage"]]]
-            assert found["score"].to_numpy() == pytest.approx(scored.numpy(), abs=0.15)
+            assert found["score"].to_list() == pytest.approx(scored.tolist(), abs=0.15)
         assert np.mean(overlap) > 0.8, shards
         # The scores of these are then within twice the tolerance above.
-        assert len(run.merge(runs[1], on=["query", "passage"])) > 0.8 * len(run)
+        assert len(run.join(runs[1], on=["query", "passage"])) > 0.8 * len(run)
     for path in (tmp_path / "index").glob("*.npy"):
         np.load(path, allow_pickle=False)
 
@@ -234,19 +239,19 @@ def test_exact_late_interaction_merges_into_the_whole(table, encoder_folder, tmp
     encoder = load_encoder(encoder_folder, max_length=32, device="cpu")
     encode_passages(encoder, stream_texts(table), 60, tmp_path / "vectors.safetensors")
     vectors = [tokens.float() for tokens in read_token_vectors(tmp_path / "vectors.safetensors")]
-    queries = encode_queries(encoder, QUERIES["text"].tolist())
+    queries = encode_queries(encoder, QUERIES["text"].to_list())
     rows = [
         (query, f"p{row}", float((tokens @ passage.T).amax(dim=1).sum()))
         for query, tokens in zip(QUERIES["id"], queries, strict=True)
         for row, passage in enumerate(vectors)
     ]
-    scores = pd.DataFrame(rows, columns=["query", "passage", "score"])
+    scores = pl.DataFrame(rows, schema=RUN, orient="row")
     whole = cut(in_run_order(scores), 7)
-    places = scores["passage"].str[1:].astype(int)
+    place = pl.col("passage").str.tail(-1).cast(pl.Int64)
     for shards in (2, 5):
         ranges = [shard_rows(60, shard, shards) for shard in range(shards)]
-        parts = [cut(in_run_order(scores[places.between(start, stop - 1)]), 7) for start, stop in ranges]
-        pd.testing.assert_frame_equal(merge_runs(parts, 7), whole)
+        parts = [cut(in_run_order(scores.filter(place.is_between(start, stop - 1))), 7) for start, stop in ranges]
+        assert_frame_equal(merge_runs(parts, 7), whole)
 
 
 def test_punctuation_matches_nothing(encoder_folder):
@@ -286,17 +291,17 @@ def test_dense_vectors_are_the_pooled_ones(table, passages, encoder_folder, tmp_
 
 def test_dense_runs_do_not_depend_on_the_parts(table, encoder_folder, tmp_path):
     encoder = load_bi_encoder(encoder_folder, max_length=16, device="cpu", pooling="mean")
-    queries = torch.from_numpy(encoder.encode_query(QUERIES["text"].tolist(), show_progress_bar=False))
+    queries = torch.from_numpy(encoder.encode_query(QUERIES["text"].to_list(), show_progress_bar=False))
     path = tmp_path / "vectors.safetensors"
     dense.encode_passages(encoder, stream_texts(table), 60, path)
     whole = next(search_vectors(path, encoder, QUERIES, shard_ids(table, 0, 1), depth=5, device="cpu"))
-    pd.testing.assert_frame_equal(whole, brute_force(queries, read_vectors(path)[0], 5))
+    assert_frame_equal(whole, brute_force(queries, read_vectors(path)[0], 5))
     runs = []
     for shard in range(4):
         start, stop = shard_rows(60, shard, 4)
         write_vectors(tmp_path / "part.safetensors", [(read_vectors(path)[0][start:stop], [1] * (stop - start))])
         runs.extend(search_vectors(tmp_path / "part.safetensors", encoder, QUERIES, shard_ids(table, shard, 4), 5, "cpu"))
-    pd.testing.assert_frame_equal(merge_runs(runs, 5), whole)
+    assert_frame_equal(merge_runs(runs, 5), whole)
 
 
 def test_a_trained_bi_encoder_keeps_its_own_pooling(encoder_folder, tmp_path):
@@ -319,7 +324,7 @@ def test_a_ready_made_run_is_cut_to_the_query_set_and_ordered(table, tmp_path, p
     text = LINES.replace(" ", "\t").encode()
     source = tmp_path / ("given.run.gz" if packed else "given.run")
     source.write_bytes(gzip.compress(text) if packed else text)
-    write_runs(tmp_path / "taken.run", adopt(source, pd.Index(["q0", "q1", "q2"]), read_ids(table), depth=2), tag="given")
+    write_runs(tmp_path / "taken.run", import_run(source, pl.Series(["q0", "q1", "q2"]), read_ids(table), depth=2), tag="given")
     assert (tmp_path / "taken.run").read_text() == ("q1 Q0 p2 1 1.25 given\nq1 Q0 p3 2 0.5 given\nq0 Q0 p0 1 -3 given\n")
 
 
@@ -330,5 +335,7 @@ def test_a_ready_made_run_is_cut_to_the_query_set_and_ordered(table, tmp_path, p
 def test_a_bad_ready_made_run_leaves_no_run(table, tmp_path, line, message):
     (tmp_path / "given.run").write_text(LINES.replace("q1 0 p1 7 0.5 t", line))
     with pytest.raises(InputError, match=rf"given\.run, line 2: .*{message}"):
-        write_runs(tmp_path / "taken.run", adopt(tmp_path / "given.run", pd.Index(["q1"]), read_ids(table), 5), tag="given")
+        write_runs(
+            tmp_path / "taken.run", import_run(tmp_path / "given.run", pl.Series(["q1"]), read_ids(table), 5), tag="given"
+        )
     assert [path.name for path in tmp_path.iterdir()] == ["given.run"]
