@@ -23,7 +23,7 @@ from multistage.scoring.batches import by_token_budget
 BERT = PairTemplate(before=[101], between=[102], after=[102], types=[[0], [0], [0], [1], [1]], pad=0)
 
 
-def write_store(files: StoreFiles, texts: int, mean: float, spread: float, longest: int) -> None:
+def write_store(files: StoreFiles, *, texts: int, mean: float, spread: float, longest: int) -> None:
     """A store of random ids, whose lengths are lognormal."""
     generator = np.random.default_rng(0)
     lengths = np.clip(generator.lognormal(mean, spread, texts), 2, longest).astype(np.int64)
@@ -36,11 +36,11 @@ def write_store(files: StoreFiles, texts: int, mean: float, spread: float, longe
 
 
 def write_all(
-    groups: str, queries_store: StoreFiles, passages_store: StoreFiles, queries: int, depth: int, passages: int
+    groups: str, queries_store: StoreFiles, passages_store: StoreFiles, *, queries: int, depth: int, passages: int
 ) -> None:
     """The training set and both stores."""
-    write_store(queries_store, queries, 2.0, 0.4, 60)
-    write_store(passages_store, passages, 4.25, 0.4, 400)
+    write_store(queries_store, texts=queries, mean=2.0, spread=0.4, longest=60)
+    write_store(passages_store, texts=passages, mean=4.25, spread=0.4, longest=400)
     candidates = np.random.default_rng(0).integers(0, passages, (queries, depth + 1), dtype=np.int32)
     grades = np.full(candidates.shape, -1, dtype=np.int16)
     grades[:, 0] = 1
@@ -67,7 +67,9 @@ def main() -> None:
         groups = f"{folder}/groups.safetensors"
         stores = [StoreFiles(*(f"{folder}/{name}.{part}" for part in ("ids", "offsets.npy", "json"))) for name in "qp"]
         writer = multiprocessing.get_context("spawn").Process(
-            target=write_all, args=(groups, *stores, options.queries, options.depth, options.passages)
+            target=write_all,
+            args=(groups, *stores),
+            kwargs={"queries": options.queries, "depth": options.depth, "passages": options.passages},
         )
         writer.start()
         writer.join()

@@ -54,7 +54,7 @@ def graph(paths: list[str]) -> dict[int, Job]:
 
 
 def time_jobs(
-    jobs: dict[int, Job], config: dict[str, Any], paths: list[str], tflops: float, processes: int, overhead: float
+    jobs: dict[int, Job], config: dict[str, Any], paths: list[str], *, tflops: float, processes: int, overhead: float
 ) -> None:
     """Fill in hours, GPUs and chains. overhead: hours that each job loses to the scheduler."""
     counts = planned_jobs(paths)
@@ -121,7 +121,14 @@ def main() -> None:
     parser.add_argument("--overhead", type=float, default=60, help="seconds that a job loses to the scheduler")
     options = parser.parse_args()
     config, jobs = load(options.configs), graph(options.configs)
-    time_jobs(jobs, config, options.configs, options.tflops, options.processes, options.overhead / 3600)
+    time_jobs(
+        jobs,
+        config,
+        options.configs,
+        tflops=options.tflops,
+        processes=options.processes,
+        overhead=options.overhead / 3600,
+    )
     busy = sum(job.hours * job.gpus for job in jobs.values())
     print(f"critical path {max(job.chain for job in jobs.values()):.1f} h, {busy:.0f} GPU-hours, {len(jobs)} jobs")
     for longest_first in (False, True):

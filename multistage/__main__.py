@@ -3,6 +3,7 @@
 python -m multistage rerank --model MODEL --run my.run --queries queries.tsv --passages passages.jsonl.gz --output new.run
 python -m multistage rerank --model MODEL --pairs pairs.jsonl --output scored.jsonl
 python -m multistage watch [--every SECONDS]
+python -m multistage schema
 """
 
 import argparse
@@ -23,6 +24,8 @@ def main() -> None:
     commands = parser.add_subparsers(required=True)
     _add_rerank(commands.add_parser("rerank", help="re-rank TREC runs, or score pairs, of your own with any trained model"))
     _add_watch(commands.add_parser("watch", help="say how far the workflow is: what runs where, time left, what failed"))
+    schema = commands.add_parser("schema", help="write the config's JSON schema and reference page anew")
+    schema.set_defaults(command=write_schema)
     given = parser.parse_args()
     given.command(given)
 
@@ -56,6 +59,13 @@ def watch(given: argparse.Namespace) -> None:
         if not given.every:
             break
         time.sleep(given.every)
+
+
+def write_schema(given: argparse.Namespace) -> None:
+    """Write what is made of the config's models, beside the package."""
+    from multistage.config.documents import write_documents
+
+    write_documents(Path(__file__).resolve().parents[1])
 
 
 def _add_rerank(parser: argparse.ArgumentParser) -> None:

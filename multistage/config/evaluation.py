@@ -43,7 +43,7 @@ def _compares_first(measures: list[str]) -> list[str]:
     return measures
 
 
-Recipe = Annotated[str, StringConstraints(pattern=RECIPE), AfterValidator(_of_objectives)]
+Recipe = Annotated[str, StringConstraints(pattern=RECIPE, max_length=200), AfterValidator(_of_objectives)]
 BackboneName = Annotated[Name, refers_to("backbones")]
 
 
@@ -94,14 +94,16 @@ class Evaluation(Section):
     depths: Count = Field(5, description="Depths, in equal steps up to grid.depth, at which effectiveness by depth is plotted.")
     baseline: Recipe | None = Field(None, description="The recipe that the grid's others are compared with; null: none.")
     margin: Positive = Field(
-        0.02, description="Smaller differences are of no interest: systems are equivalent when theirs is shown to be smaller."
+        0.02, description="Smaller differences do not matter: two systems are equivalent when theirs is shown to be smaller."
     )
     confidence: Annotated[float, Field(gt=0, lt=1)] = Field(
-        0.95, description="Of intervals; tests are at the level 1 - confidence, corrected for all of a kind on a benchmark."
+        0.95,
+        description="The confidence of intervals. Tests are at the level 1 - confidence, corrected for all of one kind on a "
+        "benchmark.",
     )
     resamples: Count = Field(2000, description="Resamples of bootstrap intervals.")
     permutations: Count = Field(10000, description="Permutations of the randomization test.")
-    seed: Seed = Field(42, description="The seed of both.")
+    seed: Seed = Field(42, description="The seed of resamples and permutations.")
     examples: Count = Field(10, description="Queries that a further stage helps most, and hurts most, on their page.")
     reference: Text | None = Field(
         None,

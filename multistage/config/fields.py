@@ -20,12 +20,18 @@ Item = TypeVar("Item")
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 FILE_NAME = r"^[A-Za-z0-9_][A-Za-z0-9._-]*$"
 RECIPE = r"^[a-z0-9_]+(-[a-z0-9_]+)*$"
+PACKAGE = r"^[A-Za-z0-9._-]+==[A-Za-z0-9.+!]+$"
+HUB_MODEL = r"^[A-Za-z0-9._-]+/[A-Za-z0-9._-]+$"
+URL = r"^https?://"
 SHA256, MD5 = r"^[0-9a-f]{64}$", r"^[0-9a-f]{32}$"
 # What a text that does not match one of these should have been.
 MEANINGS = {
     NAME: "a name may have letters, digits, dots, dashes and underscores, and begins with a letter or a digit",
     FILE_NAME: "a file name may have letters, digits, dots, dashes and underscores; give one as file if the url has none",
     RECIPE: "a recipe is one or more objectives joined by dashes",
+    PACKAGE: "a package is written as name==version",
+    HUB_MODEL: "a model of the Hub is written as organisation/model",
+    URL: "an address begins with http:// or https://",
     SHA256: "a SHA-256 has 64 hexadecimal digits, in lower case",
     MD5: "an MD5 sum has 32 hexadecimal digits, in lower case",
     measures.PATTERN: f"choose from {measures.CHOICES}",

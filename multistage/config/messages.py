@@ -12,6 +12,9 @@ from multistage.config.fields import MEANINGS
 # A number that YAML reads as text, since it lacks the dot or the sign of the exponent.
 EXPONENT = re.compile(r"([-+]?[0-9]+)(\.[0-9]*)?[eE]([-+]?)([0-9]+)")
 
+# Pydantic's words for types, and plainer ones.
+PLAIN = {"a valid string": "text", "a valid integer": "an integer", "a valid boolean": "true or false", "a valid ": "a "}
+
 
 def explain(error: ValidationError) -> str:
     """One line for each thing that is wrong with a config."""
@@ -47,7 +50,10 @@ def _sentence(error: ErrorDetails) -> str:
         return f'{_key(error["loc"][:-2])}: the key {value} must be text; write "{value}"'
     if kind.endswith("_type") and kind.startswith(("model", "dict")):
         return f"{key or 'the config'} is {value}; it should have keys"
-    return f"{key} is {value}; it {re.sub('^(Input|String|List) ', '', error['msg'])}"
+    expected = re.sub("^(Input|String|List|Value) | after validation", "", error["msg"])
+    for theirs, plain in PLAIN.items():
+        expected = expected.replace(theirs, plain)
+    return f"{key} is {value}; it {expected}"
 
 
 def _key(place: Sequence[int | str]) -> str:

@@ -33,7 +33,7 @@ class BM25(_FirstStage):
     kind: Literal["bm25"]
     k1: NotNegative = Field(0.9, description="Saturation of term frequency.")
     b: Share = Field(0.4, description="Normalisation by passage length.")
-    threads: Count = Field(1, description="Threads that index and search. They rerun nothing.")
+    threads: Count = Field(1, description="Threads that index and search; changing them reruns nothing.")
 
 
 class ColBERT(_Encoder):

@@ -35,7 +35,7 @@ Schedule = Literal["constant_with_warmup", "linear", "cosine"]
 
 
 class Training(Section):
-    """How fine-tuning runs. None of it reruns a stage."""
+    """How fine-tuning runs. Changing these keys reruns nothing."""
 
     processes: Count = Field(
         1,
@@ -108,13 +108,15 @@ Candidates = Annotated[
 
 
 class Position(Section):
-    """What differs at one place in a recipe."""
+    """What differs at one position in a recipe; a key without a value stays the objective's."""
 
-    steps: Count | None = Field(None, description="As of the objective; epochs do not count then.")
-    epochs: Positive | None = Field(None, description="As of the objective; steps do not count then.")
-    learning_rate: Positive | None = Field(None, description="As of the objective.")
-    schedule: Schedule | None = Field(None, description="As of the objective.")
-    warmup: Share | None = Field(None, description="As of the objective.")
+    steps: Count | None = Field(None, description="Optimizer steps, in place of the objective's steps or epochs.")
+    epochs: Positive | None = Field(
+        None, description="Passes over the training queries, in place of the objective's steps or epochs."
+    )
+    learning_rate: Positive | None = Field(None, description="Another peak learning rate.")
+    schedule: Schedule | None = Field(None, description="Another schedule.")
+    warmup: Share | None = Field(None, description="Another share of warm-up steps.")
 
 
 class Objective(Section):

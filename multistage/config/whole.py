@@ -36,8 +36,8 @@ class Config(Section):
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",
-        description="What encoders compute in; heads, losses, scores and weights are float32. auto: bfloat16 where the "
-        "processor or the GPU has it in hardware and it is faster, else float32.",
+        description="The precision that encoders compute in; heads, losses, scores and weights are float32. auto: bfloat16 "
+        "where the processor or the GPU has it in hardware and it is faster, else float32.",
     )
     training: Training = Field(default_factory=Training, description="How fine-tuning runs.")
     grid: Grid = Field(description="What is trained and evaluated.")

@@ -11,6 +11,7 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from itertools import islice
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -170,7 +171,7 @@ def _with_rows(table: pl.LazyFrame, what: str, known: pl.Series | None) -> pl.La
 def _plain(path: str | Path) -> Iterator[Path]:
     """The file at `path`, or what is packed in it, for the time being."""
     with open_binary(path) as stream:
-        if stream.seekable():
+        if isinstance(stream, BufferedReader):  # not packed
             yield Path(path)
             return
         with NamedTemporaryFile(suffix=".run") as unpacked:

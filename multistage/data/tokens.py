@@ -59,7 +59,7 @@ def load_tokenizer_file(path: str | Path) -> Tokenizer:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # the library raises nothing more specific
         raise InputError(f"{path}: not a tokenizer.json that can be read ({error}).") from error
-    return whole(tokenizer)
+    return without_truncation(tokenizer)
 
 
 def vocabulary_fingerprint(tokenizer: Tokenizer) -> str:
@@ -108,7 +108,7 @@ class PairTemplate:
     @classmethod
     def of(cls, tokenizer: Tokenizer, pad: int) -> "PairTemplate":
         """Encode a probe pair and see what was put around it. Raises InputError when the probe does not survive."""
-        probe = whole(Tokenizer.from_str(tokenizer.to_str())).encode("a", "a")
+        probe = without_truncation(Tokenizer.from_str(tokenizer.to_str())).encode("a", "a")
         sequence = probe.sequence_ids
         if sequence.count(0) != 1 or sequence.count(1) != 1:
             raise InputError("the tokenizer does not make one token of the letter 'a'; pairs cannot be laid out with it.")
@@ -132,7 +132,7 @@ class Pairs:
     """
 
     def __init__(
-        self, queries: TokenStore, passages: TokenStore, template: PairTemplate, max_length: int, max_query_length: int
+        self, queries: TokenStore, passages: TokenStore, template: PairTemplate, *, max_length: int, max_query_length: int
     ) -> None:
         if max_query_length + template.special >= max_length:
             raise InputError(
@@ -162,11 +162,11 @@ class Pairs:
         ids = np.full(shape, self.template.pad, dtype=np.int64)
         ids[:, : len(self.template.before)] = self.template.before
         query_start = np.full(len(query_rows), len(self.template.before))
-        _copy(ids, self.queries, query_rows, query_start, query_lengths)
+        _copy(ids, self.queries, rows=query_rows, starts=query_start, lengths=query_lengths)
         between_start = query_start + query_lengths
         _place(ids, between_start, self.template.between)
         passage_start = between_start + len(self.template.between)
-        _copy(ids, self.passages, passage_rows, passage_start, passage_lengths)
+        _copy(ids, self.passages, rows=passage_rows, starts=passage_start, lengths=passage_lengths)
         after_start = passage_start + passage_lengths
         _place(ids, after_start, self.template.after)
         mask = position < total[:, None]
@@ -183,14 +183,14 @@ class Pairs:
         return inputs
 
 
-def whole(tokenizer: Tokenizer) -> Tokenizer:
+def without_truncation(tokenizer: Tokenizer) -> Tokenizer:
     """The tokenizer without the truncation and padding that some checkpoints switch on in tokenizer.json."""
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer
 
 
-def _copy(out: npt.NDArray[np.int64], store: TokenStore, rows: Ints, starts: Ints, lengths: Ints) -> None:
+def _copy(out: npt.NDArray[np.int64], store: TokenStore, *, rows: Ints, starts: Ints, lengths: Ints) -> None:
     """Copy the first `lengths` ids of the texts `rows` into the lines of `out`, each from its column in `starts`."""
     before = np.cumsum(lengths) - lengths  # tokens copied before each text's
     places = np.arange(len(rows)) * out.shape[1] + starts

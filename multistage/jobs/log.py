@@ -36,7 +36,7 @@ def log_to_stderr() -> Iterator[None]:
     Bad input (`InputError`) ends the process with its message only; any other exception keeps its traceback.
     """
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(message)s", force=True)
-    for chatty in ("httpx", "sentence_transformers", "pyserini", "transformers", "datasets"):
+    for chatty in ("httpx", "httpx2", "sentence_transformers", "pyserini", "transformers", "datasets"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     start = time.perf_counter()
     try:

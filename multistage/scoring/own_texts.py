@@ -19,7 +19,7 @@ from multistage.data.local_files import read_own_texts, read_pairs
 from multistage.data.packed import open_text
 from multistage.data.runs import COLUMNS, read_run, write_run
 from multistage.data.tables import ROWS_AT_ONCE, count_texts, stream_texts, write_queries, write_texts
-from multistage.data.tokens import StoreFiles, build_store, whole
+from multistage.data.tokens import StoreFiles, build_store, without_truncation
 from multistage.jobs.errors import InputError
 from multistage.jobs.files import replacing
 from multistage.model.checkpoint import load_tokenizer, require_re_ranker
@@ -177,7 +177,7 @@ def _line_of(run: str, what: str, name: str) -> int:
 def _store(scorer: Scorer, batches: Iterable[list[str]], texts: int, path: Path) -> StoreFiles:
     """Texts as a token store in the model's own vocabulary, beside `path`."""
     files = StoreFiles(*(f"{path}.{suffix}" for suffix in ("ids.npy", "offsets.npy", "json")))
-    build_store(batches, texts, whole(load_tokenizer(scorer.folder).backend_tokenizer), files)
+    build_store(batches, texts, without_truncation(load_tokenizer(scorer.folder).backend_tokenizer), files)
     return files
 
 

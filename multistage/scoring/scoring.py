@@ -34,7 +34,7 @@ def pairs_for(tokenizer: "PreTrainedTokenizerBase", queries: TokenStore, passage
                 "backbone in the config."
             )
     template = PairTemplate.of(tokenizer.backend_tokenizer, tokenizer.pad_token_id)
-    return Pairs(queries, passages, template, backbone.max_length, backbone.max_query_length)
+    return Pairs(queries, passages, template, max_length=backbone.max_length, max_query_length=backbone.max_query_length)
 
 
 def on_device(arrays: dict[str, npt.NDArray[Any]], device: torch.device) -> dict[str, Tensor]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from multistage.jobs.errors import InputError
+from multistage.jobs.files import apply_umask
 
 logger = logging.getLogger("jobs")
 # Seconds that a server may take to accept a connection, and to send something.
@@ -38,7 +39,8 @@ def download(
 
     output = Path(output)
     output.parent.mkdir(parents=True, exist_ok=True)
-    whole = output.with_name(f".{output.name}")
+    # What came from another address is not continued.
+    whole = output.with_name(f".{output.name}.{hashlib.sha256(url.encode()).hexdigest()[:8]}")
 
     def watch(done: int, total: int | None) -> None:
         if size is not None and (done > size or total not in (None, size)):
@@ -64,6 +66,7 @@ def download(
             parts = ", ".join(map(str, _parts(whole)))
             remedy = f"Run again to continue, or delete {parts} to start over." if parts else "Check the address in the config."
             raise InputError(f"{url}: the download failed ({' '.join(str(error).split())}). {remedy}") from error
+        apply_umask(whole)  # gdown writes for the owner alone
         os.replace(whole, output)
 
 

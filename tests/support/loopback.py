@@ -167,6 +167,8 @@ class HubHandler(_Files):
         file = re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path)
         if asked and asked[2] == "discussions":
             return self.send_json(self.discussions(asked[1]))
+        if not asked and not file:  # telemetry
+            return self.answer(404, b"not found")
         model, revision = (asked[1], asked[3]) if asked else (file[1], file[2])
         folder = self.revision(model, revision)
         if folder is None:

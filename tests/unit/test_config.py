@@ -1,10 +1,12 @@
 """The config: what is wrong in it is named with its key and the choices, what is missing is completed."""
 
 import copy
+import json
 import re
 import subprocess
 import sys
 
+import jsonschema
 import pytest
 import yaml
 from hypothesis import given
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from snakemake.utils import update_config
 
 from multistage.config import Backbone, Config, complete_config, groups_objective, stage_objective
+from multistage.config.documents import editor_schema, reference
 from multistage.jobs.errors import InputError
 from repository import REPOSITORY
 
@@ -110,15 +113,16 @@ def test_what_has_a_default_need_not_be_said():
             "objectives.cl.candidates: give exactly one of the keys retriever, teacher",
         ),
         # Types, ranges, names.
-        ({"grid.seeds": [42.0]}, "grid.seeds[0] is 42.0; it should be a valid integer"),
-        ({"grid.seeds": [True]}, "grid.seeds[0] is true; it should be a valid integer"),
+        ({"grid.seeds": [42.0]}, "grid.seeds[0] is 42.0; it should be an integer"),
+        ({"grid.seeds": [True]}, "grid.seeds[0] is true; it should be an integer"),
         ({"grid.seeds": [1, 1]}, "grid.seeds: 1 is given twice"),
-        ({"grid.depth": None}, "grid.depth is null; it should be a valid integer"),
+        ({"grid.seeds": []}, "grid.seeds is []; it should have at least 1 item, not 0"),
+        ({"grid.depth": None}, "grid.depth is null; it should be an integer"),
         ({"evaluation": None}, "evaluation is null; it should have keys"),
         ({"objectives.cl.steps": 0}, "objectives.cl.steps is 0; it should be greater than or equal to 1"),
         ({"objectives.cl.learning_rate": "1e-4"}, "objectives.cl.learning_rate: YAML reads 1e-4 as text; write 1.0e-4"),
         ({"objectives.cl.learning_rate": "1.5E4"}, "YAML reads 1.5E4 as text; write 1.5e+4"),
-        ({"objectives.cl.learning_rate": "fast"}, "objectives.cl.learning_rate is 'fast'; it should be a valid number"),
+        ({"objectives.cl.learning_rate": "fast"}, "objectives.cl.learning_rate is 'fast'; it should be a number"),
         ({"objectives.cl.learning_rate": float("nan")}, "objectives.cl.learning_rate is nan; it should be a finite number"),
         ({"backbones.tiny.dropout": 1.0}, "backbones.tiny.dropout is 1.0; it should be less than 1"),
         (
@@ -269,6 +273,34 @@ def test_any_value_is_taken_or_refused_in_words(key, value):
         assert isinstance(complete_config(config), Config)
     except InputError as error:
         assert str(error).startswith("config: ")
+
+
+def test_schema_and_reference_page_are_those_of_the_models():
+    assert (REPOSITORY / "schemas" / "config.schema.json").read_text() == editor_schema(), "run python -m multistage schema"
+    assert (REPOSITORY / "docs" / "config.md").read_text() == reference(), "run python -m multistage schema"
+    described = [node for node in nodes(Config.model_json_schema()) if "properties" in node]
+    assert not [
+        key for node in described for key, each in node["properties"].items() if key != "kind" and "description" not in each
+    ]
+
+
+def nodes(schema):
+    """A schema and every schema in it."""
+    if isinstance(schema, dict):
+        yield schema
+    if isinstance(schema, dict | list):
+        for part in schema.values() if isinstance(schema, dict) else schema:
+            yield from nodes(part)
+
+
+@pytest.mark.parametrize("path", ["config.yaml", *(f"configs/{path.name}" for path in (REPOSITORY / "configs").glob("*.yaml"))])
+def test_editors_find_no_fault_with_the_configs_and_one_with_a_typo(path):
+    checker = jsonschema.Draft202012Validator(json.loads(editor_schema()))
+    text = (REPOSITORY / path).read_text()
+    assert list(checker.iter_errors(yaml.safe_load(text))) == []
+    (schema,) = re.findall(r"^# yaml-language-server: \$schema=(.*)$", text, re.M)
+    assert (REPOSITORY / path).parent.joinpath(schema).resolve() == REPOSITORY / "schemas" / "config.schema.json"
+    assert list(checker.iter_errors({"objectives": {"kd": {"learning_rat": 1.0e-4}}}))
 
 
 def test_reading_the_config_loads_no_heavy_package():

@@ -1,9 +1,11 @@
-"""A job's log: bad input ends with its message alone, success with seconds and memory, long work with rate and time left."""
+"""What jobs share: logs that say how they ended and how far they are, and files that are whole or absent."""
 
 import subprocess
 import sys
 
 import pytest
+
+from multistage.jobs.files import replacing, scratch
 
 SCRIPT = """
 import os, sys
@@ -45,3 +47,27 @@ def test_the_log_holds_everything(tmp_path, ending, code, last, traceback):
     assert last in lines[-1] and ("Traceback (most recent call last):" in lines) == traceback
     if code == 0:
         assert "peak memory" in lines[-1]
+
+
+def test_files_are_whole_or_absent(tmp_path):
+    (tmp_path / "one").write_text("before")
+
+    def fail():
+        with replacing(tmp_path / "one", tmp_path / "two") as (one, two):
+            one.write_text("after")
+            two.mkdir()
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert [path.name for path in tmp_path.iterdir()] == ["one"] and (tmp_path / "one").read_text() == "before"
+
+
+def test_leftovers_of_a_killed_job_are_removed(tmp_path):
+    with scratch(tmp_path / "model") as folder:
+        (folder / "half.safetensors").write_text("half")
+        folder.rename(tmp_path / "kept")
+    (tmp_path / "kept").rename(folder)  # as if the job had been killed inside the block
+    with scratch(tmp_path / "model") as folder:
+        assert not list(folder.iterdir())
+    assert not list((tmp_path / "model").iterdir())

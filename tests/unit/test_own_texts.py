@@ -149,7 +149,7 @@ def test_the_lengths_are_those_the_checkpoint_was_trained_with(model):
         ("one.run", "q0 Q0 p0 1 2 t\nq9 Q0 p1 1 2 t\n", r"one\.run, line 2: query 'q9' is not in .*queries\.tsv \(1 of 3"),
         ("one.run", "q0 Q0 p0 1 2 t\nq0 Q0 p77 1 1 t\n", r"one\.run, line 2: passage 'p77' is not in .*passages\.jsonl\.gz"),
         ("one.run", "q0 Q0 p0 1 2\n", r"one\.run, line 1: 5 columns"),
-        ("one.run", None, r"one\.run: there is no such file"),
+        ("one.run", None, r"one\.run: this file does not exist"),
         ("queries.tsv", "q0\tparis\nq1\n", r"queries\.tsv, line 2: 0 tabs; expected id, tab, text"),
         ("queries.tsv", "q0\tparis\nq1\t \n", r"queries\.tsv: query 'q1' is empty"),
         ("queries.tsv", "q0\tparis\nq1\tcity\nq0\tthames\n", r"queries\.tsv: id 'q0' is empty, repeated or holds a blank"),
@@ -159,7 +159,7 @@ def test_the_lengths_are_those_the_checkpoint_was_trained_with(model):
             '{"id": "p0", "title": "a"}\n',
             r"passages\.jsonl\.gz, line 1: expected id, _id or docid, and text",
         ),
-        ("passages.jsonl.gz", None, r"passages\.jsonl\.gz: there is no such file"),
+        ("passages.jsonl.gz", None, r"passages\.jsonl\.gz: this file does not exist"),
     ],
 )
 def test_bad_files_of_a_run_stop_it(model, runs, texts, tmp_path, file, content, message):

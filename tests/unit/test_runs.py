@@ -108,7 +108,7 @@ def test_a_wrong_line_is_named(tmp_path, lines, message):
         ("", "the run is empty"),
         ("# nothing but a note\n\n", "the run is empty"),
         ("x Q0 7 1 1 t\ny Q0 7 1 1 t\n", "none of its 2 queries, such as 'x', is in the query set, whose first is 'q1'"),
-        (None, "there is no such file"),
+        (None, "this file does not exist"),
     ],
 )
 def test_a_run_without_anything_to_read_is_an_error(tmp_path, text, message):

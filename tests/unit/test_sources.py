@@ -56,6 +56,7 @@ class TestDownloads:
     def test_a_file_is_whole_and_checked(self, site, output):
         download(f"{site.url}/run.tsv", output, sha256=SHA256, size=len(CONTENT))
         assert output.read_bytes() == CONTENT and self.left(output) == ["run.tsv"]
+        assert output.stat().st_mode == (site.folder / "run.tsv").stat().st_mode  # what the umask gives
 
     def test_dropped_connections_lose_nothing(self, site, output):
         site.faults["/run.tsv"] = DROPPING
@@ -71,6 +72,15 @@ class TestDownloads:
         site.faults.clear()
         download(f"{site.url}/run.tsv", output, sha256=SHA256)
         assert site.requests[-1][1] == f"bytes={MEGABYTE}-" and self.left(output) == ["run.tsv"]
+
+    def test_what_came_from_another_address_is_not_continued(self, site, output, monkeypatch):
+        monkeypatch.setattr(downloads, "RETRIES", 0)
+        (site.folder / "other.tsv").write_bytes(CONTENT[::-1])
+        site.faults["/other.tsv"] = DROPPING
+        with pytest.raises(InputError, match="Run again to continue"):
+            download(f"{site.url}/other.tsv", output)
+        download(f"{site.url}/run.tsv", output)
+        assert output.read_bytes() == CONTENT
 
     def test_a_server_without_ranges_is_not_spliced(self, site, output):
         site.faults["/run.tsv"] = replace(DROPPING, ranges=False)
