@@ -1,4 +1,6 @@
-"""The Zenodo ColBERTv2 run becomes the candidates of training groups.  python -m benchmarks.ingestion [--rows 251469500 --ours-alone]
+"""The Zenodo ColBERTv2 run becomes the candidates of training groups.
+
+    python -m benchmarks.ingestion [--rows 251469500 --ours-alone]
 
 Writes a generated run in that file's exact format, `121352⇥0⇥2912791⇥1⇥25.984375⇥ColBERT`, 500 rows a query, over MS MARCO's
 8,841,823 passages, and a second one of half the rows. Then, each time in a fresh process, reads it as the rule training_groups
