@@ -21,17 +21,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from multistage.data.matrix import candidate_matrix, write_matrix
 from pyarrow import csv
 
 from benchmarks.timing import interleaved
+from multistage.data.candidates import candidate_matrix, write_matrix
+from multistage.data.runs import COLUMNS, read_run
 from multistage.data.tables import read_ids
 
 DEPTH, PASSAGES, FULL = 500, 8_841_823, 251_469_500
 # Query ids are below this.
 QUERY_IDS = 1_185_869
 QUERIES_AT_ONCE = 2_000
-COLUMNS = ["query", "Q0", "passage", "rank", "score", "tag"]
 
 
 def write_ids(path: Path, ids: np.ndarray) -> None:
@@ -60,14 +60,13 @@ def write_generated_run(path: Path, rows: int) -> None:
             csv.write_csv(pa.table(dict(zip(COLUMNS, columns, strict=True))), stream, plain)
 
 
-def ours(run: Path, threads: int) -> int:
+def ours(run: Path, depth: int) -> int:
     """What the rule candidate_matrix does; the number of queries."""
-    from multistage.data.streaming import RunCounts, stream_candidates
-
-    queries, counts = read_ids(run.with_suffix(".queries.parquet")), RunCounts()
-    blocks = stream_candidates(run, queries, read_ids(run.parent / "passages.parquet"), DEPTH, threads, counts)
-    write_matrix(run.parent / "candidates.safetensors", candidate_matrix(blocks, len(queries), DEPTH))
-    return counts.queries
+    queries = read_ids(run.with_suffix(".queries.parquet"))
+    found = read_run(run, depth, queries=queries, passages=read_ids(run.parent / "passages.parquet"))
+    matrix = candidate_matrix(found, len(queries), depth)
+    write_matrix(run.parent / "candidates.safetensors", matrix)
+    return int((matrix[:, 0] >= 0).sum())
 
 
 def original(run: Path) -> int:
@@ -93,7 +92,7 @@ def main() -> None:
     parser.add_argument(
         "--folder", type=Path, help="where the files are written, and removed at the end; default: a temporary one"
     )
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--depth", type=int, default=200, help="passages of a query that are kept")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--ours-alone", action="store_true", help="once, without the peer and without the second size")
     options = parser.parse_args()
@@ -118,7 +117,7 @@ def main() -> None:
             print(
                 f"{rows:,} rows, {run.stat().st_size / 1e9:.2f} GB, written in {time.perf_counter() - start:.0f} s", flush=True
             )
-            readers = {"ours": partial(ours, run, options.threads)} | (
+            readers = {"ours": partial(ours, run, options.depth)} | (
                 {} if options.ours_alone else {"original": partial(original, run)}
             )
             for reader, work in readers.items():
