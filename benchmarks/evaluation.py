@@ -59,7 +59,7 @@ def main() -> None:
         def evaluate() -> None:
             for number in range(options.benchmarks):
                 output = f"{folder}/values{number}.parquet"
-                evaluate_runs(systems, runs, qrels, MEASURES, 1, None, output)
+                evaluate_runs(systems, runs, qrels=qrels, measures=MEASURES, relevance=1, depth=None, output=output)
 
         def judge() -> None:
             values = {f"b{number}": pd.read_parquet(f"{folder}/values{number}.parquet") for number in range(options.benchmarks)}

@@ -108,12 +108,16 @@ class Training:
 
     def _prepare(self) -> list:
         step = self.sampler.step(0)
-        return prepare(self.bench.pairs, step, self.memory, (42, 0), self.model.device)
+        return prepare(self.bench.pairs, step, self.memory, seed=(42, 0), device=self.model.device)
 
     def step(self) -> None:
         """As a stage does it: the next step's batches are put together while the device works."""
         loss, _ = accumulate(
-            self.model, self.chunks, LOSSES["ranknet"], len(self.bench.groups.queries), self.memory.tokens_kept
+            self.model,
+            self.chunks,
+            LOSSES["ranknet"],
+            groups=len(self.bench.groups.queries),
+            tokens_kept=self.memory.tokens_kept,
         )
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 10.0)
         self.optimizer.step()

@@ -51,8 +51,8 @@ def main() -> None:
         work = []
 
         def ours() -> None:
-            chunks = prepare(bench.pairs, sampler.step(0), memory, (42, 0), model.device)
-            accumulate(model, chunks, LOSSES["ranknet"], options.queries, memory.tokens_kept)
+            chunks = prepare(bench.pairs, sampler.step(0), memory, seed=(42, 0), device=model.device)
+            accumulate(model, chunks, LOSSES["ranknet"], groups=options.queries, tokens_kept=memory.tokens_kept)
             torch.nn.utils.clip_grad_norm_(model.parameters(), 10.0)
             optimizer.step()
             optimizer.zero_grad()

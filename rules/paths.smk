@@ -100,7 +100,7 @@ def checkpoint_files(wildcards):
     """What a pre-trained model is made of: a package, or the files of a folder; nothing that is here for one of the Hub."""
     entry = config["checkpoints"][wildcards.checkpoint]
     if "source" in entry:
-        return source_of(entry["source"])
+        return [source_of(entry["source"])]
     return model_files(entry["path"]) if "path" in entry else []
 
 

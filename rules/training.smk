@@ -8,7 +8,7 @@ Gives  results/candidates/{retriever}/{queryset}.safetensors: the passages that 
        <experiment>/training/validation.safetensors: what training is validated on,
        <experiment>/models/{backbone}/{recipe}/seed{seed}/: a Hugging Face checkpoint and training.json; of a stage also
        best.safetensors and last.safetensors, one of which is the model's,
-       <experiment>/state/: checkpoints of stages in progress, which an interrupted job goes on from.
+       <experiment>/state/: checkpoints of stages in progress, which an interrupted job resumes from.
 """
 
 CONTRASTIVE = [name for name, entry in config["objectives"].items() if "retriever" in entry["candidates"]]

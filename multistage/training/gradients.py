@@ -73,7 +73,7 @@ class Work:
     padded_tokens: int = 0
 
 
-def prepare(pairs: Pairs, step: StepBatch, memory: Memory, seed: tuple[int, ...], device: torch.device) -> list[Chunk]:
+def prepare(pairs: Pairs, step: StepBatch, memory: Memory, *, seed: tuple[int, ...], device: torch.device) -> list[Chunk]:
     """A step's groups as chunks on the device; nothing waits for the device. seed: identifies the step."""
     lengths = pairs.total_lengths(step.query_rows, step.passage_rows)
     chunks: list[Chunk] = []
@@ -94,7 +94,7 @@ def prepare(pairs: Pairs, step: StepBatch, memory: Memory, seed: tuple[int, ...]
 
 
 def accumulate(
-    model: "PreTrainedModel", chunks: list[Chunk], loss_of: Loss, groups: int, tokens_kept: int
+    model: "PreTrainedModel", chunks: list[Chunk], loss_of: Loss, *, groups: int, tokens_kept: int
 ) -> tuple[Tensor, Tensor]:
     """Add the gradient of the chunks' share of a step's mean loss to the parameters.
 
@@ -129,6 +129,7 @@ def accumulate_in_memory(
     pairs: Pairs,
     step: StepBatch,
     prepared: list[Chunk],
+    *,
     loss_of: Loss,
     groups: int,
     memory: Memory,
@@ -140,7 +141,7 @@ def accumulate_in_memory(
     """
     while True:
         try:
-            loss, taus = accumulate(model, prepared, loss_of, groups, memory.tokens_kept)
+            loss, taus = accumulate(model, prepared, loss_of, groups=groups, tokens_kept=memory.tokens_kept)
             return loss, taus, prepared, memory
         except torch.OutOfMemoryError:
             memory = memory.smaller(pairs.max_length)
@@ -149,7 +150,7 @@ def accumulate_in_memory(
         prepared = []
         torch.cuda.empty_cache()
         logger.warning("WARNING: out of memory; from here on %s", memory)
-        prepared = prepare(pairs, step, memory, seed, model.device)
+        prepared = prepare(pairs, step, memory, seed=seed, device=model.device)
 
 
 def work_of(chunks: list[Chunk]) -> Work:

@@ -1,4 +1,4 @@
-"""What a stage did and how it goes: curves and totals for training.json, progress lines, TensorBoard."""
+"""What a stage has done: curves and totals for training.json, progress lines, TensorBoard."""
 
 import time
 from dataclasses import asdict, dataclass, field, fields
@@ -13,7 +13,7 @@ Point = dict[str, float]
 
 @dataclass
 class Best:
-    """The best look at the validation set after training began. weights: where its parameters are kept, None for the last
+    """The best validation after training began. weights: where its parameters are kept, None for the last
     step's, which the model has."""
 
     step: int = 0
@@ -49,7 +49,7 @@ class StageRecord:
             setattr(self.work, name, getattr(self.work, name) + value)
         self.steps_since, self.loss_since, self.tau_since = self.steps_since + 1, self.loss_since + loss, self.tau_since + tau
 
-    def look(self, step: int, ndcg: float) -> Point:
+    def add_validation(self, step: int, ndcg: float) -> Point:
         """Add a point to the curves: mean loss and tau since the last one, nDCG@10 on the validation set."""
         self.validation.append({"step": step, "ndcg@10": ndcg})
         if not self.steps_since:
@@ -75,7 +75,7 @@ class StageRecord:
 
 
 class Progress:
-    """Says how a stage goes: a line in the log every few seconds and, on request, TensorBoard event files."""
+    """Reports a stage's progress: a line in the log every few seconds and, on request, TensorBoard event files."""
 
     def __init__(self, record: StageRecord, steps: int, done: int, tensorboard: str | Path | None) -> None:
         self.record, self.step = record, done
@@ -88,7 +88,7 @@ class Progress:
             self.writer = SummaryWriter(str(tensorboard), purge_step=done)
 
     def advance(self, loss: float, learning_rate: float) -> None:
-        """A step is done."""
+        """Report a step."""
         self.step += 1
         work, seconds = self.record.work, time.perf_counter() - self.start
         pairs, tokens = (work.pairs - self.before.pairs) / seconds, (work.tokens - self.before.tokens) / seconds

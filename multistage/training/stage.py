@@ -61,7 +61,7 @@ def initialise(checkpoint: str | Path, max_length: int, seed: int, output: str |
         "inputs": digests(parent=Path(checkpoint) / "model.safetensors"),
         "versions": versions(),
     }
-    _write_model(model, load_tokenizer(checkpoint), max_length, record, output)
+    _write_model(model, load_tokenizer(checkpoint), max_length=max_length, record=record, output=output)
 
 
 def train_stage(
@@ -80,10 +80,10 @@ def train_stage(
 ) -> None:
     """Fine-tune the parent model for one stage and write the model folder `output`.
 
-    state: a folder for checkpoints, from which an
-    interrupted stage goes on; gone when the model is written. Raises InputError for a checkpoint with several labels, a
-    store made with another vocabulary, an empty training set, a diverging loss, a stage that another process keeps;
-    RunAgain when it was asked to stop. The model folder is not touched then.
+    state: a folder for checkpoints, from which an interrupted stage resumes; removed when the model is written. Raises
+    InputError for a checkpoint with several labels, a store made with another vocabulary, an empty training set, a diverging
+    loss, a stage that another process does not hand over; RunAgain when it was asked to stop. The model folder is not touched
+    then.
     """
     record = {
         "recipe": recipe,
@@ -100,7 +100,7 @@ def train_stage(
         ),
         "versions": versions(),
     }
-    # Not of how it runs: a stage may go on with other memory or on more GPUs, with the same result up to rounding.
+    # Not of how it runs: a stage may resume with other memory or on more GPUs, with the same result up to rounding.
     key = stage_key(**record, validation=validation.definition())
     memory = {"tokens_per_batch": backbone.tokens_per_batch, "tokens_kept": backbone.tokens_kept}
     record["run"] = {"device": device, "processes": training.processes, "memory": memory}
@@ -175,7 +175,16 @@ def _train(
     stage.run()
     if process_number():
         return
-    moved = _write_stage(model, tokenizer, backbone.max_length, stage, before, validation.export, record, output)
+    moved = _write_stage(
+        model,
+        tokenizer,
+        stage,
+        max_length=backbone.max_length,
+        before=before,
+        export=validation.export,
+        record=record,
+        output=output,
+    )
     state.remove()
     logger.info(
         "%s pairs, %s tokens in %.0f s, %.0f pairs/s, moved %.4f of the parent's norm",
@@ -192,8 +201,9 @@ def _train(
 def _write_stage(
     model: "PreTrainedModel",
     tokenizer: "PreTrainedTokenizerBase",
-    max_length: int,
     stage: Stage,
+    *,
+    max_length: int,
     before: Tensors,
     export: str,
     record: dict[str, Any],
@@ -202,8 +212,8 @@ def _write_stage(
     """Write the last and the best weights, and the one that is exported as the model; returns how far that one moved."""
     choices = {"last": {"step": stage.steps, "why": "validation.export is last"}}
     best = stage.record.best
-    looks = len(stage.record.validation) - 1
-    choices["best"] = {"step": best.step, "why": f"nDCG@10 {best.ndcg:.4f} on the validation set, the best of {looks} looks"}
+    validations = len(stage.record.validation) - 1
+    choices["best"] = {"step": best.step, "why": f"nDCG@10 {best.ndcg:.4f} on the validation set, the best of {validations}"}
     moved = {}
     names = (*WEIGHTS.values(), *FILES)
     with replacing(*(Path(output) / name for name in names)) as files, scratch(output) as staging:
@@ -226,6 +236,7 @@ def _write_stage(
 def _write_model(
     model: "PreTrainedModel",
     tokenizer: "PreTrainedTokenizerBase",
+    *,
     max_length: int,
     record: dict[str, Any],
     output: str | Path,

@@ -160,7 +160,7 @@ class StageState:
                 raise
             partial.unlink(missing_ok=True)
             raise InputError(
-                f"{path}: No space left on device. Make room; the stage goes on from its last checkpoint."
+                f"{path}: No space left on device. Make room; the stage resumes from its last checkpoint."
             ) from error
         digest = sha256(partial)
         _move(partial, path)

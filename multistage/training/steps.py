@@ -37,20 +37,20 @@ MOMENTS = ("exp_avg", "exp_avg_sq")
 
 @dataclass(frozen=True)
 class ValidationPlan:
-    """What training is watched on, and for at most which share of the stage's compute."""
+    """The validation set, and the share of a stage's compute that it may take."""
 
     candidates: ValidationSet
     pairs: Pairs
     share: float
 
     def interval(self, objective: Objective, steps: int) -> int:
-        """Steps between two looks: `validate_every`, or more where that would cost more than the share.
+        """Steps between two validations: `validate_every`, or more where that would cost more than the share.
 
-        A look costs a forward pass over the validation pairs; the first is before training, the last after it.
+        A validation costs a forward pass over its pairs; the first is before training, the last after it.
         """
         affordable = self.share * steps * PASSES_PER_STEP * objective.queries_per_step * objective.group_size
-        looks = max(1, int(affordable // self.candidates.pairs) - 1)
-        return max(objective.validate_every, math.ceil(steps / looks))
+        validations = max(1, int(affordable // self.candidates.pairs) - 1)
+        return max(objective.validate_every, math.ceil(steps / validations))
 
 
 class Stage:
@@ -90,7 +90,7 @@ class Stage:
     def run(self) -> None:
         """Train from the newest whole checkpoint, or from the start, to the end.
 
-        The result depends on the model, data, settings and seed alone, and not on how often it was interrupted. Raises
+        The result depends on the model, data, settings and seed only, not on how often it was interrupted. Raises
         RunAgain, with everything saved, when a signal asks to stop; InputError when the loss is not a finite number.
         """
         self._resume()
@@ -99,7 +99,7 @@ class Stage:
         before = self.record.seconds
         with stop_request() as stop:
             if self.step == 0:
-                self._look(progress)
+                self._validate(progress)
             chunks = self._prepare()
             while self.step < self.steps:
                 if self.leads and not stop and self.state.handover_asked():
@@ -114,7 +114,7 @@ class Stage:
                 self.record.add(work, loss, tau / max(ordered, 1))
                 self.record.seconds = before + time.perf_counter() - start
                 progress.advance(loss, self.optimizer.param_groups[0]["lr"])
-                best = (self.step % self.interval == 0 or self.step == self.steps) and self._look(progress)
+                best = (self.step % self.interval == 0 or self.step == self.steps) and self._validate(progress)
                 if best or asked or self.step == self.steps or time.perf_counter() - saved > self.checkpoint_seconds:
                     self._save()
                     saved = time.perf_counter()
@@ -131,7 +131,7 @@ class Stage:
     def _prepare(self) -> list[Chunk]:
         """The next step's groups, on the device."""
         self.batch = self.sampler.step(self.step)
-        return prepare(self.pairs, self.batch, self.memory, self._seed(), self.model.device)
+        return prepare(self.pairs, self.batch, self.memory, seed=self._seed(), device=self.model.device)
 
     def _seed(self) -> tuple[int, ...]:
         return self.sampler.seed, self.step, process_number()
@@ -145,10 +145,10 @@ class Stage:
             self.pairs,
             self.batch,
             chunks,
-            LOSSES[self.objective.loss],
-            self.objective.queries_per_step,
-            self.memory,
-            self._seed(),
+            loss_of=LOSSES[self.objective.loss],
+            groups=self.objective.queries_per_step,
+            memory=self.memory,
+            seed=self._seed(),
         )
         sum_gradients(self.trained.values())
         norm = torch.nn.utils.clip_grad_norm_(self.trained.values(), self.objective.max_gradient_norm)
@@ -158,8 +158,8 @@ class Stage:
         asked = torch.full_like(loss, float(bool(stop)))
         return summed(torch.stack([loss, taus.nansum(), (~taus.isnan()).sum(), asked, norm])), work_of(chunks)
 
-    def _look(self, progress: Progress) -> bool:
-        """Measure on the validation set; whether training has made no better model so far, whose parameters are then kept.
+    def _validate(self, progress: Progress) -> bool:
+        """Measure on the validation set. Returns whether this is the best model so far, whose parameters are then kept.
 
         Ties go to the later one. The next checkpoint names the kept parameters.
         """
@@ -169,7 +169,7 @@ class Stage:
         plan = self.validation
         ndcg = validation_ndcg(plan.candidates, self.model, plan.pairs, self.memory.tokens_per_batch)
         self.record.validation_seconds += time.perf_counter() - start
-        values = self.record.look(self.step, ndcg)
+        values = self.record.add_validation(self.step, ndcg)
         progress.write(values)
         logger.info("step %d: %s", self.step, ", ".join(f"{name} {value:.4f}" for name, value in values.items()))
         if not self.step or ndcg < self.record.best.ndcg:
@@ -204,7 +204,7 @@ class Stage:
                 moments = {moment: tensors[f"{moment}.{name}"].to(parameter.device) for moment in MOMENTS}
                 count = torch.tensor(float(self.step), device=parameter.device)
                 self.optimizer.state[parameter] = {"step": count, **moments}
-        logger.info("going on from the checkpoint of step %d of %d", self.step, self.steps)
+        logger.info("resuming from the checkpoint of step %d of %d", self.step, self.steps)
 
 
 def _schedule(objective: Objective, optimizer: torch.optim.Optimizer, steps: int) -> Callable[[int], float]:

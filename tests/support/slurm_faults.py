@@ -89,7 +89,7 @@ class Faults:
     def resumed(self, name):
         """The step from which the last attempt of a stage went on, by its log."""
         log = (self.folder / f"results/slice/logs/finetune/tiny/{name}/seed42.log").read_text()
-        return int(re.search(r" going on from the checkpoint of step (\d+) of", log)[1])
+        return int(re.search(r" resuming from the checkpoint of step (\d+) of", log)[1])
 
     def _hold_all(self, run):
         """Let every stage save a checkpoint and stand still there."""

@@ -30,7 +30,9 @@ def step_of(inputs, processes=1, process=0):
 def gradient(model, pairs, step, memory, groups=2):
     """The parameters' gradient of one step, as a vector, and its loss."""
     model.zero_grad()
-    loss, _ = accumulate(model, prepare(pairs, step, memory, (1, 2), CPU), LOSS, groups, memory.tokens_kept)
+    loss, _ = accumulate(
+        model, prepare(pairs, step, memory, seed=(1, 2), device=CPU), LOSS, groups=groups, tokens_kept=memory.tokens_kept
+    )
     return torch.cat([parameter.grad.flatten() for parameter in model.parameters()]), float(loss)
 
 
@@ -61,7 +63,7 @@ def one_batch(model, pairs, step):
 def test_it_equals_the_one_batch_gradient(inputs, memory, chunks, batches):
     model, pairs = untrained_model(inputs)
     step = step_of(inputs)
-    prepared = prepare(pairs, step, memory, (1, 2), CPU)
+    prepared = prepare(pairs, step, memory, seed=(1, 2), device=CPU)
     assert (len(prepared), sum(len(chunk.batches) for chunk in prepared)) == (chunks, batches)
     assert work_of(prepared).pairs == 8
     expected, expected_loss = one_batch(model, pairs, step)
@@ -75,11 +77,11 @@ def test_recomputed_activations_drop_the_same_units(inputs):
     model, pairs = untrained_model(inputs)
     set_dropout(model.train(), 0.3)
     step = step_of(inputs)
-    chunks = prepare(pairs, step, Memory(40, 10_000), (1, 2), CPU)
+    chunks = prepare(pairs, step, Memory(40, 10_000), seed=(1, 2), device=CPU)
 
     def with_activations_of(tokens):
         model.zero_grad()
-        loss, _ = accumulate(model, chunks, LOSS, 2, tokens)
+        loss, _ = accumulate(model, chunks, LOSS, groups=2, tokens_kept=tokens)
         return torch.cat([parameter.grad.flatten() for parameter in model.parameters()]), loss
 
     (kept, loss), (half, half_loss), (none, none_loss) = map(with_activations_of, (10_000, 60, 0))
@@ -92,7 +94,11 @@ def test_recomputed_activations_drop_the_same_units(inputs):
 def test_dropout_follows_the_seed_of_the_step(inputs):
     _, pairs = untrained_model(inputs)
     seeds = [
-        tuple(batch.seed for chunk in prepare(pairs, step_of(inputs), Memory(40, 50), seed, CPU) for batch in chunk.batches)
+        tuple(
+            batch.seed
+            for chunk in prepare(pairs, step_of(inputs), Memory(40, 50), seed=seed, device=CPU)
+            for batch in chunk.batches
+        )
         for seed in ((1, 2), (1, 2), (1, 3), (2, 2))
     ]
     assert seeds[0] == seeds[1] and len(set(seeds)) == 3 and len(set(seeds[0])) == 4
@@ -129,8 +135,10 @@ def test_out_of_memory_is_retried_with_smaller_batches(inputs, limited):
     expected, _ = one_batch(model, pairs, step)
     model.zero_grad(set_to_none=True)
     memory = Memory(100, 150)
-    prepared = prepare(pairs, step, memory, (1, 2), CPU)
-    _, _, chunks, memory = accumulate_in_memory(model, pairs, step, prepared, LOSS, 2, memory, (1, 2))
+    prepared = prepare(pairs, step, memory, seed=(1, 2), device=CPU)
+    _, _, chunks, memory = accumulate_in_memory(
+        model, pairs, step, prepared, loss_of=LOSS, groups=2, memory=memory, seed=(1, 2)
+    )
     assert memory == Memory(25, 25) and limited[0] > 40 and work_of(chunks).pairs == 8
     found = torch.cat([parameter.grad.flatten() for parameter in model.parameters()])
     assert torch.allclose(found, expected, atol=1e-7, rtol=1e-5)

@@ -103,7 +103,7 @@ def test_whatever_stops_a_stage_the_bytes_are_the_same(uninterrupted, job, tmp_p
         wait_for_step(tmp_path, step, process)
         process.send_signal(number)
         assert process.wait(timeout=300) == os.EX_TEMPFAIL and not model.exists()
-        assert "going on from the checkpoint of step" in log.read_text() and f"{number.name} came at step" in log.read_text()
+        assert "resuming from the checkpoint of step" in log.read_text() and f"{number.name} came at step" in log.read_text()
     first, owner = job(pause=4), tmp_path / "state" / "model.owner"
     while not owner.exists() or f"process {first.pid} on" not in owner.read_text():
         assert first.poll() is None
@@ -127,7 +127,7 @@ def test_a_signal_reaches_all_processes_that_train_together(job, tmp_path):
     assert process.wait(timeout=300) == os.EX_TEMPFAIL
     stopped = saved_steps(tmp_path)[-1]
     assert job(pause=0).wait(timeout=300) == 0
-    assert f"going on from the checkpoint of step {stopped} of {STEPS}" in (tmp_path / "log").read_text()
+    assert f"resuming from the checkpoint of step {stopped} of {STEPS}" in (tmp_path / "log").read_text()
     assert (tmp_path / "model" / "model.safetensors").exists()
 
 
@@ -203,7 +203,7 @@ def test_a_stage_goes_on_in_other_memory(inputs, tmp_path, caplog):
     interrupted(inputs, tmp_path / "model", at=8)
     caplog.set_level("INFO", logger="jobs")
     train(inputs, tmp_path / "model", backbone={"tokens_per_batch": 40, "tokens_kept": 40}, **CHANGES)
-    assert "going on from the checkpoint of step 8" in caplog.text
+    assert "resuming from the checkpoint of step 8" in caplog.text
     record = json.loads((tmp_path / "model" / "training.json").read_text())
     assert record["run"]["memory"] == {"tokens_per_batch": 40, "tokens_kept": 40} and record["interruptions"] == 1
 

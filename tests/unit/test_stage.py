@@ -38,13 +38,13 @@ def test_a_model_is_an_ordinary_checkpoint_with_its_record(inputs, tmp_path):
 
 @pytest.mark.parametrize("export", ["best", "last"])
 def test_best_and_last_are_kept_and_one_is_exported(inputs, tmp_path, export):
-    """With steps this long, the second look is the best."""
+    """With steps this long, the second validation is the best."""
     changes = {"learning_rate": 0.1, "validate_every": 1, "schedule": "constant_with_warmup", "warmup": 0.0, "steps": 4}
     model = train(inputs, tmp_path / "cl", export=export, **changes)
     best, last, exported = (load_file(model / name) for name in ("best.safetensors", "last.safetensors", "model.safetensors"))
     record = json.loads((model / "training.json").read_text())
-    looks = {point["step"]: point["ndcg@10"] for point in record["validation"][1:]}
-    best_step = max(looks, key=lambda step: (looks[step], step))
+    validations = {point["step"]: point["ndcg@10"] for point in record["validation"][1:]}
+    best_step = max(validations, key=lambda step: (validations[step], step))
     assert best_step < 4, "the case needs a model that gets worse"
     assert record["exported"]["weights"] == export and record["exported"]["step"] == {"best": best_step, "last": 4}[export]
     chosen, other = (best, last) if export == "best" else (last, best)
@@ -56,7 +56,7 @@ def test_best_and_last_are_kept_and_one_is_exported(inputs, tmp_path, export):
 
 
 def test_looking_costs_at_most_its_share(inputs, tmp_path):
-    """24 steps of 2 x 3 pairs cost 360 forward passes, a look 5: 10% pays for 7 looks, the one before training included."""
+    """24 steps of 2 x 3 pairs cost 360 forward passes, a validation 5: 10% pays for 7, the one before training included."""
     record = json.loads((train(inputs, tmp_path / "cl", share=0.1, validate_every=1, steps=24) / "training.json").read_text())
     assert [point["step"] for point in record["validation"]] == [0, 4, 8, 12, 16, 20, 24]
 
@@ -72,10 +72,10 @@ def test_tensorboard_on_request(inputs, tmp_path):
     assert events.name.startswith("events.out.tfevents") and b"training/loss" in events.read_bytes()
 
 
-def test_the_log_says_how_it_goes(inputs, tmp_path, caplog):
+def test_the_log_reports_progress(inputs, tmp_path, caplog):
     caplog.set_level("INFO", logger="jobs")
     train(inputs, tmp_path / "cl")
-    (line,) = [record.message for record in caplog.records if "padding" in record.message]
+    *_, line = [record.message for record in caplog.records if "padding" in record.message]
     assert re.fullmatch(
         r"6 of 6 steps, [\d.]+/s, 0:00:00 left, loss [\d.]+, [\d,]+ pairs/s, [\d,]+ tokens/s, [\d.]+% padding", line
     )
