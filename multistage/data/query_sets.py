@@ -36,10 +36,11 @@ def draw_queries(count: int, seed: int, start: int, stop: int | None) -> list[in
 
 def write_query_set(
     query_set: QuerySet,
+    source: str | Path,
+    *,
     draw: Draw | None,
     queries: str | Path,
     qrels: str | Path,
-    source: str | Path,
     passages: str | Path | None = None,
 ) -> None:
     """Write the queries that are drawn, or all, and their judgements. Queries without a judgement stay.

@@ -223,7 +223,8 @@ class TestIrDatasets:
     def prepare(self, name, tmp_path, draw=None):
         """The queries and judgements that the job writes, as dictionaries."""
         outputs = [tmp_path / "results" / f"set.{kind}.parquet" for kind in ("queries", "qrels")]
-        prepare_queries("ir_datasets", [], {"id": name}, draw, *outputs, None)
+        files = dict(zip(("queries", "qrels"), outputs, strict=True))
+        prepare_queries("ir_datasets", [], {"id": name}, draw=draw, passages=None, **files)
         queries, qrels = map(pd.read_parquet, outputs)
         judged: dict[str, dict[str, int]] = {}
         for query, passage, grade in qrels.itertuples(index=False):
@@ -403,7 +404,8 @@ class TestLocal:
         qrels = self.write(tmp_path / "q.qrels", "1 0 a 1\n1 0 gone 2\n2 0 b 1\n9 0 a 1\n")
         outputs = [tmp_path / f"{name}.parquet" for name in ("passages", "queries", "qrels")]
         prepare_passages("local", [str(passages)], {}, outputs[0])
-        prepare_queries("local", [str(queries), str(qrels)], {}, None, *outputs[1:], outputs[0])
+        written = dict(zip(("passages", "queries", "qrels"), outputs, strict=True))
+        prepare_queries("local", [str(queries), str(qrels)], {}, draw=None, **written)
         assert tables.read_ids(outputs[0]).to_list() == ["a", "b"] and tables.read_ids(outputs[1]).to_list() == ["1", "2", "3"]
         assert tables.read_qrels(outputs[2]).rows() == [("1", "a", 1), ("1", "gone", 2), ("2", "b", 1)]
         assert "3 of 3 queries, 3 judgements; 1 queries have none" in caplog.text
@@ -415,9 +417,8 @@ class TestLocal:
             "local",
             [str(queries), str(qrels)],
             {},
-            Draw.model_validate({"seed": 0, "from": 0, "to": 2}),
-            *outputs[1:],
-            outputs[0],
+            draw=Draw.model_validate({"seed": 0, "from": 0, "to": 2}),
+            **written,
         )
         drawn = [str(index + 1) for index in sorted(np.random.default_rng(0).permutation(3)[:2])]
         assert tables.read_ids(outputs[1]).to_list() == drawn
