@@ -34,7 +34,6 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=7000)
     parser.add_argument("--models", type=int, default=24, help="recipes x backbones x seeds, a multiple of 4")
     parser.add_argument("--benchmarks", type=int, default=4)
-    parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     generator = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as folder:
@@ -48,10 +47,10 @@ def main() -> None:
         candidates = np.arange(DEPTH) * stride + generator.integers(0, stride, (options.queries, DEPTH))
         seconds("generating runs", lambda: [write_run(path, candidates, generator) for path in runs])
         size = sum(Path(path).stat().st_size for path in runs) * options.benchmarks
-        print(f"{len(runs) * options.benchmarks} runs, {size / 1e9:.1f} GB, {options.threads} threads")
+        print(f"{len(runs) * options.benchmarks} runs, {size / 1e9:.1f} GB")
         qrels = f"{folder}/qrels.parquet"
         write_qrels(qrels, candidates, generator)
-        ours, peer = one_run(runs[2], qrels, options.threads), peer_run(runs[2], qrels)
+        ours, peer = one_run(runs[2], qrels), peer_run(runs[2], qrels)
         median = interleaved({"ours": ours, "peer": peer}, runs=3)
         print(
             f"one run: {median['ours']:.2f} s; pandas and ranx {median['peer']:.2f} s, {median['peer'] / median['ours']:.1f} x"
@@ -60,7 +59,7 @@ def main() -> None:
         def evaluate() -> None:
             for number in range(options.benchmarks):
                 output = f"{folder}/values{number}.parquet"
-                evaluate_runs(systems, runs, qrels, MEASURES, 1, None, output, options.threads)
+                evaluate_runs(systems, runs, qrels=qrels, measures=MEASURES, relevance=1, depth=None, output=output)
 
         def judge() -> None:
             values = {f"b{number}": pd.read_parquet(f"{folder}/values{number}.parquet") for number in range(options.benchmarks)}
@@ -98,10 +97,10 @@ def write_qrels(path: str, candidates: np.ndarray, generator: np.random.Generato
     pd.DataFrame(rows, columns=["query", "passage", "grade"]).drop_duplicates().to_parquet(path, index=False)
 
 
-def one_run(path: str, qrels: str, threads: int) -> Callable[[], None]:
+def one_run(path: str, qrels: str) -> Callable[[], None]:
     """Measuring one run, as `evaluate_runs` does."""
     judgements = read_judgements(qrels, 1)
-    return lambda: measure_ranking(read_ranking(path, judgements, 1000, threads), judgements, MEASURES, 1) and None
+    return lambda: measure_ranking(read_ranking(path, judgements, 1000), judgements, MEASURES, 1) and None
 
 
 def peer_run(path: str, qrels: str) -> Callable[[], None]:

@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 import yaml
 
-from multistage.data.runs import cut, read_run, rows_of
+from multistage.data.runs import read_run
 from multistage.data.tables import count_texts, read_ids, read_texts, stream_texts
 from multistage.evaluation.judgements import read_judgements, read_ranking
 from multistage.evaluation.measures import measure_ranking
@@ -48,11 +48,11 @@ def plaid() -> None:
         passages = [vectors.float() for vectors in read_token_vectors(vectors_file)]
     tokens = torch.cat(passages)
     owner = torch.repeat_interleave(torch.arange(len(passages)), torch.tensor([len(vectors) for vectors in passages]))
-    run = cut(read_run(RESULTS / "runs" / "colbert" / f"{SPLITS[-1]}.run"), 10)
-    found = pd.Series(rows_of(run["passage"], read_ids(COLLECTION / "passages.parquet"), "run", "passage"))
-    top_ten = found.groupby(run["query"]).agg(set)
+    ids = read_ids(COLLECTION / "passages.parquet")
+    run = read_run(RESULTS / "runs" / "colbert" / f"{SPLITS[-1]}.run", 10, passages=ids)
+    top_ten = {query: set(found["passage"]) for (query,), found in run.group_by("query")}
     overlap = []
-    for query, vectors in zip(queries["id"], encode_queries(encoder, queries["text"].tolist()), strict=True):
+    for query, vectors in zip(queries["id"], encode_queries(encoder, queries["text"].to_list()), strict=True):
         best = torch.full((len(vectors), len(passages)), -torch.inf)
         best.scatter_reduce_(1, owner.expand(len(vectors), -1), vectors @ tokens.T, "amax")
         overlap.append(len(top_ten[query] & set(best.sum(0).topk(10).indices.tolist())) / 10)

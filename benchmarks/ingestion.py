@@ -1,8 +1,10 @@
-"""The Zenodo ColBERTv2 run becomes the candidate matrix.  python -m benchmarks.ingestion [--rows 251469500 --ours-alone]
+"""The Zenodo ColBERTv2 run becomes the candidates of training groups.
+
+    python -m benchmarks.ingestion [--rows 251469500 --ours-alone]
 
 Writes a generated run in that file's exact format, `121352⇥0⇥2912791⇥1⇥25.984375⇥ColBERT`, 500 rows a query, over MS MARCO's
-8,841,823 passages, and a second one of half the rows. Then, each time in a fresh process, reads it as the rule candidate_matrix
-does, from the tables of ids to the file with the matrix, and as the original does: `pandas.read_csv` with ids as Python
+8,841,823 passages, and a second one of half the rows. Then, each time in a fresh process, reads it as the rule training_groups
+does, with ids as rows of their tables, and as the original does: `pandas.read_csv` with ids as Python
 strings, then groupby to a list for each query. Two sizes give the slope, and the slope the seconds and memory at full size.
 
 The strings are of dtype object, as the original's pandas made of dtype=str. With what pandas 3 makes of it, groupby takes a
@@ -21,17 +23,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from multistage.data.matrix import candidate_matrix, write_matrix
 from pyarrow import csv
 
 from benchmarks.timing import interleaved
+from multistage.data.runs import COLUMNS, read_run
 from multistage.data.tables import read_ids
 
 DEPTH, PASSAGES, FULL = 500, 8_841_823, 251_469_500
 # Query ids are below this.
 QUERY_IDS = 1_185_869
 QUERIES_AT_ONCE = 2_000
-COLUMNS = ["query", "Q0", "passage", "rank", "score", "tag"]
 
 
 def write_ids(path: Path, ids: np.ndarray) -> None:
@@ -60,14 +61,11 @@ def write_generated_run(path: Path, rows: int) -> None:
             csv.write_csv(pa.table(dict(zip(COLUMNS, columns, strict=True))), stream, plain)
 
 
-def ours(run: Path, threads: int) -> int:
-    """What the rule candidate_matrix does; the number of queries."""
-    from multistage.data.streaming import RunCounts, stream_candidates
-
-    queries, counts = read_ids(run.with_suffix(".queries.parquet")), RunCounts()
-    blocks = stream_candidates(run, queries, read_ids(run.parent / "passages.parquet"), DEPTH, threads, counts)
-    write_matrix(run.parent / "candidates.safetensors", candidate_matrix(blocks, len(queries), DEPTH))
-    return counts.queries
+def ours(run: Path, depth: int) -> int:
+    """What the rule training_groups does first; the number of queries."""
+    queries = read_ids(run.with_suffix(".queries.parquet"))
+    found = read_run(run, depth, queries=queries, passages=read_ids(run.parent / "passages.parquet"))
+    return found["query"].n_unique()
 
 
 def original(run: Path) -> int:
@@ -93,7 +91,7 @@ def main() -> None:
     parser.add_argument(
         "--folder", type=Path, help="where the files are written, and removed at the end; default: a temporary one"
     )
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--depth", type=int, default=200, help="passages of a query that are kept")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--ours-alone", action="store_true", help="once, without the peer and without the second size")
     options = parser.parse_args()
@@ -118,7 +116,7 @@ def main() -> None:
             print(
                 f"{rows:,} rows, {run.stat().st_size / 1e9:.2f} GB, written in {time.perf_counter() - start:.0f} s", flush=True
             )
-            readers = {"ours": partial(ours, run, options.threads)} | (
+            readers = {"ours": partial(ours, run, options.depth)} | (
                 {} if options.ours_alone else {"original": partial(original, run)}
             )
             for reader, work in readers.items():

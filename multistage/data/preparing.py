@@ -32,6 +32,7 @@ def prepare_queries(
     kind: str,
     sources: Sequence[str],
     settings: Settings,
+    *,
     draw: Draw | None,
     queries: str | Path,
     qrels: str | Path,
@@ -44,7 +45,7 @@ def prepare_queries(
     """
 
     def write(query_set: QuerySet, source: str) -> None:
-        write_query_set(query_set, draw, queries, qrels, source, passages)
+        write_query_set(query_set, source, draw=draw, queries=queries, qrels=qrels, passages=passages)
 
     if kind == "ir_datasets":
         dataset = Dataset(settings["id"])

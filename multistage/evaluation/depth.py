@@ -43,7 +43,7 @@ class FirstStage:
     def read_reranked(self, path: str | Path) -> Places:
         """The place of each candidate in a re-ranked run, NONE where the run lacks it.
 
-        Raises InputError as `read_run` does, and for a passage that is no candidate of its query.
+        Raises InputError as `read_run` does, and for a passage that is not a candidate of its query.
         """
         run = read_run(path, queries=self.judgements.queries, passages=self.passages)
         queries, passages = run["query"].to_numpy(), run["passage"].to_numpy()
@@ -52,9 +52,7 @@ class FirstStage:
         if (self._known[found] != keys).any():
             wrong = int(np.argmax(self._known[found] != keys))
             query, passage = self.judgements.queries[int(queries[wrong])], self.passages[int(passages[wrong])]
-            raise InputError(
-                f"{path}: passage {passage!r} of query {query!r} is no candidate of the first stage that it re-ranks."
-            )
+            raise InputError(f"{path}: passage {passage!r} of query {query!r} is not among the candidates that it re-ranks.")
         places = np.full(len(self.queries), NONE)
         places[self._order[found]] = ranks_of(queries)
         return places
@@ -74,6 +72,7 @@ class FirstStage:
 def depth_curves(
     systems: list[System],
     runs: list[str],
+    *,
     first_stages: dict[str, str],
     qrels: str,
     measure: str,

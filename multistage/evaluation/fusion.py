@@ -52,6 +52,7 @@ def choose_weight(
     reranked: str | Path,
     first_stage: str | Path,
     qrels: str | Path,
+    *,
     depth: int,
     norm: str,
     measure: str,
@@ -87,7 +88,7 @@ def choose_weight(
 
 
 def fuse_files(
-    reranked: str | Path, first_stage: str | Path, weight: str | Path, depth: int, tag: str, output: str | Path
+    reranked: str | Path, first_stage: str | Path, weight: str | Path, *, depth: int, tag: str, output: str | Path
 ) -> None:
     """Write the fused run. weight: what `choose_weight` wrote. Raises InputError as `Sides` does."""
     chosen = json.loads(Path(weight).read_text(encoding="utf-8"))

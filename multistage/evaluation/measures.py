@@ -50,6 +50,7 @@ def measure_ranking(ranking: Grades, judgements: Judgements, measures: list[str]
 def evaluate_runs(
     systems: list[System],
     runs: list[str],
+    *,
     qrels: str,
     measures: list[str],
     relevance: int,

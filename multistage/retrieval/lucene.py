@@ -94,7 +94,9 @@ def _write_documents(passages: str | Path, total: int, folder: Path) -> None:
                 rate.advance(len(ids))
 
 
-def search(index: str | Path, queries: pl.DataFrame, k1: float, b: float, depth: int, threads: int) -> Iterator[pl.DataFrame]:
+def search(
+    index: str | Path, queries: pl.DataFrame, *, k1: float, b: float, depth: int, threads: int
+) -> Iterator[pl.DataFrame]:
     """The `depth` best passages of every query (id, text) by BM25: runs of some queries each (query, passage, score).
 
     Raises InputError when no query finds anything, which is what a wrong or empty index looks like.
@@ -115,5 +117,5 @@ def search(index: str | Path, queries: pl.DataFrame, k1: float, b: float, depth:
         rate.advance(len(batch))
     if not found:
         raise InputError(
-            f"{index}: not one of {len(queries)} queries found a passage; are index and queries of one collection?"
+            f"{index}: not one of {len(queries)} queries found a passage; do index and queries belong to the same collection?"
         )

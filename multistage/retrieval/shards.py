@@ -48,5 +48,5 @@ def merge_runs(runs: Iterable[pl.DataFrame], depth: int) -> pl.DataFrame:
     for run in runs:
         merged = cut(in_run_order(run if merged is None else pl.concat([merged, run], how="vertical_relaxed")), depth)
     if merged is None:
-        raise ValueError("there is no run to merge")
+        raise ValueError("expected at least one run to merge")
     return merged

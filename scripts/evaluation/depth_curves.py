@@ -8,11 +8,11 @@ with job_log(snakemake.log[0]):
     depth_curves(
         [System(*system) for system in snakemake.params.systems],
         snakemake.input.runs,
-        dict(zip(snakemake.params.retrievers, snakemake.input.first_stages, strict=True)),
-        snakemake.input.qrels,
-        snakemake.params.measure,
-        snakemake.params.relevance,
-        snakemake.params.candidates,
-        snakemake.params.depths,
-        snakemake.output.curves,
+        first_stages=dict(zip(snakemake.params.retrievers, snakemake.input.first_stages, strict=True)),
+        qrels=snakemake.input.qrels,
+        measure=snakemake.params.measure,
+        relevance=snakemake.params.relevance,
+        candidates=snakemake.params.candidates,
+        depths=snakemake.params.depths,
+        output=snakemake.output.curves,
     )

@@ -7,9 +7,9 @@ with job_log(snakemake.log[0]):
     evaluate_runs(
         [System(*system) for system in snakemake.params.systems],
         snakemake.input.runs,
-        snakemake.input.qrels,
-        snakemake.params.measures,
-        snakemake.params.relevance,
-        snakemake.params.depth,
-        snakemake.output.values,
+        qrels=snakemake.input.qrels,
+        measures=snakemake.params.measures,
+        relevance=snakemake.params.relevance,
+        depth=snakemake.params.depth,
+        output=snakemake.output.values,
     )

@@ -15,4 +15,4 @@ with job_log(snakemake.log[0]):
         params.pooling,
         precision=params.precision,
     )
-    encode_passages(encoder, stream_texts(passages, start, stop), stop - start, snakemake.output.vectors)
+    encode_passages(encoder, stream_texts(passages, start, stop), stop - start, snakemake.output.vectors, half=params.half)

@@ -52,14 +52,15 @@ DefMemPerCPU=100
 SchedulerType=sched/backfill
 SchedulerParameters=sched_interval=1,bf_interval=2,batch_sched_delay=0,requeue_delay=2
 MinJobAge=86400
-KillWait={kill_wait}
-SlurmdTimeout={node_timeout}
+KillWait=15
+SlurmdTimeout=8
 UnkillableStepTimeout=20
 ReturnToService=2
 JobRequeue=1
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 GresTypes=gpu
+{node_lines}
 PartitionName=normal Nodes=ALL Default=YES MaxTime=INFINITE State=UP PriorityTier=1
 PartitionName=urgent Nodes=ALL Default=NO MaxTime=INFINITE State=UP PriorityTier=10
 PartitionName=short Nodes=ALL Default=NO MaxTime=04:00:00 State=UP PriorityTier=1
@@ -78,14 +79,11 @@ def obstacle() -> str | None:
 
 @dataclass
 class Cluster:
-    """A cluster of nodes n1, n2, … with so many CPUs and GPUs each, in a folder whose path is short (it holds sockets)."""
+    """A cluster of nodes n1, n2, … with so many CPUs and a GPU each, in a folder whose path is short (it holds sockets)."""
 
     folder: Path
     nodes: int = 2
     cpus: int = 6
-    gpus: int = 1
-    kill_wait: int = 15
-    node_timeout: int = 8
     environment: dict[str, str] = field(default_factory=dict)
 
     def start(self) -> None:
@@ -188,22 +186,18 @@ class Cluster:
 
     def _configure(self) -> None:
         ports = _free_ports(self.nodes + 1)
-        lines = [CONFIGURATION.format(controller_port=ports[0], **vars(self))]
-        gres = ["AutoDetect=off"]
+        nodes, gres = [], ["AutoDetect=off"]
         for node, port in zip(self.names, ports[1:], strict=True):
             (self.folder / f"spool-{node}").mkdir()
-            lines.append(
+            nodes.append(
                 f"NodeName={node} NodeHostname=localhost NodeAddr=127.0.0.1 Port={port} CPUs={self.cpus} RealMemory=64000 "
-                f"Gres=gpu:{self.gpus} State=UNKNOWN"
+                "Gres=gpu:1 State=UNKNOWN"
             )
-            for number in range(self.gpus):
-                device = self.folder / "dev" / f"{node}-gpu{number}"
-                os.mknod(device, 0o20666, os.makedev(1, 3))
-                gres.append(f"NodeName={node} Name=gpu File={device}")
-        # Nodes come before partitions.
-        partitions = [line for line in lines[0].splitlines() if line.startswith("PartitionName")]
-        head = [line for line in lines[0].splitlines() if not line.startswith("PartitionName")]
-        self.configuration.write_text("\n".join([*head, *lines[1:], *partitions]) + "\n")
+            device = self.folder / "dev" / f"{node}-gpu"
+            os.mknod(device, 0o20666, os.makedev(1, 3))
+            gres.append(f"NodeName={node} Name=gpu File={device}")
+        settings = CONFIGURATION.format(folder=self.folder, controller_port=ports[0], node_lines="\n".join(nodes))
+        self.configuration.write_text(settings)
         (self.folder / "gres.conf").write_text("\n".join(gres) + "\n")
 
     def _processes(self) -> list[psutil.Process]:

@@ -82,13 +82,13 @@ def test_depth_curves_are_those_of_cut_and_appended_runs(tmp_path):
     depth_curves(
         [System("bm25", "tiny", "cl", "42")],
         [str(tmp_path / "again.run")],
-        {"bm25": str(tmp_path / "first.run")},
-        str(tmp_path / "qrels.parquet"),
-        "nDCG@10",
-        1,
-        25,
-        [3, 12, 25],
-        tmp_path / "curves.csv",
+        first_stages={"bm25": str(tmp_path / "first.run")},
+        qrels=str(tmp_path / "qrels.parquet"),
+        measure="nDCG@10",
+        relevance=1,
+        candidates=25,
+        depths=[3, 12, 25],
+        output=tmp_path / "curves.csv",
     )
     curve = pd.read_csv(tmp_path / "curves.csv", dtype={"seed": str}).set_index("depth")["value"]
     again = read_run(tmp_path / "again.run")
@@ -110,7 +110,9 @@ def test_a_run_of_other_passages_is_no_re_ranking(tmp_path):
     write_run(tmp_path / "again.run", swapped.unique(["query", "passage"]), tag="t")
     qrels.write_parquet(tmp_path / "qrels.parquet")
     paths = [str(tmp_path / name) for name in ("again.run", "first.run", "qrels.parquet")]
-    with pytest.raises(InputError, match=r"again\.run: passage 'p\d+' of query 'q\d+' is no candidate of the first stage"):
+    with pytest.raises(InputError, match=r"again\.run: passage 'p\d+' of query 'q\d+' is not among the candidates"):
         system = System("bm25", "tiny", "cl", "42")
-        depth_curves([system], paths[:1], {"bm25": paths[1]}, paths[2], "AP", 1, 30, [5], tmp_path / "curves.csv")
+        measured_as = {"measure": "AP", "relevance": 1, "candidates": 30, "depths": [5]}
+        files = {"first_stages": {"bm25": paths[1]}, "qrels": paths[2], "output": tmp_path / "curves.csv"}
+        depth_curves([system], paths[:1], **files, **measured_as)
     assert not (tmp_path / "curves.csv").exists()

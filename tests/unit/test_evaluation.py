@@ -108,7 +108,8 @@ def evaluated(tmp_path, systems=(FIRST_STAGE,), relevance=1, change=lambda run: 
     write_run(tmp_path / "one.run", change(run), tag="t")
     runs = [str(tmp_path / "one.run")] * len(systems)
     output = tmp_path / "values.parquet"
-    evaluate_runs(list(systems), runs, str(tmp_path / "qrels.parquet"), ["nDCG@10", "AP"], relevance, None, output)
+    measured_as = {"measures": ["nDCG@10", "AP"], "relevance": relevance, "depth": None}
+    evaluate_runs(list(systems), runs, qrels=str(tmp_path / "qrels.parquet"), output=output, **measured_as)
     return pd.read_parquet(output)
 
 

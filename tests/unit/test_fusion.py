@@ -69,9 +69,8 @@ def test_at_both_ends_the_order_is_that_of_one_side(files, norm):
 
 @pytest.mark.parametrize(("norm", "measure", "theirs"), [("min-max", "nDCG@10", "ndcg_cut_10"), ("zmuv", "AP", "map")])
 def test_the_weight_is_the_best_of_those_tried(files, tmp_path, norm, measure, theirs):
-    choose_weight(
-        files["reranked"], files["first"], files["qrels"], DEPTH, norm, measure, relevance=2, output=tmp_path / "weight.json"
-    )
+    options = {"depth": DEPTH, "norm": norm, "measure": measure, "relevance": 2}
+    choose_weight(files["reranked"], files["first"], files["qrels"], **options, output=tmp_path / "weight.json")
     chosen = json.loads((tmp_path / "weight.json").read_text())
     evaluator = pytrec_eval.RelevanceEvaluator(nested(pl.read_parquet(files["qrels"])), {theirs}, relevance_level=2)
     means = []
@@ -84,7 +83,7 @@ def test_the_weight_is_the_best_of_those_tried(files, tmp_path, norm, measure, t
     assert 0 < best < 1, "the case needs two sides that help each other"
     assert chosen["weight_of_reranker"] == best and chosen["weight_of_first_stage"] == pytest.approx(1 - best)
     assert (chosen["norm"], chosen["measure"], chosen["queries"]) == (norm, measure, 40)
-    fuse_files(files["reranked"], files["first"], tmp_path / "weight.json", DEPTH, "t", tmp_path / "fused.run")
+    fuse_files(files["reranked"], files["first"], tmp_path / "weight.json", depth=DEPTH, tag="t", output=tmp_path / "fused.run")
     order = ["query", "passage"]
     assert read_run(tmp_path / "fused.run")[order].equals(by_hand(files, best, norm)[order])
 

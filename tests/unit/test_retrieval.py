@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from multistage.data.runs import RUN, cut, in_run_order, read_run, write_run, write_runs
+from multistage.data.runs import cut, in_run_order, read_run, write_run, write_runs
 from multistage.data.tables import read_ids, stream_texts, write_texts
 from multistage.jobs.errors import InputError
 from multistage.retrieval import dense, lucene
@@ -233,25 +233,6 @@ def test_plaid_agrees_with_exact_late_interaction_in_any_parts(table, encoder_fo
         assert len(run.join(runs[1], on=["query", "passage"])) > 0.8 * len(run)
     for path in (tmp_path / "index").glob("*.npy"):
         np.load(path, allow_pickle=False)
-
-
-def test_exact_late_interaction_merges_into_the_whole(table, encoder_folder, tmp_path):
-    encoder = load_encoder(encoder_folder, max_length=32, device="cpu", precision="float32")
-    encode_passages(encoder, stream_texts(table), 60, tmp_path / "vectors.safetensors")
-    vectors = [tokens.float() for tokens in read_token_vectors(tmp_path / "vectors.safetensors")]
-    queries = encode_queries(encoder, QUERIES["text"].to_list())
-    rows = [
-        (query, f"p{row}", float((tokens @ passage.T).amax(dim=1).sum()))
-        for query, tokens in zip(QUERIES["id"], queries, strict=True)
-        for row, passage in enumerate(vectors)
-    ]
-    scores = pl.DataFrame(rows, schema=RUN, orient="row")
-    whole = cut(in_run_order(scores), 7)
-    place = pl.col("passage").str.tail(-1).cast(pl.Int64)
-    for shards in (2, 5):
-        ranges = [shard_rows(60, shard, shards) for shard in range(shards)]
-        parts = [cut(in_run_order(scores.filter(place.is_between(start, stop - 1))), 7) for start, stop in ranges]
-        assert_frame_equal(merge_runs(parts, 7), whole)
 
 
 def test_punctuation_matches_nothing(encoder_folder):
