@@ -28,8 +28,8 @@ class Groups:
     queries: (queries,) int32 rows of the query store. Each of the others is (queries, widest):
     passages: int32 rows of the passage store, -1 where there is none.
     grades: int16 judgements, -1 where there is none.
-    ranks: int16 ranks that the teacher gave, 1 is best, 0 where it gave none. None where there is no teacher.
-    scores: float32 scores that the teacher gave, nan where it gave none. None where there is no teacher.
+    ranks: int16 ranks that the teacher gave, 1 is best, 0 where it gave none. None without a teacher.
+    scores: float32 scores that the teacher gave, nan where it gave none. None without a teacher.
     """
 
     queries: npt.NDArray[np.int32]

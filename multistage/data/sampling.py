@@ -80,7 +80,7 @@ class GroupSampler:
         line = int(self._order[position])
         generator = _generator(self.seed, epoch, line)
         if not self.contrast:
-            assert self.groups.ranks is not None, "the config has groups contrast where there is no teacher"
+            assert self.groups.ranks is not None, "without a teacher the config has groups contrast"
             return line, _sample(generator, np.flatnonzero(self.groups.ranks[line]), self.size)
         passages, relevant = self.groups.passages[line], self.groups.grades[line] > 0
         # By row: which relevant passage is drawn does not depend on where a first stage has it.
@@ -95,7 +95,7 @@ def _generator(seed: int, epoch: int, line: int) -> np.random.Generator:
 
 
 def _sample(generator: np.random.Generator, columns: Ints, size: int) -> Ints:
-    """`size` of `columns` without replacement, in their order; all of them where there are no more."""
+    """`size` of `columns` without replacement, in their order; all of them if there are not more."""
     if len(columns) <= size:
         return columns
     return np.sort(generator.choice(columns, size=size, replace=False))
