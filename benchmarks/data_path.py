@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from multistage.data.groups import Groups, GroupSampler
+from multistage.data.groups import Groups
+from multistage.data.sampling import GroupSampler
 from multistage.data.tokens import Pairs, PairTemplate, StoreFiles, TokenStore
 from multistage.scoring.batches import by_token_budget
 
@@ -41,10 +42,9 @@ def write_all(
     write_store(queries_store, texts=queries, mean=2.0, spread=0.4, longest=60)
     write_store(passages_store, texts=passages, mean=4.25, spread=0.4, longest=400)
     candidates = np.random.default_rng(0).integers(0, passages, (queries, depth + 1), dtype=np.int32)
-    ranks = np.full(candidates.shape, 2, dtype=np.int16)
-    ranks[:, 0] = 1
-    lines = np.arange(queries, dtype=np.int32)
-    Groups("contrastive", lines, candidates, ranks, np.empty((queries, 0), dtype=np.float32)).write(groups, {})
+    grades = np.full(candidates.shape, -1, dtype=np.int16)
+    grades[:, 0] = 1
+    Groups(np.arange(queries, dtype=np.int32), candidates, grades).write(groups)
 
 
 def memory_mb() -> tuple[float, float]:
@@ -76,7 +76,7 @@ def main() -> None:
         print(f"{options.queries * options.depth:,} candidate rows, {options.passages:,} passages")
         before = memory_mb()
         pairs = Pairs(*map(TokenStore, stores), BERT, max_length=256, max_query_length=64)
-        sampler = GroupSampler(Groups.read(groups), options.group_size, 16, seed=42)
+        sampler = GroupSampler(Groups.read(groups), contrast=True, size=options.group_size, queries_per_step=16, seed=42)
         print(f"opened: {memory_mb()[0] - before[0]:.1f} MB of its own")
         rates = []
         for step in range(options.steps):

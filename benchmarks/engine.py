@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 
 from benchmarks.texts import Candidates, demo_candidates, run_candidates
 from multistage.config import PairSettings
-from multistage.data.groups import Groups
+from multistage.data.groups import Groups, padded
 from multistage.data.tokens import Pairs, StoreFiles, TokenStore, build_store, load_tokenizer_file
 from multistage.model.checkpoint import load_tokenizer
 from multistage.scoring.scoring import pairs_for
@@ -75,12 +75,11 @@ def prepare_bench(model: str, texts: Candidates, folder: str) -> Bench:
     tokenizer = load_tokenizer_file(f"{model}/tokenizer.json")
     passages = _store(list(chain.from_iterable(texts.passages)), tokenizer, f"{folder}/passages")
     pairs = pairs_for(load_tokenizer(model), _store(texts.queries, tokenizer, f"{folder}/queries"), passages, BACKBONE)
-    starts = np.cumsum([0, *map(len, texts.passages)])
-    ranked = [
-        [(int(start) + place, place + 1) for place in range(len(passages))]
-        for start, passages in zip(starts[:-1], texts.passages, strict=True)
-    ]
-    return Bench(model, texts, pairs, Groups.from_lists("distillation", list(range(len(ranked))), ranked))
+    sizes = np.array([len(of_query) for of_query in texts.passages])
+    rows = padded(np.arange(sizes.sum(), dtype=np.int32), sizes, -1)
+    ranks = np.where(rows < 0, 0, np.arange(1, rows.shape[1] + 1)).astype(np.int16)
+    queries, nothing = np.arange(len(sizes), dtype=np.int32), np.full(rows.shape, -1, dtype=np.int16)
+    return Bench(model, texts, pairs, Groups(queries, rows, nothing, ranks, np.full(rows.shape, np.nan, dtype=np.float32)))
 
 
 def _store(texts: list[str], tokenizer: Tokenizer, name: str) -> TokenStore:

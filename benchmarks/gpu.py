@@ -21,7 +21,7 @@ from benchmarks.engine import BACKBONE, Bench, prepare_bench
 from benchmarks.texts import generated_candidates
 from benchmarks.timing import interleaved, report
 from benchmarks.train_step import trainer_step
-from multistage.data.groups import GroupSampler
+from multistage.data.sampling import GroupSampler
 from multistage.losses import LOSSES, ranknet
 from multistage.model.checkpoint import load_cross_encoder, set_dropout
 from multistage.scoring.scoring import score_pairs
@@ -102,8 +102,8 @@ class Training:
         self.model = load_cross_encoder(bench.model, device)
         set_dropout(self.model.train(), 0.0)
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-5, fused=True)
-        depth = bench.groups.passages.shape[1]
-        self.sampler = GroupSampler(bench.groups, depth, len(bench.groups.queries), seed=42)
+        queries, depth = bench.groups.passages.shape
+        self.sampler = GroupSampler(bench.groups, contrast=False, size=depth, queries_per_step=queries, seed=42)
         self.chunks = self._prepare()
 
     def _prepare(self) -> list:

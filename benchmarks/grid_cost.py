@@ -61,7 +61,7 @@ def rates(tflops: float) -> dict[str, Rate]:
         "plaid_index": Rate("passages", 4_000, "GPU", "assumed"),
         "plaid_search": Rate("queries", 50, "GPU", "assumed, in each shard"),
         "import_run": Rate("rows", 4_500_000, "core", "measured at full size: benchmarks/ingestion.py, 8.9 million on 2 cores"),
-        "candidate_matrix": Rate(
+        "training_groups": Rate(
             "rows", 4_500_000, "core", "measured at full size: benchmarks/ingestion.py, 8.9 million on 2 cores"
         ),
         "finetune": Rate("pairs", pair / 3, "GPU", f"{gpu}; the data path gives 4,200 groups/s a core (data_path.py)"),
@@ -123,7 +123,7 @@ def work(config: dict[str, Any], jobs: dict[str, int]) -> dict[str, float]:
         "plaid_index": PASSAGES,
         "plaid_search": benchmarks * shards,
         "import_run": CANDIDATE_ROWS,
-        "candidate_matrix": CANDIDATE_ROWS,
+        "training_groups": CANDIDATE_ROWS,
         "finetune": trained * (1 + config["validation"]["share"]),
         "rerank": models * candidates * (1 + len(grid["recipes"])),
     }

@@ -1,8 +1,10 @@
-"""The Zenodo ColBERTv2 run becomes the candidate matrix.  python -m benchmarks.ingestion [--rows 251469500 --ours-alone]
+"""The Zenodo ColBERTv2 run becomes the candidates of training groups.
+
+    python -m benchmarks.ingestion [--rows 251469500 --ours-alone]
 
 Writes a generated run in that file's exact format, `121352⇥0⇥2912791⇥1⇥25.984375⇥ColBERT`, 500 rows a query, over MS MARCO's
-8,841,823 passages, and a second one of half the rows. Then, each time in a fresh process, reads it as the rule candidate_matrix
-does, from the tables of ids to the file with the matrix, and as the original does: `pandas.read_csv` with ids as Python
+8,841,823 passages, and a second one of half the rows. Then, each time in a fresh process, reads it as the rule training_groups
+does, with ids as rows of their tables, and as the original does: `pandas.read_csv` with ids as Python
 strings, then groupby to a list for each query. Two sizes give the slope, and the slope the seconds and memory at full size.
 
 The strings are of dtype object, as the original's pandas made of dtype=str. With what pandas 3 makes of it, groupby takes a
@@ -24,7 +26,6 @@ import pyarrow as pa
 from pyarrow import csv
 
 from benchmarks.timing import interleaved
-from multistage.data.candidates import candidate_matrix, write_matrix
 from multistage.data.runs import COLUMNS, read_run
 from multistage.data.tables import read_ids
 
@@ -61,12 +62,10 @@ def write_generated_run(path: Path, rows: int) -> None:
 
 
 def ours(run: Path, depth: int) -> int:
-    """What the rule candidate_matrix does; the number of queries."""
+    """What the rule training_groups does first; the number of queries."""
     queries = read_ids(run.with_suffix(".queries.parquet"))
     found = read_run(run, depth, queries=queries, passages=read_ids(run.parent / "passages.parquet"))
-    matrix = candidate_matrix(found, len(queries), depth)
-    write_matrix(run.parent / "candidates.safetensors", matrix)
-    return int((matrix[:, 0] >= 0).sum())
+    return found["query"].n_unique()
 
 
 def original(run: Path) -> int:

@@ -16,7 +16,7 @@ from transformers import TrainerCallback
 
 from benchmarks.engine import BACKBONE, Bench, cpu_bench
 from benchmarks.timing import interleaved, report
-from multistage.data.groups import GroupSampler
+from multistage.data.sampling import GroupSampler
 from multistage.losses import LOSSES
 from multistage.model.checkpoint import load_cross_encoder, set_dropout
 from multistage.training.gradients import Memory, accumulate, prepare, work_of
@@ -46,7 +46,7 @@ def main() -> None:
         model = load_cross_encoder(bench.model)
         set_dropout(model.train(), 0.0)
         optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, fused=True)
-        sampler = GroupSampler(bench.groups, options.depth, options.queries, seed=42)
+        sampler = GroupSampler(bench.groups, contrast=False, size=options.depth, queries_per_step=options.queries, seed=42)
         memory = Memory(options.tokens_per_batch, 10**9)
         work = []
 

@@ -17,6 +17,11 @@ def of_kind(section, *kinds):
     return any_of(name for name, entry in config[section].items() if entry["kind"] in kinds)
 
 
+def selected(section, kind):
+    """The entries of a section that are of a kind."""
+    return {name: entry for name, entry in config[section].items() if entry["kind"] == kind}
+
+
 def having(section, key):
     """A regular expression for the entries of a section that have a key."""
     return any_of(name for name, entry in config[section].items() if key in entry)
@@ -122,43 +127,40 @@ def reader_settings(wildcards):
     return {key: value for key, value in entry_read(wildcards).items() if key in ("member", "articles", "id")}
 
 
+# What retrievers and teachers have in common, by the folder that it makes: a teacher may have the name of a retriever.
+BI_ENCODERS = {"indexes": selected("retrievers", "dense"), "teachers": selected("teachers", "bi-encoder")}
+READY_RUNS = {"runs": selected("retrievers", "run"), "teachers": selected("teachers", "run")}
+
+
+def folders_of(entries):
+    """A regular expression for the folders of these entries."""
+    return any_of(f"{folder}/{name}" for folder, named in entries.items() for name in named)
+
+
 def ready_run(wildcards):
-    """The source of the run that takes a retriever's place."""
-    retriever, queryset = wildcards.retriever, wildcards.queryset
-    runs = config["retrievers"][retriever]["runs"]
-    if queryset not in runs:
+    """The source of the run that takes the place of a retriever's or a teacher's own."""
+    entry = lookup(dpath=wildcards.imported, within=READY_RUNS)
+    runs = entry.get("runs", {wildcards.queryset: entry.get("run")})
+    if wildcards.queryset not in runs:
         raise InputError(
-            f"config: retrievers.{retriever}.runs has no run for the query set {queryset!r}, only for {', '.join(runs)}; "
-            "name its source there, or take another retriever."
+            f"config: the retriever {wildcards.imported.rpartition('/')[2]} has no run for {wildcards.queryset}, only for "
+            f"{', '.join(runs)}; name its source under runs, or take another retriever."
         )
-    return source_of(runs[queryset])
+    return source_of(runs[wildcards.queryset])
 
 
-def rankings_of(part, suffix):
-    """The candidates or the permutations that a teacher's order is read from, made here or downloaded."""
-
-    def file(wildcards):
-        entry = config["teachers"][wildcards.teacher]
-        if entry["kind"] == "rankgpt":
-            return source_of(entry[part])
-        return f"results/teachers/{wildcards.teacher}/{wildcards.queryset}.{part}.{suffix}"
-
-    return file
-
-
-def first_stage(wildcards):
-    """The run that a retriever's candidates are read from: as it came, where its runs exist already."""
-    kind = config["retrievers"][wildcards.retriever]["kind"]
-    return ready_run(wildcards) if kind == "run" else "results/runs/{retriever}/{queryset}.run".format(**wildcards)
+def candidate_run(wildcards):
+    """The run that an objective's candidates are read from: a teacher's, or a retriever's, as it came where it is ready-made."""
+    candidates = candidates_of(wildcards)
+    if "teacher" in candidates:
+        return "results/teachers/{teacher}/{queryset}.run".format(**candidates)
+    retriever = config["retrievers"][candidates["retriever"]]
+    if retriever["kind"] == "run":
+        return source_of(retriever["runs"][candidates["queryset"]])
+    return "results/runs/{retriever}/{queryset}.run".format(**candidates)
 
 
-def teacher_ranking(wildcards):
-    """What an objective distils: the teacher's scores where its loss reads them, its order from permutations elsewhere."""
-    kind = "scores.run" if needs_scores(config, wildcards.objective) else "run"
-    return "results/teachers/{teacher}/{queryset}.".format(**candidates_of(wildcards)) + kind
-
-
-def training_groups(wildcards):
+def groups_of_stage(wildcards):
     """The groups of the objective of a stage."""
     return f"<experiment>/training/{groups_objective(config, last_objective(wildcards.recipe))}.groups.safetensors"
 

@@ -1,10 +1,13 @@
 """First stages: BM25 with Lucene, ColBERT with PLAID, dense vectors with exact search, or runs that exist already.
 
-Takes  passages and queries of a collection; for ColBERT and dense retrieval a checkpoint; for ready-made runs a source.
+The vectors of teachers that are bi-encoders, and runs that are teachers, are made here as well.
+
+Takes  passages and queries of a collection; for ColBERT and bi-encoders a checkpoint; for ready-made runs a source.
 Gives  results/indexes/{retriever}/{collection}/: Lucene's index,
        results/indexes/{retriever}/{collection}/shard{shard}/: PLAID's index of one part of a collection,
        results/indexes/{retriever}/{collection}/shard{shard}.vectors.safetensors: the vectors of one part; ColBERT's are temporary,
-       results/runs/{retriever}/{queryset}.run: the best passages of each query, a TREC run.
+       results/runs/{retriever}/{queryset}.run: the best passages of each query, a TREC run;
+       results/teachers/{teacher}/{collection}/shard0.vectors.safetensors, results/teachers/{teacher}/{queryset}.run: the same of teachers.
 
 ColBERT and dense retrievers divide a collection into parts, contiguous rows of its table. Each part is encoded, indexed and
 searched by jobs of its own; a query's run is the best of what they found.
@@ -135,23 +138,24 @@ rule plaid_search:
 rule dense_encode:
     input:
         passages="results/collections/{collection}/passages.parquet",
-        checkpoint=checkpoint_of("retrievers"),
+        checkpoint=lambda wc: f"results/checkpoints/{lookup(dpath=wc.encoder, within=BI_ENCODERS)['checkpoint']}",
     output:
-        vectors="results/indexes/{retriever}/{collection}/shard{shard}.vectors.safetensors",
+        vectors="results/{encoder}/{collection}/shard{shard}.vectors.safetensors",
     log:
-        "results/logs/dense_encode/{retriever}/{collection}.shard{shard}.log",
+        "results/logs/dense_encode/{encoder}/{collection}.shard{shard}.log",
     wildcard_constraints:
-        retriever=of_kind("retrievers", "dense"),
+        encoder=folders_of(BI_ENCODERS),
     conda:
         "../envs/models.yaml"
     resources:
         **job(mem_mb=8000, gpu=GPU),
     params:
-        pooling=lookup("retrievers/{retriever}/pooling", within=config),
-        max_length=lookup("retrievers/{retriever}/max_length", within=config),
-        shards=lookup("retrievers/{retriever}/shards", within=config),
+        pooling=lookup("{encoder}/pooling", within=BI_ENCODERS, default=None),
+        max_length=lookup("{encoder}/max_length", within=BI_ENCODERS),
+        shards=lookup("{encoder}/shards", within=BI_ENCODERS, default=1),
+        half=lambda wc: wc.encoder.startswith("indexes/"),
     message:
-        "Encoding part {wildcards.shard} of {wildcards.collection} with {wildcards.retriever}"
+        "Encoding part {wildcards.shard} of {wildcards.collection} for {wildcards.encoder}"
     script:
         "../scripts/retrieval/dense_encode.py"
 
@@ -215,18 +219,18 @@ rule import_run:
         queries=table("queries"),
         passages=table("passages"),
     output:
-        run="results/runs/{retriever}/{queryset}.run",
+        run="results/{imported}/{queryset}.run",
     log:
-        "results/logs/import_run/{retriever}/{queryset}.log",
+        "results/logs/import_run/{imported}/{queryset}.log",
     wildcard_constraints:
-        retriever=of_kind("retrievers", "run"),
+        imported=folders_of(READY_RUNS),
     conda:
         "../envs/data.yaml"
     resources:
         **job(),
     params:
-        depth=lookup("retrievers/{retriever}/depth", within=config),
+        depth=lookup("{imported}/depth", within=READY_RUNS),
     message:
-        "Importing the run of {wildcards.retriever} for {wildcards.queryset}"
+        "Importing {wildcards.imported}/{wildcards.queryset}.run"
     script:
         "../scripts/retrieval/import_run.py"

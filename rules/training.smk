@@ -3,16 +3,13 @@
 Takes  first-stage runs, relevance judgements and teachers' rankings of training queries, which become groups;
        of a stage: the groups of the recipe's last objective, and the model of the recipe without it (the untrained re-ranker
        where none is left).
-Gives  results/candidates/{retriever}/{queryset}.safetensors: the passages that a first stage gives each query, as rows,
-       <experiment>/training/{objective}.groups.safetensors: what the objective trains on,
+Gives  <experiment>/training/{objective}.groups.safetensors: what the objective trains on,
        <experiment>/training/validation.safetensors: what training is validated on,
        <experiment>/models/{backbone}/{recipe}/seed{seed}/: a Hugging Face checkpoint and training.json; of a stage also
        best.safetensors and last.safetensors, one of which is the model's,
        <experiment>/state/: checkpoints of stages in progress, which an interrupted job resumes from.
 """
 
-CONTRASTIVE = [name for name, entry in config["objectives"].items() if "retriever" in entry["candidates"]]
-DISTILLATION = [name for name in config["objectives"] if name not in CONTRASTIVE]
 MODEL_FILES = {
     "model": "model.safetensors",
     "config": "config.json",
@@ -22,73 +19,29 @@ MODEL_FILES = {
 }
 
 
-rule candidate_matrix:
+rule training_groups:
     input:
-        run=first_stage,
-        queries=table("queries"),
-        passages=table("passages"),
-    output:
-        candidates="results/candidates/{retriever}/{queryset}.safetensors",
-    log:
-        "results/logs/candidate_matrix/{retriever}/{queryset}.log",
-    conda:
-        "../envs/data.yaml"
-    threads: 4
-    resources:
-        **job(),
-    params:
-        depth=lookup("retrievers/{retriever}/depth", within=config),
-    message:
-        "Collecting the candidates of {wildcards.retriever} for {wildcards.queryset}"
-    script:
-        "../scripts/training/candidate_matrix.py"
-
-
-rule contrastive_groups:
-    input:
-        candidates=lambda wc: "results/candidates/{retriever}/{queryset}.safetensors".format(**candidates_of(wc)),
+        run=candidate_run,
         qrels=table("qrels"),
         queries=table("queries"),
         passages=table("passages"),
     output:
         groups="<experiment>/training/{objective}.groups.safetensors",
     log:
-        "<experiment>/logs/contrastive_groups/{objective}.log",
-    wildcard_constraints:
-        objective=any_of(CONTRASTIVE),
+        "<experiment>/logs/training_groups/{objective}.log",
     conda:
         "../envs/models.yaml"
+    threads: 4
     resources:
-        **job(),
+        **job(mem_mb=8000),
     params:
-        depth=lookup("objectives/{objective}/candidates/depth", within=config),
+        depth=lambda wc: candidates_of(wc).get("depth"),
+        taught=lambda wc: "teacher" in candidates_of(wc),
+        contrast=lambda wc: Objective.model_validate(config["objectives"][wc.objective]).contrasts,
     message:
-        "Grouping relevant passages and hard negatives for {wildcards.objective}"
+        "Grouping the candidates of {wildcards.objective}"
     script:
-        "../scripts/training/contrastive_groups.py"
-
-
-rule distillation_groups:
-    input:
-        run=teacher_ranking,
-        queries=table("queries"),
-        passages=table("passages"),
-    output:
-        groups="<experiment>/training/{objective}.groups.safetensors",
-    log:
-        "<experiment>/logs/distillation_groups/{objective}.log",
-    wildcard_constraints:
-        objective=any_of(DISTILLATION),
-    conda:
-        "../envs/models.yaml"
-    resources:
-        **job(),
-    params:
-        scored=lambda wc: needs_scores(config, wc.objective),
-    message:
-        "Grouping the teacher's rankings for {wildcards.objective}"
-    script:
-        "../scripts/training/distillation_groups.py"
+        "../scripts/training/training_groups.py"
 
 
 rule validation_set:
@@ -136,7 +89,7 @@ rule initialise:
 rule finetune:
     input:
         parent=parent_model,
-        groups=training_groups,
+        groups=groups_of_stage,
         validation="<experiment>/training/validation.safetensors",
         queries=tokens("queries"),
         validation_queries=tokens("queries", VALIDATION),

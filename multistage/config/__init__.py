@@ -3,7 +3,7 @@
 from multistage.config.data import Draw
 from multistage.config.evaluation import Evaluation
 from multistage.config.training import Backbone, Objective, PairSettings, Training, Validation
-from multistage.config.whole import Config, complete_config, groups_objective, needs_scores, stage_objective
+from multistage.config.whole import Config, complete_config, groups_objective, stage_objective
 
 __all__ = [
     "Backbone",
@@ -16,6 +16,5 @@ __all__ = [
     "Validation",
     "complete_config",
     "groups_objective",
-    "needs_scores",
     "stage_objective",
 ]

@@ -19,7 +19,7 @@ from multistage.config.fields import (
 )
 from multistage.config.ranking import QuerySetName, RetrieverName
 from multistage.config.recipes import FIRST_STAGE
-from multistage.measures import compares
+from multistage.measures import CHOICES, compares
 
 
 def _of_objectives(recipe: str, info: ValidationInfo) -> str:
@@ -83,8 +83,7 @@ class Evaluation(Section):
 
     measures: Annotated[Some[Measure], AfterValidator(_compares_first)] = Field(
         ["nDCG@10", "RR@10", "R@100", "AP"],
-        description="nDCG, AP, RR, R, each with or without a cut-off @k; P@k; judged@k, the share of judged passages. Plots, "
-        "costs and the answer are about the first one.",
+        description=f"{CHOICES}; judged is the share of judged passages. Plots, costs and the answer are about the first one.",
     )
     passages: Literal["reranked", "all"] = Field(
         "reranked",

@@ -13,7 +13,6 @@ RetrieverName = Annotated[Name, refers_to("retrievers")]
 TeacherName = Annotated[Name, refers_to("teachers")]
 # A ranking of fewer has nothing to order.
 Ranked = Annotated[int, Field(ge=2)]
-Malformed = Literal["repair", "drop"]
 
 
 class _FirstStage(Section):
@@ -76,14 +75,13 @@ Retriever = Annotated[
 
 
 class BiEncoder(Section):
-    """A bi-encoder that ranks the first candidates of a retriever."""
+    """A bi-encoder that ranks the first candidates of a retriever, by its similarity mixed with the retriever's score."""
 
     kind: Literal["bi-encoder"]
     checkpoint: CheckpointName = Field(description="The encoder.")
     retriever: RetrieverName = Field(description="The retriever whose candidates are ranked.")
     depth: Ranked = Field(100, description="Candidates of each query that are ranked.")
     max_length: Count = Field(180, description="Tokens read of a passage.")
-    malformed: Malformed = Field("repair", description="What becomes of an answer that is not a permutation.")
     weight: Share = Field(1.0, description="Weight of the teacher's own similarity; the rest is the retriever's score.")
 
 
@@ -93,7 +91,7 @@ class RankGPT(Section):
     kind: Literal["rankgpt"]
     candidates: SourceName = Field(description="The source of the candidates.")
     permutations: SourceName = Field(description="The source of the permutations.")
-    malformed: Malformed = Field(
+    malformed: Literal["repair", "drop"] = Field(
         "repair",
         description="What becomes of an answer that is not a permutation: it is repaired as RankGPT does, or its query "
         "dropped.",

@@ -25,6 +25,10 @@ def _known_loss(name: str) -> str:
     return name
 
 
+def _reading(what: str) -> str:
+    return ", ".join(name for name, loss in LOSSES.items() if loss.reads == what)
+
+
 ObjectiveName = Annotated[str, AfterValidator(_no_label), StringConstraints(pattern=r"^[a-z0-9_]+$", max_length=50)]
 Loss = Annotated[str, AfterValidator(_known_loss), Field(json_schema_extra={"enum": list(LOSSES)})]
 Schedule = Literal["constant_with_warmup", "linear", "cosine"]
@@ -122,14 +126,14 @@ class Objective(Section):
         None, description="Another objective, from which this one takes every key that it does not give itself."
     )
     loss: Loss = Field(
-        description="localized-contrastive sets the relevant passage against negatives. ranknet, weighted-ranknet, adr-mse "
-        "and lambdaloss learn an order: a teacher's, or relevant before the rest. listnet and margin-mse learn a "
-        "teacher's scores.",
+        description="What is learned. From judgements, the relevant passage before the others: "
+        f"{_reading('judgements')}. An order, a teacher's or relevant before the rest: {_reading('order')}. "
+        f"A teacher's scores: {_reading('scores')}.",
     )
     candidates: Candidates = Field(description="The passages it trains on.")
     group_size: Ranked = Field(
-        description="Passages of a query in a group, drawn anew in every epoch; with a retriever's candidates one relevant "
-        "passage, the rest negatives.",
+        description="Passages of a query in a group, drawn anew in every epoch. With a retriever's candidates, or a loss from "
+        "judgements, one of them is relevant and the rest are not.",
     )
     queries_per_step: Count = Field(description="Groups in an optimizer step.")
     steps: Count | None = Field(None, description="Optimizer steps in the stage. Give steps or epochs.")
@@ -151,6 +155,11 @@ class Objective(Section):
             if (stage["steps"] is None) == (stage["epochs"] is None):
                 raise ValueError(f"at position {position}, give either steps or epochs, and null for the other")
         return self
+
+    @property
+    def contrasts(self) -> bool:
+        """Whether a group is a relevant passage and others, not passages that a teacher ranked."""
+        return isinstance(self.candidates, FirstStageCandidates) or LOSSES[self.loss].reads == "judgements"
 
     def at(self, position: int) -> "Objective":
         """The objective of a stage at a position of its recipe, counted from 1."""

@@ -12,10 +12,9 @@ from multistage.config.messages import explain
 from multistage.config.ranking import Retriever, Teacher
 from multistage.config.training import Backbone, Objective, ObjectiveName, Training, Validation, changed
 from multistage.jobs.errors import InputError
-from multistage.losses import LOSSES
 
 # Folders of results/ that all experiments share.
-SHARED = ("candidates", "checkpoints", "collections", "indexes", "logs", "runs", "sources", "teachers", "tokens")
+SHARED = ("checkpoints", "collections", "indexes", "logs", "runs", "sources", "teachers", "tokens")
 
 
 def _own_folder(experiment: str) -> str:
@@ -97,18 +96,14 @@ def stage_objective(config: dict[str, Any], recipe: str) -> dict[str, Any]:
     return Objective.model_validate(config["objectives"][name]).at(len(before) + 1).definition()
 
 
-def needs_scores(config: dict[str, Any], objective: str) -> bool:
-    """Whether an objective's loss reads the teacher's scores, and not only its order."""
-    return LOSSES[config["objectives"][objective]["loss"]].reads == "scores"
-
-
 def groups_objective(config: dict[str, Any], objective: str) -> str:
     """The objective whose training groups this one has: its own, or those of the one it is `like` where they are the same."""
-    entry = config["objectives"][objective]
-    model = entry["like"]
-    if model is None or entry["candidates"] != config["objectives"][model]["candidates"]:
+    entry = Objective.model_validate(config["objectives"][objective])
+    if entry.like is None:
         return objective
-    return groups_objective(config, model) if needs_scores(config, objective) == needs_scores(config, model) else objective
+    model = Objective.model_validate(config["objectives"][entry.like])
+    same = entry.candidates == model.candidates and entry.contrasts == model.contrasts
+    return groups_objective(config, entry.like) if same else objective
 
 
 def _in_order(value: Any) -> Any:

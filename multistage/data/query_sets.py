@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from multistage.config import Draw
-from multistage.data.tables import stream_ids, write_qrels, write_queries
+from multistage.data.tables import read_ids, write_qrels, write_queries
 from multistage.jobs.errors import InputError
 
 logger = logging.getLogger("jobs")
@@ -67,9 +67,7 @@ def write_query_set(
     if unknown:
         logger.warning("%s judgements left out: their queries are not in the query set", *_counts(unknown))
     if passages is not None:
-        absent = {passage for _, passage, _ in kept}
-        for ids in stream_ids(passages):
-            absent.difference_update(ids)
+        absent = {passage for _, passage, _ in kept}.difference(read_ids(passages))
         if absent:
             logger.warning(
                 "%s judged passages are not in the collection, such as %r; their judgements are kept",

@@ -5,17 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 from safetensors.numpy import load_file, save_file
 
+from multistage.data.groups import PAIR, padded
 from multistage.jobs.files import replacing
-
-
-@dataclass(frozen=True)
-class ValidationSettings:
-    """How training uses the set. share: of a stage's compute, at most. export: best or last, the weights of the model."""
-
-    share: float
-    export: str
 
 
 @dataclass(frozen=True)
@@ -43,3 +37,22 @@ class ValidationSet:
     def read(cls, path: str | Path) -> "ValidationSet":
         """Read what `write` wrote."""
         return cls(**load_file(path))
+
+
+def validation_set(
+    run: pl.DataFrame, qrels: pl.DataFrame, queries: pl.Series, passages: pl.Series, limit: int
+) -> ValidationSet:
+    """The candidates and grades of the first `limit` queries of a run, -1 and 0 where a query has fewer than others.
+
+    run: (query row, passage row, score), in run order. qrels: (query id, passage id, grade). queries, passages: ids by row.
+    """
+    sizes = run.group_by("query", maintain_order=True).len().head(limit)
+    run = run.join(sizes, on="query", how="semi")
+    ids = pl.DataFrame({"query": queries.gather(run["query"]), "passage": passages.gather(run["passage"])})
+    grades = ids.join(qrels, on=PAIR, how="left", maintain_order="left")["grade"].fill_null(0).clip(0)
+    each = sizes["len"].to_numpy()
+    return ValidationSet(
+        queries=sizes["query"].to_numpy(),
+        passages=padded(run["passage"].to_numpy(), each, -1),
+        grades=padded(grades.cast(pl.Int16).to_numpy(), each, 0),
+    )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 import torch
 
@@ -17,6 +18,7 @@ from multistage.jobs.errors import InputError
 from multistage.jobs.log import Rate
 from multistage.model.cpu import speed_up_on_cpu
 from multistage.retrieval.encoding import AT_ONCE, plain_encoder, write_encoded
+from multistage.retrieval.shards import in_batches
 from multistage.retrieval.vectors import read_vectors
 
 if TYPE_CHECKING:
@@ -53,13 +55,22 @@ def load_bi_encoder(checkpoint: str | Path, max_length: int, device: str, poolin
     return encoder
 
 
-def encode_passages(encoder: "SentenceTransformer", texts: Iterable[list[str]], total: int, output: str | Path) -> None:
-    """Write a vector of each passage (see `encoding.write_encoded`)."""
+def encode_passages(
+    encoder: "SentenceTransformer", texts: Iterable[list[str]], total: int, output: str | Path, *, half: bool
+) -> None:
+    """Write a vector of each passage (see `encoding.write_encoded`), in half or single precision."""
 
     def encode(batch: list[str]) -> tuple[torch.Tensor, list[int]]:
         return torch.from_numpy(encoder.encode_document(batch, batch_size=64, show_progress_bar=False)), [1] * len(batch)
 
-    write_encoded(output, texts, total, encode)
+    write_encoded(output, texts, total, encode, torch.float16 if half else torch.float32)
+
+
+def encode_queries(encoder: "SentenceTransformer", texts: list[str]) -> npt.NDArray[np.float32]:
+    """The vector of each query, (queries, width)."""
+    return np.concatenate(
+        [encoder.encode_query(batch, batch_size=64, show_progress_bar=False) for batch in in_batches([texts], AT_ONCE)]
+    )
 
 
 def search_vectors(

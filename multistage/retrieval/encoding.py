@@ -32,11 +32,12 @@ def write_encoded(
     texts: Iterable[list[str]],
     total: int,
     encode: Callable[[list[str]], tuple[torch.Tensor, list[int]]],
+    dtype: torch.dtype = torch.float16,
 ) -> None:
     """Write the vectors of all passages (see `vectors.write_vectors`). Memory: the model and a batch.
 
     texts: the passages in order, in lists of any size. total: how many there are. encode: from some of them to their vectors
-    (rows, width), and how many rows each has.
+    (rows, width), and how many rows each has. dtype: of the file.
     """
     rate = Rate(total, "passages")
 
@@ -45,4 +46,4 @@ def write_encoded(
             yield encode(batch)
             rate.advance(len(batch))
 
-    write_vectors(output, encoded())
+    write_vectors(output, encoded(), dtype)

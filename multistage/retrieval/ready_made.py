@@ -1,4 +1,4 @@
-"""Ready-made runs that take a retriever's place."""
+"""Ready-made runs that take the place of a retriever's or a teacher's own."""
 
 import logging
 from collections.abc import Iterator
@@ -24,6 +24,10 @@ def import_run(source: str | Path, queries: pl.Series, passages: pl.Series, dept
     run = read_run(source, depth, queries=queries, passages=passages)
     starts = np.flatnonzero(ranks_of(run["query"].to_numpy()) == 0)
     if lacking := len(queries) - len(starts):
-        logger.warning("%s has nothing for %s of the queries; they count as zero in every measure", source, f"{lacking:,}")
+        logger.warning(
+            "%s has nothing for %s of the queries; they count as zero and are not trained on",
+            source,
+            f"{lacking:,}",
+        )
     for start, stop in pairwise([*starts[::QUERIES_AT_ONCE].tolist(), len(run)]):
         yield with_ids(run[start:stop], queries, passages)

@@ -29,8 +29,3 @@ def parse_permutation(text: str, size: int) -> Permutation | None:
     listed = set(order)
     order.extend(identifier for identifier in range(1, size + 1) if identifier not in listed)
     return Permutation(order, repaired=not intact)
-
-
-def format_permutation(order: list[int]) -> str:
-    """Write passage numbers, best first, as RankGPT does."""
-    return " > ".join(f"[{identifier}]" for identifier in order)

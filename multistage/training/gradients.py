@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from multistage.data.groups import StepBatch
+from multistage.data.sampling import StepBatch
 from multistage.data.tokens import Ints, Pairs
 from multistage.jobs.errors import InputError
 from multistage.losses import Loss, kendall_tau

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from transformers.utils import logging as transformers_logging
 
 from multistage.config import Backbone, Objective, Training, Validation
-from multistage.data.groups import Groups, GroupSampler
+from multistage.data.groups import Groups
+from multistage.data.sampling import GroupSampler
 from multistage.data.tokens import StoreFiles, TokenStore
 from multistage.data.validation_set import ValidationSet
 from multistage.jobs.files import replacing, scratch
@@ -158,7 +159,13 @@ def _train(
     stage = Stage(
         model,
         sampler=GroupSampler(
-            groups, objective.group_size, objective.queries_per_step, record["seed"], process_number(), process_count()
+            groups,
+            contrast=objective.contrasts,
+            size=objective.group_size,
+            queries_per_step=objective.queries_per_step,
+            seed=record["seed"],
+            process=process_number(),
+            processes=process_count(),
         ),
         pairs=pairs_for(tokenizer, TokenStore(inputs.queries), passages, backbone),
         validation=ValidationPlan(

@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import get_scheduler
 
 from multistage.config import Backbone, Objective, Training
-from multistage.data.groups import GroupSampler
+from multistage.data.sampling import GroupSampler
 from multistage.data.tokens import Pairs
 from multistage.data.validation_set import ValidationSet
 from multistage.jobs.errors import InputError, RunAgain

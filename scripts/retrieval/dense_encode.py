@@ -9,4 +9,4 @@ with job_log(snakemake.log[0]):
     passages, params = snakemake.input.passages, snakemake.params
     start, stop = shard_rows(count_texts(passages), int(snakemake.wildcards.shard), params.shards)
     encoder = load_bi_encoder(snakemake.input.checkpoint, params.max_length, snakemake.config["device"], params.pooling)
-    encode_passages(encoder, stream_texts(passages, start, stop), stop - start, snakemake.output.vectors)
+    encode_passages(encoder, stream_texts(passages, start, stop), stop - start, snakemake.output.vectors, half=params.half)

@@ -8,4 +8,4 @@ from multistage.retrieval.ready_made import import_run
 with job_log(snakemake.log[0]):
     queries, passages = read_ids(snakemake.input.queries), read_ids(snakemake.input.passages)
     runs = import_run(snakemake.input.run, queries, passages, snakemake.params.depth)
-    write_runs(snakemake.output.run, runs, tag=snakemake.wildcards.retriever)
+    write_runs(snakemake.output.run, runs, tag=snakemake.wildcards.imported.rpartition("/")[2])

@@ -1,4 +1,4 @@
-"""Rule read_permutations: a teacher's permutations as a run."""
+"""Rule read_permutations: the run of RankGPT's permutations."""
 
 from multistage.data.runs import write_run
 from multistage.data.tables import read_ids

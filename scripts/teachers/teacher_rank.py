@@ -1,30 +1,20 @@
-"""Rule teacher_rank: a teacher's order of first-stage candidates, as RankGPT permutations."""
+"""Rule teacher_rank: a bi-encoder's run over first-stage candidates."""
 
-import numpy as np
-
-from multistage.data.runs import read_run
-from multistage.data.tables import read_texts
+from multistage.data.runs import read_run, with_ids, write_run
+from multistage.data.tables import read_ids, read_texts
 from multistage.jobs.log import job_log
-from multistage.retrieval.dense import load_bi_encoder
-from multistage.teachers.bi_encoder import encode, rank_candidates
-from multistage.teachers.rankgpt import write_rankings
+from multistage.retrieval.dense import encode_queries, load_bi_encoder
+from multistage.retrieval.vectors import read_vectors
+from multistage.teachers.bi_encoder import rank_candidates
 
 with job_log(snakemake.log[0]):
-    queries, passages = read_texts(snakemake.input.queries), read_texts(snakemake.input.passages)
-    run = read_run(snakemake.input.run, snakemake.params.depth, queries=queries["id"], passages=passages["id"])
-    encoder = load_bi_encoder(snakemake.input.checkpoint, snakemake.params.max_length, snakemake.config["device"])
-    taught = rank_candidates(
-        run=run,
-        queries=queries,
-        passages=passages,
-        query_vectors=encode(encoder, queries["text"].to_list()),
-        passage_vectors=np.load(snakemake.input.vectors),
-        weight=snakemake.params.weight,
+    params = snakemake.params
+    queries, passages = read_texts(snakemake.input.queries), read_ids(snakemake.input.passages)
+    encoder = load_bi_encoder(snakemake.input.checkpoint, params.max_length, snakemake.config["device"])
+    run = rank_candidates(
+        read_run(snakemake.input.run, params.depth, queries=queries["id"], passages=passages),
+        encode_queries(encoder, queries["text"].to_list()),
+        read_vectors(snakemake.input.vectors)[0].numpy(),
+        params.weight,
     )
-    write_rankings(
-        taught,
-        snakemake.output.candidates,
-        snakemake.output.permutations,
-        snakemake.output.scores,
-        tag=snakemake.wildcards.teacher,
-    )
+    write_run(snakemake.output.run, with_ids(run, queries["id"], passages), tag=snakemake.wildcards.teacher)

@@ -100,7 +100,7 @@ def test_a_stage_on_a_lost_node_hands_over(faults):
 
 def test_a_job_that_lacked_memory_is_tried_again_with_more(faults):
     assert sha256(faults.folder / GROUPS) == sha256(faults.undisturbed / GROUPS)
-    failed = [failure for failure in read_run_log(faults.said).failures if failure.rule == "contrastive_groups"]
+    failed = [failure for failure in read_run_log(faults.said).failures if failure.rule == "training_groups"]
     assert len(failed) == 1
     said = "".join((faults.folder / log).read_text() for log in failed[0].logs)
     assert "Exceeded job memory limit" in said

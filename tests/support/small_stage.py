@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 
 from multistage.config import Backbone, Objective, Training, Validation
-from multistage.data.groups import Groups
 from multistage.data.tokens import StoreFiles, TokenStore, build_store, load_tokenizer_file
 from multistage.data.validation_set import ValidationSet
 from multistage.model.checkpoint import load_cross_encoder, load_tokenizer
 from multistage.scoring.scoring import pairs_for
 from multistage.training.stage import StageInputs, initialise, train_stage
+from small_groups import groups_from
 from small_models import write_bert_checkpoint
 
 QUERIES = ["the capital of france", "river in london"]
@@ -56,8 +56,8 @@ def write_inputs(folder) -> StageInputs:
         pd.DataFrame({"id": [f"{name[0]}{row}" for row in range(len(texts))], "text": texts}).to_parquet(
             folder / f"{name}.parquet"
         )
-    ranked = [[(0, 1), (1, 2), (2, 2), (4, 2)], [(1, 1), (0, 2), (3, 2), (5, 2)]]
-    Groups.from_lists("contrastive", [0, 1], ranked).write(folder / "groups.safetensors", {})
+    groups = groups_from([[1, -1, 0, -1], [1, -1, -1, 0]], passages=[[0, 1, 2, 4], [1, 0, 3, 5]])
+    groups.write(folder / "groups.safetensors")
     rows = np.array([[0, 1, 2], [3, 1, -1]], dtype=np.int32)
     grades = np.array([[1, 0, 0], [0, 1, 0]], dtype=np.int16)
     ValidationSet(np.array([0, 1], dtype=np.int32), rows, grades).write(folder / "validation.safetensors")

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from multistage.data.groups import Groups, GroupSampler
+from multistage.data.groups import Groups
+from multistage.data.sampling import GroupSampler
 from multistage.jobs.errors import InputError
 from multistage.losses import LOSSES
 from multistage.model.checkpoint import set_dropout
@@ -24,7 +25,9 @@ LOSS = LOSSES["localized-contrastive"]
 
 
 def step_of(inputs, processes=1, process=0):
-    return GroupSampler(Groups.read(inputs.groups), 4, 2, 0, process, processes).step(0)
+    groups = Groups.read(inputs.groups)
+    told = {"contrast": True, "size": 4, "queries_per_step": 2, "seed": 0, "process": process, "processes": processes}
+    return GroupSampler(groups, **told).step(0)
 
 
 def gradient(model, pairs, step, memory, groups=2):

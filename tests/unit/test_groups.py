@@ -1,214 +1,203 @@
 """Candidates become groups; sampling depends on seed, epoch and query alone; batches hold every pair once."""
 
+from itertools import chain
+
 import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from multistage.data import candidates as candidates_module
-from multistage.data.candidates import (
-    candidate_matrix,
-    contrastive_groups,
-    distillation_groups,
-    read_matrix,
-    validation_set,
-    write_matrix,
-)
-from multistage.data.groups import MATRICES, Groups, GroupSampler
+from multistage.data.groups import Groups, training_groups
+from multistage.data.sampling import GroupSampler
+from multistage.data.validation_set import validation_set
 from multistage.jobs.errors import InputError
 from multistage.scoring.batches import by_token_budget
+from small_groups import groups_from
 
-QUERIES = pl.Series(["q0", "q1", "q2", "q3"])
-PASSAGES = pl.Series([f"p{n}" for n in range(10)])
-# A run of rows.
-RUN = pl.DataFrame({"query": [0, 0, 0, 1, 1, 3], "passage": [1, 2, 3, 4, 5, 7], "score": [9.0, 8.0, 7.0, 9.0, 8.0, 1.0]})
-QRELS = pl.DataFrame(
-    [("q0", "p2", 1), ("q1", "p9", 2), ("q1", "p8", 1), ("q2", "p0", 0), ("q3", "p7", 1)],
-    schema=["query", "passage", "grade"],
-    orient="row",
-)
+QUERIES, PASSAGES = pl.Series([f"q{n}" for n in range(6)]), pl.Series([f"p{n}" for n in range(8)])
+ROWS = {"query": pl.Int32, "passage": pl.Int32, "score": pl.Float32}
+JUDGED = {"query": pl.String, "passage": pl.String, "grade": pl.Int16}
 
 
-CANDIDATES = np.array([[1, 2, 3, -1], [4, 5, -1, -1], [-1] * 4, [7, -1, -1, -1]], dtype=np.int32)
-
-
-def plain_groups(run, qrels, queries, passages):
-    """Contrastive groups query by query, as lists of (passage row, rank)."""
-    ranked = {}
-    for row, query in enumerate(queries):
-        positives = [passages.to_list().index(p) for q, p, grade in qrels.rows() if q == query and grade > 0]
-        negatives = [passage for q, passage in run if q == row and passage not in positives]
-        if positives and negatives:
-            ranked[row] = [(passage, 1) for passage in positives] + [(passage, 2) for passage in negatives]
-    return Groups.from_lists("contrastive", list(ranked), list(ranked.values()))
+def plain_groups(run, qrels, taught, contrast):
+    """What is known of the passages of each query that can make a group: {query: [(passage, grade, rank, score)]}."""
+    groups = {}
+    for query in range(len(QUERIES)):
+        judged = {int(p[1:]): grade for q, p, grade in qrels if q == f"q{query}"}
+        ranked = [(passage, score) for q, passage, score in run if q == query]
+        known = [
+            (passage, judged.get(passage, -1), *((rank, score) if taught else ()))
+            for rank, (passage, score) in enumerate(ranked, start=1)
+        ]
+        extra = [passage for passage, grade in judged.items() if grade > 0 and passage not in dict(ranked)]
+        known += [(passage, judged[passage], *((0, None) if taught else ())) for passage in extra]
+        relevant = sum(grade > 0 for _, grade, *_ in known)
+        if 0 < relevant < len(known) if contrast else len(ranked) > 1:
+            groups[query] = known
+    return groups
 
 
 @st.composite
 def collections(draw):
-    """A run as pairs of rows and judgements of a small collection, some queries of which are in neither."""
-    queries, passages = pl.Series([f"q{n}" for n in range(9)]), pl.Series([f"p{n}" for n in range(8)])
-    pairs = st.lists(st.tuples(st.integers(0, 8), st.integers(0, 7)), unique=True, max_size=40)
-    run = sorted(draw(pairs), key=lambda pair: pair[0])
-    qrels = [(f"q{query}", f"p{passage}", draw(st.integers(0, 3))) for query, passage in draw(pairs)]
-    schema = {"query": pl.String, "passage": pl.String, "grade": pl.Int16}
-    return run, pl.DataFrame(qrels, schema=schema, orient="row"), queries, passages
+    """A run in run order and judgements; some queries are in neither."""
+    pairs = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 7)), unique=True, min_size=1, max_size=40)
+    order = draw(st.permutations(range(6)))
+    ranked = sorted(draw(pairs), key=lambda pair: order.index(pair[0]))
+    judged = draw(pairs)
+    grades = draw(st.lists(st.integers(0, 3), min_size=len(judged), max_size=len(judged)))
+    run = [(query, passage, float(-place)) for place, (query, passage) in enumerate(ranked)]
+    return run, [(f"q{query}", f"p{passage}", grade) for (query, passage), grade in zip(judged, grades, strict=True)]
+
+
+def grouped(run, qrels, taught=False, contrast=True, passages=PASSAGES):
+    run, qrels = pl.DataFrame(run, ROWS, orient="row"), pl.DataFrame(qrels, JUDGED, orient="row")
+    return training_groups(run, qrels, QUERIES, passages, taught=taught, contrast=contrast, source="qrels")
 
 
 @settings(deadline=None)
-@given(collections(), st.integers(1, 9), st.integers(1, 12))
-def test_contrastive_groups_are_those_made_query_by_query(collection, depth, at_once):
-    run, qrels, queries, passages = collection
-    run = [pair for place, pair in enumerate(run) if sum(query == pair[0] for query, _ in run[:place]) < depth]
-    table = pl.DataFrame(run, schema={"query": pl.Int32, "passage": pl.Int32}, orient="row")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(candidates_module, "QUERIES_AT_ONCE", at_once)
-        groups, counts = contrastive_groups(candidate_matrix(table, len(queries), depth), qrels, queries, passages, "qrels")
-    expected = plain_groups(run, qrels, queries, passages)
-    for name in MATRICES:
-        found, wanted = getattr(groups, name), getattr(expected, name)
-        assert np.array_equal(found, wanted) and found.dtype == wanted.dtype and found.shape == wanted.shape
-    assert counts.kept + counts.no_relevant + counts.no_candidates == len(queries)
+@given(collections(), st.sampled_from([(False, True), (True, True), (True, False)]))
+def test_groups_are_those_made_query_by_query(collection, kind):
+    taught, contrast = kind
+    groups = grouped(*collection, taught, contrast)
+    expected = plain_groups(*collection, taught, contrast)
+    assert groups.queries.tolist() == sorted(expected) and (groups.ranks is not None) == taught
+    for line, query in enumerate(groups.queries.tolist()):
+        here = groups.passages[line] >= 0
+        columns = [groups.passages[line], groups.grades[line]]
+        if taught:
+            columns += [groups.ranks[line], groups.scores[line]]
+            assert not groups.ranks[line][~here].any() and np.isnan(groups.scores[line][~here]).all()
+        found = list(zip(*(column[here].tolist() for column in columns), strict=True))
+        assert [tuple(None if value != value else value for value in known) for known in found] == expected[query]
 
 
-def test_a_candidate_matrix_survives_the_file(tmp_path):
-    run = pl.DataFrame({"query": [2, 2, 2, 0, 1, 1], "passage": [5, 3, 4, 1, 3, 0]})
-    matrix = candidate_matrix(run, 4, 3)
-    assert matrix.tolist() == [[1, -1, -1], [3, 0, -1], [5, 3, 4], [-1, -1, -1]] and matrix.dtype == np.int32
-    write_matrix(tmp_path / "candidates.safetensors", matrix)
-    assert np.array_equal(read_matrix(tmp_path / "candidates.safetensors"), matrix)
+def test_a_relevant_passage_that_is_not_in_the_collection_is_an_error():
+    run = [(0, 1, 1.0)]
+    known = grouped(run, [("q0", "p2", 1), ("q0", "p7", 0), ("q9", "p7", 1)], passages=PASSAGES[:7])
+    assert known.passages.tolist() == [[1, 2]]
+    with pytest.raises(InputError, match="qrels: passage 'p7' is not in the collection"):
+        grouped(run, [("q0", "p7", 1)], passages=PASSAGES[:7])
 
 
-def test_contrastive_groups_hold_every_relevant_passage_and_no_false_negative():
-    groups, counts = contrastive_groups(CANDIDATES, QRELS, QUERIES, PASSAGES, "qrels")
-    assert groups.queries.tolist() == [0, 1]
-    assert groups.passages.tolist() == [[2, 1, 3, -1], [9, 8, 4, 5]]
-    assert groups.ranks.tolist() == [[1, 2, 2, 0], [1, 1, 2, 2]]
-    assert (counts.kept, counts.no_relevant, counts.no_candidates) == (2, 1, 1)
-
-
-def test_distillation_groups_keep_the_teachers_order():
-    groups, counts = distillation_groups(RUN, len(QUERIES), scored=True)
-    assert groups.queries.tolist() == [0, 1]
-    assert groups.passages.tolist() == [[1, 2, 3], [4, 5, -1]]
-    assert groups.ranks.tolist() == [[1, 2, 3], [1, 2, 0]]
-    assert np.array_equal(groups.teacher, np.array([[9, 8, 7], [9, 8, np.nan]], dtype=np.float32), equal_nan=True)
-    assert (counts.kept, counts.no_candidates) == (2, 2)
-
-
-def test_a_passage_that_is_not_in_the_collection_is_an_error():
-    with pytest.raises(InputError, match="qrels: passage 'p8' is not in the collection"):
-        contrastive_groups(CANDIDATES, QRELS, QUERIES, PASSAGES[[0, 1, 2, 3, 4, 5, 7, 9]], "qrels")
-
-
-def test_validation_set_grades_its_candidates():
-    chosen = validation_set(RUN, QRELS, QUERIES, PASSAGES, limit=2)
-    assert chosen.queries.tolist() == [0, 1]
-    assert chosen.passages.tolist() == [[1, 2, 3], [4, 5, -1]]
-    assert chosen.grades.tolist() == [[0, 1, 0], [0, 0, 0]]
-
-
-def test_groups_survive_the_file(tmp_path):
-    for groups in (
-        contrastive_groups(CANDIDATES, QRELS, QUERIES, PASSAGES, "qrels")[0],
-        distillation_groups(RUN, len(QUERIES), scored=True)[0],
-    ):
-        groups.write(tmp_path / "groups.safetensors", {"kept": 2})
-        again = Groups.read(tmp_path / "groups.safetensors")
-        assert again.kind == groups.kind
-        for name in MATRICES:
-            assert np.array_equal(getattr(again, name), getattr(groups, name), equal_nan=name == "teacher")
-
-
-def test_the_same_groups_are_the_same_bytes(tmp_path):
-    groups, counts = contrastive_groups(CANDIDATES, QRELS, QUERIES, PASSAGES, "qrels")
-    for number in range(12):
-        groups.write(tmp_path / f"{number}.safetensors", vars(counts))
+@pytest.mark.parametrize("taught", [False, True])
+def test_groups_survive_the_file_and_are_the_same_bytes(tmp_path, taught):
+    groups = grouped([(0, 1, 9.0), (0, 2, 8.0), (1, 4, 9.0)], [("q0", "p1", 2), ("q1", "p5", 1)], taught)
+    for number in range(6):
+        groups.write(tmp_path / f"{number}.safetensors")
     assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
+    for name, values in vars(Groups.read(tmp_path / "0.safetensors")).items():
+        np.testing.assert_array_equal(values, getattr(groups, name), name)
 
 
 def test_an_empty_training_set_is_an_error(tmp_path):
-    Groups.from_lists("contrastive", [], []).write(tmp_path / "groups.safetensors", {})
+    grouped([(0, 1, 9.0)], []).write(tmp_path / "groups.safetensors")
     with pytest.raises(InputError, match="no training group is left"):
         Groups.read(tmp_path / "groups.safetensors")
 
 
+def test_a_validation_set_grades_its_candidates():
+    run = pl.DataFrame([(4, 1, 9.0), (4, 2, 8.0), (4, 3, 7.0), (1, 4, 9.0), (1, 5, 8.0), (0, 4, 9.0)], ROWS, orient="row")
+    qrels = pl.DataFrame([("q4", "p2", 1), ("q1", "p7", 2)], JUDGED, orient="row")
+    chosen = validation_set(run, qrels, QUERIES, PASSAGES, limit=2)
+    assert chosen.queries.tolist() == [4, 1]
+    assert chosen.passages.tolist() == [[1, 2, 3], [4, 5, -1]]
+    assert chosen.grades.tolist() == [[0, 1, 0], [0, 0, 0]]
+
+
+def mixed(grades):
+    return 0 < sum(grade > 0 for grade in grades) < len(grades)
+
+
 @st.composite
-def any_groups(draw):
-    kind = draw(st.sampled_from(["contrastive", "distillation"]))
-    ranked = []
-    for _ in range(draw(st.integers(1, 6))):
-        size = draw(st.integers(2, 9))
-        relevant = draw(st.integers(1, size - 1))
-        ranks = range(1, size + 1) if kind == "distillation" else [1] * relevant + [2] * (size - relevant)
-        ranked.append(list(enumerate(ranks)))
-    return Groups.from_lists(kind, list(range(len(ranked))), ranked)
+def samplers(draw):
+    """Groups with relevant passages, that a teacher ranked or not, and what a sampler is told."""
+    taught = draw(st.booleans())
+    grades = st.lists(st.integers(-1, 2), min_size=2, max_size=9).filter(mixed)
+    told = st.fixed_dictionaries(
+        {
+            "contrast": st.booleans() if taught else st.just(True),
+            "size": st.integers(2, 6),
+            "queries_per_step": st.integers(1, 5),
+            "seed": st.integers(0, 2**31),
+        }
+    )
+    return groups_from(draw(st.lists(grades, min_size=1, max_size=6)), taught), draw(told)
 
 
-@given(any_groups(), st.integers(2, 6), st.integers(1, 5), st.integers(0, 2**31))
-def test_a_step_is_the_same_whenever_it_is_drawn(groups, group_size, queries_per_step, seed):
-    forward = GroupSampler(groups, group_size, queries_per_step, seed)
-    steps = [forward.step(step) for step in range(6)]
+def drawn(sampler, number):
+    """The groups of a step: query, passages, and what losses are told of these."""
+    step = sampler.step(number)
+    for group in range(len(step.targets["order"])):
+        here = step.group == group
+        assert step.column[here].tolist() == list(range(here.sum()))
+        told = tuple(tuple(step.targets[name][group][: here.sum()]) for name in ("order", "scores", "judgements"))
+        assert not step.targets["order"][group][here.sum() :].any()
+        assert (step.targets["judgements"][group][here.sum() :] == -1).all()
+        yield int(step.query_rows[here][0]), tuple(step.passage_rows[here].tolist()), *told
+
+
+@given(samplers())
+def test_a_step_is_the_same_whenever_it_is_drawn(case):
+    groups, told = case
+    forward = GroupSampler(groups, **told)
+    steps = [repr(list(drawn(forward, step))) for step in range(6)]
     for step in reversed(range(6)):
-        again = GroupSampler(groups, group_size, queries_per_step, seed).step(step)
-        for one, other in zip(
-            (*steps[step][:-1], *steps[step].targets.values()), (*again[:-1], *again.targets.values()), strict=True
-        ):
-            assert np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
+        assert repr(list(drawn(GroupSampler(groups, **told), step))) == steps[step]
 
 
-@given(any_groups(), st.integers(2, 6), st.integers(1, 5), st.integers(0, 2**31))
-def test_groups_are_what_they_should_be(groups, group_size, queries_per_step, seed):
-    sampler = GroupSampler(groups, group_size, queries_per_step, seed)
+@given(samplers())
+def test_groups_are_drawn_as_they_should_be(case):
+    groups, told = case
     seen = []
-    for number in range(5):
-        step = sampler.step(number)
-        for group in range(queries_per_step):
-            members = step.group == group
-            line = int(step.query_rows[members][0])
-            seen.append(line)
-            passages, ranks = step.passage_rows[members].tolist(), step.targets["order"][group][: members.sum()].tolist()
-            known = dict(zip(groups.passages[line].tolist(), groups.ranks[line].tolist(), strict=True))
-            assert len(set(passages)) == len(passages) <= group_size
-            assert ranks == [known[passage] for passage in passages]
-            assert not step.targets["order"][group][members.sum() :].any()
-            if groups.kind == "contrastive":
-                assert ranks.count(1) == 1 and len(ranks) == min(group_size, 1 + list(known.values()).count(2))
-            else:
-                assert ranks == sorted(ranks) and len(ranks) == min(group_size, sum(rank > 0 for rank in known.values()))
+    steps = (drawn(GroupSampler(groups, **told), step) for step in range(5))
+    for line, passages, order, scores, grades in chain.from_iterable(steps):
+        seen.append(line)
+        column = {passage: column for column, passage in enumerate(groups.passages[line].tolist()) if passage >= 0}
+        known = groups.grades[line][[column[passage] for passage in passages]]
+        assert len(set(passages)) == len(passages) and list(grades) == known.clip(0).tolist()
+        if told["contrast"]:
+            negatives = sum(groups.grades[line][place] <= 0 for place in column.values())
+            assert sum(grade > 0 for grade in grades) == 1 and len(passages) == min(told["size"], 1 + negatives)
+        else:
+            assert list(order) == sorted(order) and len(passages) == min(told["size"], int((groups.ranks[line] > 0).sum()))
+        if groups.ranks is not None:
+            assert list(order) == [groups.ranks[line][column[passage]] for passage in passages]
+            np.testing.assert_array_equal(scores, [groups.scores[line][column[passage]] for passage in passages])
+        else:
+            assert list(order) == [1 if grade > 0 else 2 for grade in grades] and np.isnan(scores).all()
     count = len(groups.queries)
     for start in range(0, len(seen) - count + 1, count):
         assert sorted(seen[start : start + count]) == list(range(count))  # an epoch sees every query once
 
 
-@given(any_groups(), st.integers(2, 6), st.integers(1, 5), st.integers(1, 4), st.integers(0, 2**31))
-def test_processes_share_out_a_step(groups, group_size, queries_per_step, processes, seed):
+@given(samplers(), st.integers(1, 4))
+def test_processes_share_out_a_step(case, processes):
     """Together they draw the groups that one process draws, each once."""
-
-    def drawn(sampler):
-        step = sampler.step(3)
-        for group in range(len(step.targets["order"])):
-            members = step.group == group
-            yield (
-                int(step.query_rows[members][0]),
-                tuple(step.passage_rows[members]),
-                tuple(step.targets["order"][group][: members.sum()]),
-            )
-
-    alone = drawn(GroupSampler(groups, group_size, queries_per_step, seed))
-    processes = min(processes, queries_per_step)
+    groups, told = case
+    processes = min(processes, told["queries_per_step"])
     shared = [
         group
         for process in range(processes)
-        for group in drawn(GroupSampler(groups, group_size, queries_per_step, seed, process, processes))
+        for group in drawn(GroupSampler(groups, **told, process=process, processes=processes), 3)
     ]
-    assert sorted(alone) == sorted(shared)
+    assert sorted(map(repr, shared)) == sorted(map(repr, drawn(GroupSampler(groups, **told), 3)))
+
+
+ONE = {"contrast": True, "queries_per_step": 1}
 
 
 def test_another_seed_draws_other_groups():
-    groups = Groups.from_lists("contrastive", [0], [[(0, 1), *((row, 2) for row in range(1, 60))]])
-    draws = {tuple(GroupSampler(groups, 8, 1, seed).step(0).passage_rows.tolist()) for seed in range(5)}
+    groups = groups_from([[1] + [0] * 59])
+    draws = {tuple(GroupSampler(groups, **ONE, size=8, seed=seed).step(0).passage_rows) for seed in range(5)}
     assert len(draws) == 5
+
+
+def test_which_relevant_passage_is_drawn_does_not_depend_on_the_first_stage():
+    one, other = groups_from([[2, 1, 0, 1]], passages=[[5, 3, 8, 1]]), groups_from([[1, 2, 0, 1]], passages=[[1, 5, 8, 3]])
+    samplers = [GroupSampler(groups, **ONE, size=2, seed=1) for groups in (one, other)]
+    drawn = [[int(sampler.step(step).passage_rows[0]) for step in range(30)] for sampler in samplers]
+    assert drawn[0] == drawn[1] and set(drawn[0]) == {1, 3, 5}
 
 
 @given(st.lists(st.integers(1, 300), max_size=60), st.integers(1, 900))

@@ -1,4 +1,4 @@
-"""Teachers: the fused order, RankGPT's two files, and back to a run."""
+"""Teachers: RankGPT's two files, as language models really fill them, and a bi-encoder's mixed scores, become runs."""
 
 import json
 import zipfile
@@ -6,128 +6,133 @@ import zipfile
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from multistage.data.runs import read_run, with_ids
 from multistage.jobs.errors import InputError
 from multistage.teachers.bi_encoder import rank_candidates
-from multistage.teachers.rankgpt import TaughtQuery, read_rankings, write_rankings
-from multistage.teachers.scored_run import write_scored_run
+from multistage.teachers.permutations import parse_permutation
+from multistage.teachers.rankgpt import read_rankings
 
 QUERIES = pl.Series(["q1", "q2"])
-
-TAUGHT = [
-    TaughtQuery("q1", "first query", [("d1", "one"), ("d2", "two"), ("d3", "three")], [0.2, 0.1, 0.9], [3, 1, 2]),
-    TaughtQuery("q2", "second query", [("d2", "two"), ("d9", "nine")], [0.5, 0.25], [1, 2]),
-]
+# RankGPT's malformed answers for 20 passages, and how they begin and end when they are repaired; None: a refusal.
+MALFORMED = [
+    ("[2] > [1] > [4] > [3]", [2, 1, 4, 3, 5, 6], [19, 20]),
+    ("[5] > [1] > [2] > [3] > [6] > [9] > [14] > [10] > [11] > [4] > [8] > [7] > [13] > [12] > [16] > [17] > [18] > "
+     "[19] > [20].", [5, 1, 2, 3], [20, 15]),
+    ("[1] > [2] > [3] > [6] > [7] > [8] > [9] > [1] > [11] > [15] > [17] > [4] > [10] > [12] > [13] > [14] > [16] > "
+     "[18] > [5] > [19] > [20]", [1, 2, 3, 6, 7, 8, 9, 11], [5, 19, 20]),
+    ("[1] > [2] > [3] > [5] > [6] > [7] > [8] > [9] > [11] > [12] > [13] > [16] > [17] > [1]4 > [15] > [4] > [18] > "
+     "[19] > [20]", [1, 2, 3, 5], [20, 10, 14]),
+    ('[No passages are directly related to the search query "what is the zip code for nw hills, tx". Therefore, none of '
+     "the passages can be ranked based on their relevance to the query.]", None, None),
+]  # fmt: skip
 
 
 @pytest.fixture
 def files(tmp_path):
-    paths = tmp_path / "candidates.jsonl", tmp_path / "permutations.json"
-    write_rankings(TAUGHT, *paths, tmp_path / "scores.run", tag="teacher")
-    return paths
+    """Candidates of two queries, and an answer for each: a permutation and a refusal."""
+    candidates, permutations = tmp_path / "candidates.jsonl", tmp_path / "permutations.json"
+    with open(candidates, "w") as stream:
+        for query, passages in (("q1", ["d1", "d2", "d3"]), ("q2", ["d2", "d9"])):
+            retrieved = [{"docid": passage, "text": "…", "rank": rank} for rank, passage in enumerate(passages, start=1)]
+            stream.write(json.dumps({"query_id": query, "query": "…", "retrieved_passages": retrieved}) + "\n")
+    permutations.write_text('["[3] > [1] > [2]", "I cannot rank these 2 passages."]')
+    return candidates, permutations
 
 
-def test_files_are_rankgpts(files):
-    line = json.loads(files[0].read_text().splitlines()[0])
-    assert line["query_id"] == "q1" and line["query"] == "first query"
-    assert line["retrieved_passages"][2] == {"docid": "d3", "text": "three", "rank": 3}
-    assert json.loads(files[1].read_text()) == ["[3] > [1] > [2]", "[1] > [2]"]
+def test_a_permutation_becomes_scores_of_minus_the_rank(files):
+    run, counts = read_rankings(*files, malformed="drop", queries=QUERIES)
+    assert run.rows() == [("q1", "d3", -1.0), ("q1", "d1", -2.0), ("q1", "d2", -3.0)]
+    assert counts == {"intact": 1, "refused": 1}
 
 
-def test_scores_are_a_run(files, tmp_path):
-    run = read_run(tmp_path / "scores.run")
-    assert run["passage"].to_list() == ["d3", "d1", "d2", "d2", "d9"]
-    assert run["score"].to_list() == pytest.approx([0.9, 0.2, 0.1, 0.5, 0.25])
-
-
-def test_rankings_come_back_as_a_run(files):
-    run, counts = read_rankings(*files, malformed="repair", queries=QUERIES)
-    assert run["passage"].to_list() == ["d3", "d1", "d2", "d2", "d9"]
-    assert run["score"].to_list() == [-1, -2, -3, -1, -2]
-    assert vars(counts) == {"intact": 2, "repaired": 0, "dropped": 0, "refused": 0, "left_out": 0, "repeated": 0}
-
-
-@pytest.mark.parametrize(
-    ("malformed", "queries", "expected"),
-    [
-        ("repair", ["q1"], {"intact": 0, "repaired": 1, "dropped": 0, "refused": 1, "left_out": 0, "repeated": 0}),
-        ("drop", [], None),
-    ],
-)
-def test_malformed_ones_are_repaired_or_dropped_and_counted(files, malformed, queries, expected):
-    files[1].write_text(json.dumps(["[3] > [3]", "Sorry, I cannot."]))
-    if expected is None:
-        with pytest.raises(InputError, match=r"no usable permutation in it .*'dropped': 1, 'refused': 1"):
-            read_rankings(*files, malformed=malformed, queries=QUERIES)
-        return
+@pytest.mark.parametrize(("malformed", "outcome"), [("repair", "repaired"), ("drop", "dropped")])
+def test_a_malformed_permutation_is_repaired_or_dropped(files, malformed, outcome):
+    files[1].write_text('["[3] > [1] > [2]", "[2] > [2]"]')
     run, counts = read_rankings(*files, malformed=malformed, queries=QUERIES)
-    assert run["query"].unique(maintain_order=True).to_list() == queries and run["passage"].to_list() == ["d3", "d1", "d2"]
-    assert vars(counts) == expected
+    assert run["passage"].to_list() == ["d3", "d1", "d2", *(["d9", "d2"] if malformed == "repair" else [])]
+    assert counts == {"intact": 1, outcome: 1}
 
 
-@pytest.mark.parametrize("permutations", [["[1]"], ["[1]"] * 3])
-def test_files_that_do_not_align_are_an_error(files, permutations):
-    files[1].write_text(json.dumps(permutations))
-    with pytest.raises(InputError, match="permutations for the 2 or more lines"):
-        read_rankings(*files, malformed="repair", queries=QUERIES)
+@pytest.mark.parametrize(("text", "begins", "ends"), MALFORMED)
+def test_real_malformed_permutations_are_repaired_or_refused(text, begins, ends):
+    found = parse_permutation(text, 20)
+    if begins is None:
+        assert found is None
+    else:
+        assert found.repaired and sorted(found.order) == list(range(1, 21))
+        assert found.order[: len(begins)] == begins and found.order[-len(ends) :] == ends
+
+
+@given(st.permutations(range(1, 21)))
+def test_a_permutation_is_read_as_it_stands(order):
+    assert parse_permutation(" > ".join(f"[{number}]" for number in order), 20) == (order, False)
+
+
+@given(st.text(alphabet="[]0123456789 >.,a\n", max_size=80))
+def test_whatever_is_parsed_is_a_permutation(text):
+    found = parse_permutation(text, 8)
+    assert found is None or sorted(found.order) == list(range(1, 9))
+
+
+@pytest.mark.parametrize("text", ["", "I cannot rank these 3 passages.", "[0] > [9]", "[ ] > [ ]"])
+def test_a_refusal_is_not_taken_for_a_ranking(text):
+    assert parse_permutation(text, 3) is None
 
 
 def test_other_queries_and_those_that_come_again_are_left_out_and_counted(files):
     lines = files[0].read_text().splitlines(keepends=True)
     files[0].write_text("".join([*lines, lines[0]]))
-    files[1].write_text(json.dumps(["[3] > [1] > [2]", "no ranking", "[1] > [2] > [3]"]))
+    files[1].write_text(json.dumps(["[3] > [1] > [2]", "[1] > [2]", "[1] > [2] > [3]"]))
     run, counts = read_rankings(*files, malformed="repair", queries=QUERIES[:1])
     assert run["passage"].to_list() == ["d3", "d1", "d2"]
-    assert vars(counts) == {"intact": 1, "repaired": 0, "dropped": 0, "refused": 0, "left_out": 1, "repeated": 1}
+    assert counts == {"intact": 1, "of other queries": 1, "repeated": 1}
 
 
-def test_the_candidates_may_lie_in_a_zip(files, tmp_path):
-    packed = tmp_path / "marco.jsonl.zip"
-    with zipfile.ZipFile(packed, "w") as archive:
+def test_the_candidates_may_be_in_a_zip(files, tmp_path):
+    with zipfile.ZipFile(tmp_path / "marco.jsonl.zip", "w") as archive:
         archive.write(files[0], "marco-train.jsonl")
-    assert read_rankings(packed, files[1], malformed="repair", queries=QUERIES)[0].equals(
-        read_rankings(*files, malformed="repair", queries=QUERIES)[0]
-    )
+    packed, _ = read_rankings(tmp_path / "marco.jsonl.zip", files[1], malformed="repair", queries=QUERIES)
+    assert packed.equals(read_rankings(*files, malformed="repair", queries=QUERIES)[0])
 
 
-def test_a_passage_that_is_retrieved_twice_is_named(files):
-    files[0].write_text(files[0].read_text().replace("d3", "d1"))
-    with pytest.raises(InputError, match=r"candidates\.jsonl, line 1: a passage stands twice .* query 'q1'"):
+@pytest.mark.parametrize(
+    ("candidates", "permutations", "message"),
+    [
+        (None, '["[1]"]', "1 permutations for the 2 or more lines"),
+        (None, '["[1]", "[1]", "[1]"]', "3 permutations for the 2 or more lines"),
+        (None, '{"not": "a list"}', "expected a JSON list of strings"),
+        (None, "[", "not JSON"),
+        (None, '["no", "no"]', "it has no usable permutation"),
+        ('{"query": "no id"}\n{}\n', None, r"candidates\.jsonl, line 1: not a RankGPT line"),
+        (
+            '{"query_id": "q1", "retrieved_passages": [{"docid": "d1"}, {"docid": "d1"}]}\n{}\n',
+            None,
+            r"candidates\.jsonl, line 1: a passage stands twice .* query 'q1'",
+        ),
+    ],
+)
+def test_what_is_wrong_with_the_files_is_named(files, candidates, permutations, message):
+    for path, text in zip(files, (candidates, permutations), strict=True):
+        if text is not None:
+            path.write_text(text)
+    with pytest.raises(InputError, match=message):
         read_rankings(*files, malformed="repair", queries=QUERIES)
 
 
-def test_a_run_is_a_teacher_with_scores_and_an_order(tmp_path):
-    source = tmp_path / "rank-distillm.run"
-    source.write_text("q2 Q0 d1 1 0.5 z\nq2 Q0 d2 2 0.5 z\nq2 Q0 d3 3 0.9 z\nother Q0 d7 1 1 z\nq1 Q0 d2 1 -1.5 z\n")
-    passages = pl.Series(["d1", "d2", "d3"])
-    run = read_run(source, 2, queries=QUERIES, passages=passages)
-    write_scored_run(with_ids(run, QUERIES, passages), tmp_path / "a.run", tmp_path / "a.scores.run", tag="teacher")
-    order, scores = read_run(tmp_path / "a.run"), read_run(tmp_path / "a.scores.run")
-    assert order["passage"].to_list() == scores["passage"].to_list() == ["d3", "d2", "d2"]
-    assert order["score"].to_list() == [-1, -2, -1]
-    assert scores["score"].to_list() == pytest.approx([0.9, 0.5, -1.5])
-
-
-def test_a_line_of_another_format_is_named(files):
-    files[0].write_text('{"query": "no id"}\n{}\n')
-    with pytest.raises(InputError, match=r"candidates\.jsonl, line 1: not a RankGPT line"):
-        read_rankings(*files, malformed="repair", queries=QUERIES)
-    files[1].write_text('{"not": "a list"}')
-    with pytest.raises(InputError, match="expected a JSON list of strings"):
-        read_rankings(*files, malformed="repair", queries=QUERIES)
-
-
-def test_the_order_is_the_weighted_sum_of_scaled_scores():
-    queries = pl.DataFrame({"id": ["q0", "q1"], "text": ["zero", "one"]})
-    passages = pl.DataFrame({"id": ["a", "b", "c", "d"], "text": ["A", "B", "C", "D"]})
+@pytest.mark.parametrize(
+    ("weight", "order", "scores"),
+    [(0.0, [0, 2, 1], [1, 0.5, 0]), (1.0, [1, 2, 0], [1, 0.875, 0]), (0.5, [2, 0, 1], [0.6875, 0.5, 0.5])],
+)
+def test_a_bi_encoders_scores_are_the_weighted_sum_of_scaled_scores(weight, order, scores):
+    """At equal weights passages 0 and 1 tie, the best of one ranking and the worst of the other: the first stage decides."""
+    cosines, lengths = np.array([0.1, 0.9, 0.8, 0.5]), np.array([1, 2, 0.5, 3])
+    passage_vectors = (np.stack([cosines, np.sqrt(1 - cosines**2)], axis=1) * lengths[:, None]).astype(np.float32)
+    query_vectors = np.array([[1, 0], [7, 0]], dtype=np.float32)
     run = pl.DataFrame({"query": [1, 1, 1, 0], "passage": [0, 2, 1, 3], "score": [10.0, 6.0, 2.0, 1.0]})
-    similarity = {"a": 0.1, "b": 0.9, "c": 0.8, "d": 0.5}
-    passage_vectors = np.array([[similarity[name]] for name in "abcd"], dtype=np.float32)
-    query_vectors = np.ones((2, 1), dtype=np.float32)
-    for weight, order in [(0.0, "acb"), (1.0, "bca"), (0.5, "cab")]:
-        found = list(rank_candidates(run, queries, passages, query_vectors, passage_vectors, weight))
-        assert [item.query for item in found] == ["q1", "q0"] and found[1].order == [1]
-        assert found[0].candidates == [("a", "A"), ("c", "C"), ("b", "B")]
-        # 0.5: a = 0 + 0.5, c = 0.4375 + 0.25, b = 0.5 + 0; a and b tie and keep the first stage's order.
-        assert "".join(found[0].candidates[place - 1][0] for place in found[0].order) == order
+    ranked = rank_candidates(run.cast({"score": pl.Float32}), query_vectors, passage_vectors, weight)
+    assert ranked["query"].to_list() == [1, 1, 1, 0] and ranked["score"][3] == 0
+    best_first = ranked.head(3).sort("score", descending=True)
+    assert best_first["passage"].to_list() == order and best_first["score"].is_unique().all()
+    assert best_first["score"].to_list() == pytest.approx(scores, abs=1e-6)
