@@ -127,6 +127,16 @@ def reader_settings(wildcards):
     return {key: value for key, value in entry_read(wildcards).items() if key in ("member", "articles", "id")}
 
 
+# What retrievers and teachers have in common, by the folder that it makes: a teacher may have the name of a retriever.
+BI_ENCODERS = {"indexes": selected("retrievers", "dense"), "teachers": selected("teachers", "bi-encoder")}
+READY_RUNS = {"runs": selected("retrievers", "run"), "teachers": selected("teachers", "run")}
+
+
+def folders_of(entries):
+    """A regular expression for the folders of these entries."""
+    return any_of(f"{folder}/{name}" for folder, named in entries.items() for name in named)
+
+
 def ready_run(wildcards):
     """The source of the run that takes the place of a retriever's or a teacher's own."""
     entry = lookup(dpath=wildcards.imported, within=READY_RUNS)

@@ -13,15 +13,6 @@ ColBERT and dense retrievers divide a collection into parts, contiguous rows of 
 searched by jobs of its own; a query's run is the best of what they found.
 """
 
-# What retrievers and teachers have in common, by the folder that it makes: a teacher may have the name of a retriever.
-BI_ENCODERS = {"indexes": selected("retrievers", "dense"), "teachers": selected("teachers", "bi-encoder")}
-READY_RUNS = {"runs": selected("retrievers", "run"), "teachers": selected("teachers", "run")}
-
-
-def folders_of(entries):
-    """A regular expression for the folders of these entries."""
-    return any_of(f"{folder}/{name}" for folder, named in entries.items() for name in named)
-
 
 rule bm25_index:
     input:

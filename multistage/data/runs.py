@@ -30,11 +30,11 @@ RUN = {"query": pl.String, "passage": pl.String, "score": pl.Float32}
 COLUMNS = ["query", "Q0", "passage", "rank", "score", "tag"]
 # Fields are separated by what C's isspace takes for blank, as in trec_eval; a tag may have several words.
 BLANK, FIELD = r"[ \t\r\v\f]", r"[^ \t\r\v\f]+"
-LINE = rf"^\x{{FEFF}}?{BLANK}*" + rf"{BLANK}+".join(
+LINE = rf"^{BLANK}*" + rf"{BLANK}+".join(
     rf"(?<{name}>{FIELD})" if name in ("query", "passage", "score") else FIELD for name in COLUMNS
 )
 HINT = f"A TREC run has six columns: {', '.join(COLUMNS)}. If the workflow made this file, delete it to have it made again."
-SKIPPED = rf"^\x{{FEFF}}?{BLANK}*(#|$)"
+SKIPPED = rf"^{BLANK}*(#|$)"
 
 
 def read_run(
@@ -151,8 +151,9 @@ def rows_of(ids: pl.Series, known: pl.Series, source: str | Path, what: str) -> 
 
 def _scan(file: Path) -> pl.LazyFrame:
     """The lines of a run: number (from 1), query, passage and score; all null but the number, or the score, where wrong."""
-    lines = pl.scan_lines(file, row_index_name="number", row_index_offset=1).filter(~pl.col("line").str.contains(SKIPPED))
-    fields = lines.select("number", pl.col("line").str.extract_groups(LINE)).unnest("line")
+    line = pl.col("line").str.strip_prefix("\ufeff")
+    lines = pl.scan_lines(file, row_index_name="number", row_index_offset=1).filter(~line.str.contains(SKIPPED))
+    fields = lines.select("number", line.str.extract_groups(LINE)).unnest("line")
     score = pl.col("score").cast(pl.Float64, strict=False).cast(pl.Float32)
     return fields.with_columns(score=pl.when(score.is_finite()).then(score))
 

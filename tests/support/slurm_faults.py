@@ -60,7 +60,7 @@ class Faults:
             "finetune:mem_mb=3000",
             "finetune:runtime=2 if wildcards.recipe == 'timed' and attempt == 1 else 30",
             f"finetune:slurm_extra='--signal=TERM@10 ' + ({places} else '{ELSEWHERE}')",
-            "training_groups:mem_mb=450 if attempt == 1 else 3000",
+            "training_groups:mem_mb=150 if attempt == 1 else 3000",
         ]
         targets = [*map(model, ACCIDENTS), GROUPS]
         return SlurmRun(self.cluster, self.folder, "--set-resources", *resources, "--", *targets, configs=self.configs)

@@ -220,7 +220,7 @@ def test_only_two_checkpoints_and_their_best_weights_stay(inputs, tmp_path):
 
 def test_best_weights_that_are_gone_are_an_error(tmp_path):
     state = StageState(tmp_path, "key")
-    with pytest.raises(InputError, match="damaged or gone"):
+    with pytest.raises(InputError, match="damaged or deleted since it was written"):
         state.load_best({"file": "best-00000001.safetensors", "sha256": "0" * 64})
 
 
