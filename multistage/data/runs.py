@@ -10,11 +10,13 @@ import logging
 import shutil
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from io import BufferedReader
 from itertools import islice
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +35,10 @@ BLANK, FIELD = r"[ \t\r\v\f]", r"[^ \t\r\v\f]+"
 LINE = rf"^{BLANK}*" + rf"{BLANK}+".join(
     rf"(?<{name}>{FIELD})" if name in ("query", "passage", "score") else FIELD for name in COLUMNS
 )
+# Lines in memory at once: a few hundred megabytes.
+LINES_AT_ONCE = 4_000_000
+# Numbers for each id at most in a table that is addressed by the ids' values.
+SPARSE = 4
 HINT = f"A TREC run has six columns: {', '.join(COLUMNS)}. If the workflow made this file, delete it to have it made again."
 SKIPPED = rf"^{BLANK}*(#|$)"
 
@@ -56,44 +62,34 @@ def read_run(
     """
     start = time.perf_counter()
     with _plain(path) as file:
-        lines = _with_rows(_scan(file), "query", queries)
-        other = pl.col("query").filter(pl.col("query_row").is_null())
-        counts = lines.select(
-            lines=pl.len(),
-            wrong=pl.col("number").filter(pl.col("score").is_null()).min(),
-            others=other.n_unique(),
-            other=other.min(),
-        )
-        wanted = _with_rows(lines.filter(pl.col("query_row").is_not_null()), "passage", passages)
-        # Ties are ordered by a number, the passage's rank among all ids, where all ids are known.
-        tie = "passage" if passages is None or keep_unknown else "passage_rank"
-        rankings = wanted.group_by("query_row").agg(
-            pl.col("number").min(),
-            pl.col("passage_row", "score").sort_by("score", tie, descending=True).head(pl.len() if depth is None else depth),
-            wrong=(pl.col("passage_row").has_nulls() & (not keep_unknown)) | (pl.col(tie).n_unique() < pl.len()),
-        )
-        try:
-            count, found = pl.collect_all([counts, rankings], engine="streaming")
-        except pl.exceptions.ComputeError as error:
-            raise _undecodable(path, file, error) from error
-        total, wrong, others, other_query = count.row(0)
-        if wrong is not None:
-            raise _bad_line(path, file, wrong)
-        if not total:
-            raise InputError(f"{path}: the run is empty. {HINT}")
-        if queries is not None and found.is_empty():
-            raise InputError(
-                f"{path}: none of its {others:,} queries, such as {other_query!r}, is in the query set, whose first is "
-                f"{queries[0]!r}; run and query set must come from the same source."
-            )
-        found = found.sort("number")
-        for query in found.filter("wrong")["query_row"].head(1):
-            raise _bad_passage(path, lines.filter(pl.col("query_row") == query).collect(engine="streaming"), passages)
-    run = found.select(query="query_row", passage="passage_row", score="score").explode("passage", "score")
+        read = partial(_read, depth=depth, queries=queries, passages=passages, keep_unknown=keep_unknown)
+        found = None
+        if queries is not None and passages is not None and (separator := _separator(file)):
+            with suppress(pl.exceptions.PolarsError):
+                found = read(_scan_separated(file, separator))
+        if found is None or not found.sound:
+            try:
+                found = read(_scan_lines(file))
+            except pl.exceptions.ComputeError as error:
+                raise _undecodable(path, file, error) from error
+            if found.wrong is not None:
+                raise _bad_line(path, file, found.wrong)
+            if not found.lines:
+                raise InputError(f"{path}: the run is empty. {HINT}")
+            if queries is not None and found.rankings.is_empty():
+                raise InputError(
+                    f"{path}: none of its {len(found.others):,} queries, such as {min(found.others)!r}, is in the query set, "
+                    f"whose first is {queries[0]!r}; run and query set must come from the same source."
+                )
+            for query in found.rankings.filter("wrong").sort("number")["query_row"].head(1):
+                own = _scan_lines(file).filter(pl.col("query") == (query if queries is None else queries[query]))
+                raise _bad_passage(path, own.collect(engine="streaming"), passages)
+    rankings = found.rankings.sort("number").select(query="query_row", passage="passage_row", score="score")
+    run = rankings.explode("passage", "score")
     seconds = time.perf_counter() - start
-    logger.info("%s: %s passages of %s queries, read in %.1f s", path, f"{len(run):,}", f"{len(found):,}", seconds)
-    if others:
-        logger.info("%s: %s other queries are not in the query set and were left out", path, f"{others:,}")
+    logger.info("%s: %s passages of %s queries, read in %.1f s", path, f"{len(run):,}", f"{len(rankings):,}", seconds)
+    if found.others:
+        logger.info("%s: %s other queries are not in the query set and were left out", path, f"{len(found.others):,}")
     rows = [name for name, ids in (("query", queries), ("passage", passages)) if ids is not None]
     return run.with_columns(pl.col(rows).cast(pl.Int32).fill_null(-1))
 
@@ -139,7 +135,7 @@ def write_runs(path: str | Path, runs: Iterable[pl.DataFrame], tag: str) -> None
 
 def rows_of(ids: pl.Series, known: pl.Series, source: str | Path, what: str) -> npt.NDArray[np.int32]:
     """The row of each id in the table of known ids, (ids,) int32. Raises InputError naming the first unknown one."""
-    rows = _with_rows(pl.LazyFrame({what: ids}), what, known).collect()[f"{what}_row"]
+    rows = _Rows(known).of(ids)
     if unknown := rows.null_count():
         first = ids.filter(rows.is_null())[0]
         raise InputError(
@@ -149,7 +145,89 @@ def rows_of(ids: pl.Series, known: pl.Series, source: str | Path, what: str) -> 
     return rows.cast(pl.Int32).to_numpy()
 
 
-def _scan(file: Path) -> pl.LazyFrame:
+class _Found(NamedTuple):
+    """What was read. rankings: of each query its `query_row`, the `number` of its first line, whether a passage is `wrong`, and
+    lists of `passage_row`, `tie` and `score`. wrong: the first wrong line. others: queries that are not in the query set."""
+
+    rankings: pl.DataFrame
+    lines: int
+    wrong: int | None
+    others: set[str]
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing is wrong with it."""
+        return self.wrong is None and not self.rankings.is_empty() and not self.rankings["wrong"].any()
+
+
+def _read(
+    lines: pl.LazyFrame, *, depth: int | None, queries: pl.Series | None, passages: pl.Series | None, keep_unknown: bool
+) -> _Found:
+    """Read the lines that a scan gives, LINES_AT_ONCE at a time, of which the best passages of each query stay in memory."""
+    query_rows = None if queries is None else _Rows(queries)
+    passage_rows = None if passages is None else _Rows(passages)
+    # Ties are ordered by a number, the passage's rank among all ids, where all ids are known.
+    ranks = None if passages is None or keep_unknown else passages.rank("ordinal")
+    parts, count, wrong, others = [], 0, None, set[str]()
+    for part in lines.collect_batches(chunk_size=LINES_AT_ONCE, maintain_order=True, engine="streaming"):
+        count += len(part)
+        for number in part.filter(pl.col("score").is_null())["number"].head(1 if wrong is None else 0):
+            wrong = int(number)
+        if query_rows is not None:
+            found = query_rows.of(part["query"])
+            others.update(part["query"].filter(found.is_null()).unique())
+            part = part.with_columns(query=found).filter(found.is_not_null())
+        row = part["passage"] if passage_rows is None else passage_rows.of(part["passage"])
+        tie = part["passage"] if ranks is None else ranks.gather(row)
+        unknown = row.is_null() & (not keep_unknown)
+        parts.append(_best(part.select("number", "score", query_row="query", passage_row=row, tie=tie, wrong=unknown), depth))
+    if not parts:
+        return _Found(pl.DataFrame(schema={"wrong": pl.Boolean}), 0, None, others)
+    rankings = pl.concat(parts)
+    again = rankings["query_row"].is_duplicated()
+    if again.any():
+        whole = _best(rankings.filter(again).explode("passage_row", "tie", "score"), depth)
+        rankings = pl.concat([rankings.filter(~again), whole])
+    return _Found(rankings, count, wrong, others)
+
+
+def _best(lines: pl.DataFrame, depth: int | None) -> pl.DataFrame:
+    """The best passages of each query as lists, and whether one of its passages is wrong or stands there twice."""
+    ranked = pl.col("passage_row", "tie", "score").sort_by("score", "tie", descending=True)
+    return lines.group_by("query_row").agg(
+        pl.col("number").min(),
+        ranked.head(pl.len() if depth is None else depth),
+        wrong=pl.col("wrong").any() | (pl.col("tie").n_unique() < pl.len()),
+    )
+
+
+def _separator(file: Path) -> str | None:
+    """The tab or the blank that alone stands between the columns, as the first line has it; None: read line by line."""
+    with open(file, encoding="utf-8", errors="replace") as stream:
+        first = stream.readline(100_000)
+    whole = (mark for mark in "\t " if len(fields := first.split(mark)) >= len(COLUMNS) and all(fields[: len(COLUMNS)]))
+    return None if first.startswith("\ufeff") else next(whole, None)
+
+
+def _scan_separated(file: Path, separator: str) -> pl.LazyFrame:
+    """What `_scan_lines` gives of a file whose columns are each followed by one separator; several times as fast."""
+    lines = pl.scan_csv(
+        file,
+        separator=separator,
+        has_header=False,
+        schema=dict.fromkeys(COLUMNS, pl.String) | {"score": pl.Float64},
+        quote_char=None,
+        comment_prefix="#",
+        truncate_ragged_lines=True,
+        extra_columns="ignore",
+        row_index_name="number",
+    )
+    whole = pl.all_horizontal(pl.col("query", "Q0", "passage", "rank", "tag").str.len_bytes() > 0)
+    score = pl.when(whole & pl.col("score").is_finite()).then(pl.col("score").cast(pl.Float32))
+    return lines.select("number", "query", "passage", score=pl.when(score.is_finite()).then(score))
+
+
+def _scan_lines(file: Path) -> pl.LazyFrame:
     """The lines of a run: number (from 1), query, passage and score; all null but the number, or the score, where wrong."""
     line = pl.col("line").str.strip_prefix("\ufeff")
     lines = pl.scan_lines(file, row_index_name="number", row_index_offset=1).filter(~line.str.contains(SKIPPED))
@@ -158,14 +236,27 @@ def _scan(file: Path) -> pl.LazyFrame:
     return fields.with_columns(score=pl.when(score.is_finite()).then(score))
 
 
-def _with_rows(table: pl.LazyFrame, what: str, known: pl.Series | None) -> pl.LazyFrame:
-    """The table with `{what}_row`: the row of the id in the column `what` among the known ones, null where it is not, or the id
-    itself where none are given; and `{what}_rank`, from 1, among them as strings. Rows keep their order."""
-    if known is None:
-        return table.with_columns(pl.col(what).alias(f"{what}_row"))
-    ids = pl.LazyFrame({what: known}).with_row_index(f"{what}_row")
-    ranked = ids.with_columns(pl.col(what).rank("ordinal").alias(f"{what}_rank"))
-    return table.join(ranked, on=what, how="left", maintain_order="left")
+class _Rows:
+    """The rows of known ids: found by value where all are numbers, as MS MARCO's are, ten times as fast as by a join."""
+
+    def __init__(self, known: pl.Series) -> None:
+        self.known, self.slots = pl.DataFrame({"id": known}).with_row_index("row"), None
+        numbers = _numbers(known)
+        if not numbers.has_nulls() and int(numbers.max() or 0) < SPARSE * len(known):  # type: ignore[arg-type]
+            slots = pl.DataFrame({"id": pl.int_range(int(numbers.max() or 0) + 1, dtype=pl.UInt32, eager=True)})  # type: ignore[arg-type]
+            self.slots = slots.join(self.known.with_columns(id=numbers), on="id", how="left", maintain_order="left")["row"]
+
+    def of(self, ids: pl.Series) -> pl.Series:
+        """The row of each id, null where it is not known."""
+        if self.slots is not None:
+            return self.slots.gather(_numbers(ids), null_on_oob=True)
+        return pl.DataFrame({"id": ids}).join(self.known, on="id", how="left", maintain_order="left")["row"]
+
+
+def _numbers(ids: pl.Series) -> pl.Series:
+    """Ids that are whole numbers, written without a sign or leading zeros, as such; others are null."""
+    numbers = ids.cast(pl.UInt32, strict=False)
+    return numbers.set(numbers.cast(pl.String).ne_missing(ids), None)
 
 
 @contextmanager
