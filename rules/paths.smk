@@ -22,7 +22,7 @@ def having(section, key):
     return any_of(name for name, entry in config[section].items() if key in entry)
 
 
-def settings(path, *keys, within=config):
+def settings_of(path, *keys, within=config):
     """Some settings of the entry that a path of the config names: when another changes, the job does not run again."""
     return lambda wc: {key: value for key, value in lookup(dpath=path.format(**wc), within=within).items() if key in keys}
 

@@ -53,7 +53,7 @@ rule bm25_search:
     resources:
         **job(runtime=240),
     params:
-        settings=settings("retrievers/{retriever}", "k1", "b", "depth"),
+        settings=settings_of("retrievers/{retriever}", "k1", "b", "depth"),
     message:
         "Searching {wildcards.queryset} with BM25"
     script:
@@ -76,7 +76,7 @@ rule dense_encode:
         **job(mem_mb=8000, gpu=GPU),
     params:
         kind=lookup("{encoder}/kind", within=ENTRIES),
-        encoder=settings("{encoder}", "pooling", "max_length", within=ENTRIES),
+        encoder=settings_of("{encoder}", "pooling", "max_length", within=ENTRIES),
         shards=lookup("{encoder}/shards", within=ENTRIES, default=1),
         precision=config["precision"],
     message:
@@ -111,7 +111,7 @@ rule plaid_index:
         # which is there already when a shard's jobs are submitted together.
         **job(mem_mb=lambda wc, input: 8000 + 50 * shard_mb(wc, input), gpu=GPU),
     params:
-        settings=settings("retrievers/{retriever}", "nbits", "kmeans_passages"),
+        settings=settings_of("retrievers/{retriever}", "nbits", "kmeans_passages"),
     message:
         "Building the PLAID index of part {wildcards.shard} of {wildcards.collection}"
     script:
@@ -135,8 +135,8 @@ rule plaid_search:
         **job(mem_mb=lambda wc, input: 8000 + 30 * shard_mb(wc, input), gpu=GPU),
     params:
         kind=lookup("retrievers/{retriever}/kind", within=config),
-        encoder=settings("retrievers/{retriever}", "pooling", "max_length"),
-        search=settings("retrievers/{retriever}", "depth", "full_scores"),
+        encoder=settings_of("retrievers/{retriever}", "pooling", "max_length"),
+        search=settings_of("retrievers/{retriever}", "depth", "full_scores"),
         shards=lookup("retrievers/{retriever}/shards", within=config),
         precision=config["precision"],
     message:

