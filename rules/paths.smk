@@ -162,7 +162,7 @@ def candidate_run(wildcards):
 
 def groups_of_stage(wildcards):
     """The groups of the objective of a stage."""
-    return f"<experiment>/training/{groups_objective(config, last_objective(wildcards.recipe))}.groups.safetensors"
+    return f"<experiment>/training/{settings.group_owner(last_objective(wildcards.recipe))}.groups.safetensors"
 
 
 def parent_model(wildcards):

@@ -2,10 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, Tag
+from pydantic import Field
 
 from multistage.config.data import SourceName
-from multistage.config.fields import Count, Name, NotNegative, Section, Share, refers_to, told_by_kind
+from multistage.config.fields import Count, Name, NotNegative, Section, Share, Told, refers_to
 
 CheckpointName = Annotated[Name, refers_to("checkpoints")]
 QuerySetName = Annotated[Name, refers_to("querysets")]
@@ -23,7 +23,7 @@ class _Encoder(_FirstStage):
     checkpoint: CheckpointName = Field(description="The encoder.")
     max_length: Count = Field(180, description="Tokens read of a passage.")
     shards: Count = Field(
-        1, description="Parts that the collection is encoded, indexed and searched in, each by jobs of its own."
+        1, description="Parts in which the collection is encoded, indexed and searched, by jobs of their own."
     )
 
 
@@ -60,18 +60,10 @@ class ReadyRun(_FirstStage):
     """TREC runs that exist already."""
 
     kind: Literal["run"]
-    runs: Annotated[dict[QuerySetName, SourceName], Field(min_length=1)] = Field(
-        description="The source of the run of each query set.",
-    )
+    runs: dict[QuerySetName, SourceName] = Field(min_length=1, description="The source of the run of each query set.")
 
 
-Retriever = Annotated[
-    Annotated[BM25, Tag("<bm25>")]
-    | Annotated[ColBERT, Tag("<colbert>")]
-    | Annotated[Dense, Tag("<dense>")]
-    | Annotated[ReadyRun, Tag("<run>")],
-    told_by_kind("bm25", "colbert", "dense", "run"),
-]
+Retriever = Annotated[BM25 | ColBERT | Dense | ReadyRun, Told()]
 
 
 class BiEncoder(Section):
@@ -92,9 +84,7 @@ class RankGPT(Section):
     candidates: SourceName = Field(description="The source of the candidates.")
     permutations: SourceName = Field(description="The source of the permutations.")
     malformed: Literal["repair", "drop"] = Field(
-        "repair",
-        description="What becomes of an answer that is not a permutation: it is repaired as RankGPT does, or its query "
-        "dropped.",
+        "repair", description="Answers that are not permutations are repaired as RankGPT does, or dropped with their queries."
     )
 
 
@@ -106,7 +96,4 @@ class TeacherRun(Section):
     depth: Ranked = Field(100, description="Passages of each query that are taken.")
 
 
-Teacher = Annotated[
-    Annotated[BiEncoder, Tag("<bi-encoder>")] | Annotated[RankGPT, Tag("<rankgpt>")] | Annotated[TeacherRun, Tag("<run>")],
-    told_by_kind("bi-encoder", "rankgpt", "run"),
-]
+Teacher = Annotated[BiEncoder | RankGPT | TeacherRun, Told()]

@@ -3,9 +3,9 @@
 import math
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints, Tag, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from multistage.config.fields import Count, NotNegative, Positive, Section, Share, Text, Unique, told_by_key
+from multistage.config.fields import Count, NotNegative, Positive, Section, Share, Text, Told, Unique
 from multistage.config.ranking import CheckpointName, QuerySetName, Ranked, RetrieverName, TeacherName
 from multistage.config.recipes import TEACHER, UNTRAINED
 from multistage.losses import LOSSES
@@ -101,19 +101,14 @@ class TaughtCandidates(Section):
     teacher: TeacherName = Field(description="The teacher.")
 
 
-Candidates = Annotated[
-    Annotated[FirstStageCandidates, Tag("<retriever>")] | Annotated[TaughtCandidates, Tag("<teacher>")],
-    told_by_key("retriever", "teacher"),
-]
+Candidates = Annotated[FirstStageCandidates | TaughtCandidates, Told("retriever", "teacher")]
 
 
 class Position(Section):
     """What differs at one position in a recipe; a key without a value stays the objective's."""
 
     steps: Count | None = Field(None, description="Optimizer steps, in place of the objective's steps or epochs.")
-    epochs: Positive | None = Field(
-        None, description="Passes over the training queries, in place of the objective's steps or epochs."
-    )
+    epochs: Positive | None = Field(None, description="Passes over the queries, in place of the objective's steps or epochs.")
     learning_rate: Positive | None = Field(None, description="Another peak learning rate.")
     schedule: Schedule | None = Field(None, description="Another schedule.")
     warmup: Share | None = Field(None, description="Another share of warm-up steps.")
@@ -151,7 +146,7 @@ class Objective(Section):
     @model_validator(mode="after")
     def _one_length(self) -> "Objective":
         for position in ("1", *self.positions):
-            stage = self._at(int(position))
+            stage = self.definition(int(position))
             if (stage["steps"] is None) == (stage["epochs"] is None):
                 raise ValueError(f"at position {position}, give either steps or epochs, and null for the other")
         return self
@@ -161,21 +156,15 @@ class Objective(Section):
         """Whether a group is a relevant passage and others, not passages that a teacher ranked."""
         return isinstance(self.candidates, FirstStageCandidates) or LOSSES[self.loss].reads == "judgements"
 
-    def at(self, position: int) -> "Objective":
-        """The objective of a stage at a position of its recipe, counted from 1."""
-        return Objective.model_validate(self._at(position))
-
-    def _at(self, position: int) -> dict[str, Any]:
-        changes = self.positions[str(position)].model_dump(exclude_none=True) if str(position) in self.positions else {}
-        return changed(self.model_dump(exclude={"like", "positions"}), changes)
+    def definition(self, position: int = 1) -> dict[str, Any]:
+        """What a stage at a position of its recipe, counted from 1, is made by."""
+        place = self.positions.get(str(position))
+        objective = self.model_dump(exclude={"like", "positions"})
+        return changed(objective, place.model_dump(exclude_none=True)) if place else objective
 
     def total_steps(self, queries: int) -> int:
         """Optimizer steps of the stage, for a training set of so many queries."""
         return self.steps or math.ceil((self.epochs or 0) * queries / self.queries_per_step)
-
-    def definition(self) -> dict[str, Any]:
-        """What a stage is made by."""
-        return self.model_dump(exclude={"like", "positions"})
 
 
 def changed(objective: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from snakemake.utils import update_config
 
-from multistage.config import Backbone, Config, complete_config, groups_objective, stage_objective
+from multistage.config import Backbone, Config, complete_config
 from multistage.config.documents import editor_schema, reference
 from multistage.jobs.errors import InputError
 from repository import REPOSITORY
@@ -204,7 +204,7 @@ def test_what_has_a_default_need_not_be_said():
         ),
         (
             {"retrievers.run": RUN, "teachers.minilm.retriever": "run"},
-            "objectives.kd.candidates needs a run for wikipedia-train",
+            "teachers.minilm needs a run for wikipedia-train",
         ),
         (
             {"retrievers.run": RUN, "grid.retrievers": ["run"], "grid.fusion": {}},
@@ -230,19 +230,19 @@ def test_an_objective_like_another_differs_by_what_it_says():
     config = changed(
         {"objectives.fast": {"like": "faster", "epochs": 9}, "objectives.faster": {"like": "kd", "learning_rate": 1.0}}
     )
-    complete_config(config)
+    settings = complete_config(config)
     fast, kd = config["objectives"]["fast"], config["objectives"]["kd"]
     assert fast == kd | {"like": "faster", "steps": None, "epochs": 9.0, "learning_rate": 1.0}
-    assert groups_objective(config, "fast") == "kd"
+    assert settings.group_owner("fast") == "kd"
     fast["candidates"] = kd["candidates"] | {"queryset": "wikipedia-test"}
-    assert groups_objective(config, "fast") == "fast"
+    assert complete_config(config).group_owner("fast") == "fast"
 
 
 def test_a_stage_is_configured_by_its_place():
     places = {"2": {"learning_rate": 1e-8, "epochs": 0.5}, "3": {"steps": 4}}
     config = changed({"objectives.kd.steps": 9, "objectives.kd.positions": places})
-    complete_config(config)
-    first, second, third, fourth = (stage_objective(config, recipe) for recipe in ("kd", "cl-kd", "kd-cl-kd", "cl-cl-cl-kd"))
+    settings = complete_config(config)
+    first, second, third, fourth = (settings.stage(recipe) for recipe in ("kd", "cl-kd", "kd-cl-kd", "cl-cl-cl-kd"))
     assert first == fourth and not {"positions", "like"} & first.keys()
     assert (first["steps"], first["epochs"], first["learning_rate"]) == (9, None, 1e-3)
     assert (second["steps"], second["epochs"], second["learning_rate"]) == (None, 0.5, 1e-8)
