@@ -88,7 +88,7 @@ def _objectives(config: "Config") -> Iterator[str]:
 
 
 def _candidates(config: "Config", objective: Objective) -> tuple[str | None, int | None]:
-    """Why candidates have no scores (None: they have some), and the most that a query has of them (None: not known)."""
+    """Why candidates have no scores (None: they have), and the most that a query has of them (None: not known)."""
     candidates = objective.candidates
     if isinstance(candidates, FirstStageCandidates):
         return "its candidates have none", candidates.depth + 1  # the last: a relevant passage that was not found
