@@ -60,9 +60,9 @@ def rates(tflops: float) -> dict[str, Rate]:
         "colbert_encode": Rate("passages", passage / 3, "GPU", f"{gpu}, a third of it"),
         "plaid_index": Rate("passages", 4_000, "GPU", "assumed"),
         "plaid_search": Rate("queries", 50, "GPU", "assumed, in each shard"),
-        "import_run": Rate("rows", 4_500_000, "core", "measured at full size: benchmarks/ingestion.py, 8.9 million on 2 cores"),
+        "import_run": Rate("rows", 2_000_000, "core", "measured at full size: benchmarks/ingestion.py, 4.0 million on 2 cores"),
         "training_groups": Rate(
-            "rows", 4_500_000, "core", "measured at full size: benchmarks/ingestion.py, 8.9 million on 2 cores"
+            "rows", 2_000_000, "core", "measured at full size: benchmarks/ingestion.py, 4.0 million on 2 cores"
         ),
         "finetune": Rate("pairs", pair / 3, "GPU", f"{gpu}; the data path gives 4,200 groups/s a core (data_path.py)"),
         "rerank": Rate("pairs", pair, "GPU", gpu),

@@ -15,7 +15,7 @@ import torch
 
 from benchmarks.engine import cpu_bench
 from benchmarks.timing import interleaved
-from multistage.data.groups import GroupSampler
+from multistage.data.sampling import GroupSampler
 from multistage.losses import LOSSES
 from multistage.model.checkpoint import load_cross_encoder, set_dropout
 from multistage.scoring.scoring import score_pairs
