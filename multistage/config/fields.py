@@ -8,8 +8,8 @@ from pydantic_core import PydanticCustomError, core_schema
 from multistage import measures
 
 Item = TypeVar("Item")
-# By pattern: what a text of this form is called, and what to say of one that does not match.
-FORMS: dict[str, tuple[str, str]] = {}
+# By pattern: what a text that matches it is. Before a bracket, it is also what the reference page calls it.
+FORMS: dict[str, str] = {}
 
 
 class Section(BaseModel):
@@ -54,9 +54,9 @@ class Told:
         return f"<{found[0]}>" if len(found) == 1 else None
 
 
-def matching(pattern: str, form: str, rule: str) -> Any:
-    """A field whose text matches a pattern; the form is what the reference page calls it, the rule what a mismatch is told."""
-    FORMS[pattern] = form, rule
+def matching(pattern: str, form: str) -> Any:
+    """A field whose text matches a pattern, such as "a name (letters and digits)"."""
+    FORMS[pattern] = form
     return Field(pattern=pattern)
 
 
@@ -85,9 +85,8 @@ def _without_repetition(values: list[Item]) -> list[Item]:
 
 
 LETTERS = "letters, digits, dots, dashes and underscores"
-NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 Name = Annotated[
-    str, matching(NAME, "name", f"a name may have {LETTERS}, and begins with a letter or a digit"), Field(max_length=100)
+    str, matching(r"^[A-Za-z0-9][A-Za-z0-9._-]*$", f"a name ({LETTERS}, a letter or a digit first)"), Field(max_length=100)
 ]
 Text = Annotated[str, Field(min_length=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -97,4 +96,4 @@ Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Unique = Annotated[list[Item], Field(json_schema_extra={"uniqueItems": True}), AfterValidator(_without_repetition)]
 Some = Annotated[Unique[Item], Field(min_length=1)]
-Measure = Annotated[str, matching(measures.PATTERN, "measure", f"choose from {measures.CHOICES}")]
+Measure = Annotated[str, matching(measures.PATTERN, f"a measure ({measures.CHOICES})")]

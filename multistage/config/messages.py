@@ -38,8 +38,7 @@ def _sentence(error: ErrorDetails) -> str:
     if kind == "literal_error":
         return f"{prefix}{value} is unknown; choose from {context['expected'].replace(' or ', ', ')}"
     if kind == "string_pattern_mismatch":
-        pattern = context["pattern"]
-        return f"{prefix}{value} does not fit: {FORMS[pattern][1] if pattern in FORMS else f'it must match {pattern}'}"
+        return f"{prefix}{value} is not {FORMS[context['pattern']]}"
     if kind == "value_error":
         return f"{prefix}{context['error']}"
     number = EXPONENT.fullmatch(error["input"]) if isinstance(error["input"], str) and kind.startswith("float") else None

@@ -22,9 +22,7 @@ class _FirstStage(Section):
 class _Encoder(_FirstStage):
     checkpoint: CheckpointName = Field(description="The encoder.")
     max_length: Count = Field(180, description="Tokens read of a passage.")
-    shards: Count = Field(
-        1, description="Parts in which the collection is encoded, indexed and searched, by jobs of their own."
-    )
+    shards: Count = Field(1, description="Parts that are encoded, indexed and searched by jobs of their own.")
 
 
 class BM25(_FirstStage):
@@ -42,9 +40,7 @@ class ColBERT(_Encoder):
     kind: Literal["colbert"]
     nbits: Literal[1, 2, 4, 8] = Field(4, description="Bits of each dimension's residual in the index.")
     kmeans_passages: Count | None = Field(
-        None,
-        description="Passages whose tokens are clustered, which bounds the number of clusters; null for PLAID's own choice, "
-        "which takes minutes on a CPU.",
+        None, description="Passages that are clustered; null: PLAID's choice, minutes on a CPU."
     )
     full_scores: Count = Field(4096, description="Passages of a query whose score is computed in full.")
 
@@ -84,7 +80,7 @@ class RankGPT(Section):
     candidates: SourceName = Field(description="The source of the candidates.")
     permutations: SourceName = Field(description="The source of the permutations.")
     malformed: Literal["repair", "drop"] = Field(
-        "repair", description="Answers that are not permutations are repaired as RankGPT does, or dropped with their queries."
+        "repair", description="An answer that is not a permutation is repaired as RankGPT does, or its query dropped."
     )
 
 

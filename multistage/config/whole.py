@@ -29,15 +29,12 @@ class Config(Section):
     config.yaml: definitions add up, and its grid selects."""
 
     experiment: Annotated[Name, AfterValidator(_own_folder)] = Field(
-        description="Name of the experiment. What is its own lies in results/<experiment>/; other results are shared by all."
+        description="Name of the experiment, and its folder in results/. What does not depend on it is shared by all."
     )
-    device: Literal["cpu", "cuda"] = Field(
-        "cpu", description="Where models run. With cuda, each job that runs a model asks for one GPU."
-    )
+    device: Literal["cpu", "cuda"] = Field("cpu", description="Where models run; with cuda, each such job asks for one GPU.")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",
-        description="The precision that encoders compute in; heads, losses, scores and weights are float32. auto: bfloat16 "
-        "where the processor or the GPU has it in hardware and it is faster, else float32.",
+        description="What encoders compute in (the rest is float32). auto: bfloat16 where the hardware is faster with it.",
     )
     training: Training = Field(default_factory=Training, description="How fine-tuning runs.")
     grid: Grid = Field(description="What is trained and evaluated.")
@@ -49,7 +46,7 @@ class Config(Section):
     teachers: dict[Name, Teacher] = Field({}, description="Teachers.")
     backbones: dict[Name, Backbone] = Field(description="Encoders that become re-rankers.")
     objectives: dict[ObjectiveName, Objective] = Field(
-        description="What recipes are sequences of. One that differs little from another is written as {like: its name, ...}.",
+        description="What recipes are sequences of; {like: NAME} copies another."
     )
     validation: Validation = Field(description="What training is watched on.")
     evaluation: Evaluation = Field(default_factory=Evaluation, description="What is measured and compared.")
@@ -83,8 +80,8 @@ class Config(Section):
         if entry.like is None:
             return objective
         model = self.objectives[entry.like]
-        same = entry.candidates == model.candidates and entry.contrasts == model.contrasts
-        return self.group_owner(entry.like) if same else objective
+        alike = (entry.candidates, entry.contrasts) == (model.candidates, model.contrasts)
+        return self.group_owner(entry.like) if alike else objective
 
 
 def complete_config(config: dict[str, Any]) -> Config:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from multistage.data.groups import Groups, training_groups, validation_set
 from multistage.data.sampling import GroupSampler
 from multistage.jobs.errors import InputError
-from multistage.scoring.batches import by_token_budget
+from multistage.scoring.scoring import by_token_budget
 from small_groups import groups_from
 
 QUERIES, PASSAGES = pl.Series([f"q{n}" for n in range(6)]), pl.Series([f"p{n}" for n in range(8)])
