@@ -1,4 +1,4 @@
-"""Training groups: the candidate passages of each training query, and what is known of them."""
+"""Groups: the candidate passages of each training or validation query, and what is known of them."""
 
 import logging
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ PAIR = ["query", "passage"]
 
 @dataclass(frozen=True)
 class Groups:
-    """The passages of a training set's queries, and what is known of them.
+    """The passages of a training or validation set's queries, and what is known of them.
 
     queries: (queries,) int32 rows of the query store. Each of the others is (queries, widest):
     passages: int32 rows of the passage store, -1 where there is none.
@@ -38,6 +38,11 @@ class Groups:
     ranks: npt.NDArray[np.int16] | None = None
     scores: npt.NDArray[np.float32] | None = None
 
+    @property
+    def pairs(self) -> int:
+        """How many passages there are."""
+        return int((self.passages >= 0).sum())
+
     def write(self, path: str | Path) -> None:
         """Write the matrices as safetensors."""
         with replacing(path) as (partial,):
@@ -49,7 +54,7 @@ class Groups:
         with safe_open(path, framework="pt") as file:  # maps tensors, where framework="numpy" reads them
             groups = cls(**{name: file.get_tensor(name).numpy() for name in file.keys()})  # noqa: SIM118
         if not len(groups.queries):
-            raise InputError(f"{path}: no training group is left; the log of the rule that made it says what was dropped.")
+            raise InputError(f"{path}: no group is left; the log of the rule that made it says what was dropped.")
         return groups
 
 
@@ -92,6 +97,23 @@ def training_groups(
         grades=padded(known["grade"].to_numpy(), each, -1),
         ranks=padded(known["rank"].fill_null(0).to_numpy(), each, 0) if taught else None,
         scores=padded(known["score"].fill_null(np.nan).to_numpy(), each, np.nan) if taught else None,
+    )
+
+
+def validation_set(run: pl.DataFrame, qrels: pl.DataFrame, queries: pl.Series, passages: pl.Series, limit: int) -> Groups:
+    """The candidates and grades of the first `limit` queries of a run, -1 and 0 where a query has fewer than others.
+
+    run: (query row, passage row, score), in run order. qrels: (query id, passage id, grade). queries, passages: ids by row.
+    """
+    sizes = run.group_by("query", maintain_order=True).len().head(limit)
+    run = run.join(sizes, on="query", how="semi")
+    ids = pl.DataFrame({"query": queries.gather(run["query"]), "passage": passages.gather(run["passage"])})
+    grades = ids.join(qrels, on=PAIR, how="left", maintain_order="left")["grade"].fill_null(0).clip(0)
+    each = sizes["len"].to_numpy()
+    return Groups(
+        queries=sizes["query"].to_numpy(),
+        passages=padded(run["passage"].to_numpy(), each, -1),
+        grades=padded(grades.cast(pl.Int16).to_numpy(), each, 0),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from multistage.data.query_sets import QuerySet
+from multistage.data.tables import QuerySet
 from multistage.jobs.errors import InputError
 
 logger = logging.getLogger("jobs")

@@ -16,7 +16,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from multistage.data.packed import open_text
-from multistage.data.query_sets import QuerySet
 from multistage.data.tables import stream_rows
 from multistage.jobs.errors import InputError
 
@@ -73,11 +72,6 @@ def read_pairs(path: str | Path) -> Iterator[tuple[str, str, str]]:
         except ValueError as error:
             raise InputError(f"{path}, line {number}: {error}") from error
         yield line.strip(), query, passage
-
-
-def read_local_queries(queries: str | Path, qrels: str | Path) -> QuerySet:
-    """Queries and judgements from two files."""
-    return QuerySet(read_local_texts(queries), read_qrels_file(qrels))
 
 
 def read_qrels_file(path: str | Path) -> Iterator[tuple[str, str, int]]:

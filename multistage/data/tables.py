@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -27,6 +28,13 @@ ROWS_AT_ONCE = 2_000
 ROW_GROUP = 50_000
 SCHEMA = pa.schema({"id": pa.large_string(), "text": pa.large_string()})
 GRADES = np.iinfo(np.int16)
+
+
+class QuerySet(NamedTuple):
+    """Queries as (id, text), and judgements as (query id, passage id, grade), as a source has them."""
+
+    queries: Iterable[tuple[str, str]]
+    judgements: Iterable[tuple[str, str, int]]
 
 
 def write_texts(path: str | Path, texts: Iterable[tuple[str, str]], source: str | Path, total: int | None = None) -> int:

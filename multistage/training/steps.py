@@ -13,9 +13,9 @@ from torch import Tensor
 from transformers import get_scheduler
 
 from multistage.config import Backbone, Objective, Training
+from multistage.data.groups import Groups
 from multistage.data.sampling import GroupSampler
 from multistage.data.tokens import Pairs
-from multistage.data.validation_set import ValidationSet
 from multistage.jobs.errors import InputError, RunAgain
 from multistage.jobs.signals import StopRequest, stop_request
 from multistage.losses import LOSSES
@@ -39,7 +39,7 @@ MOMENTS = ("exp_avg", "exp_avg_sq")
 class ValidationPlan:
     """The validation set, and the share of a stage's compute that it may take."""
 
-    candidates: ValidationSet
+    candidates: Groups
     pairs: Pairs
     share: float
 

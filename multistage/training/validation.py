@@ -4,15 +4,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from multistage.data.groups import Groups
 from multistage.data.tokens import Pairs
-from multistage.data.validation_set import ValidationSet
 from multistage.scoring.scoring import score_pairs
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-def validation_ndcg(candidates: ValidationSet, model: "PreTrainedModel", pairs: Pairs, tokens_per_batch: int) -> float:
+def validation_ndcg(candidates: Groups, model: "PreTrainedModel", pairs: Pairs, tokens_per_batch: int) -> float:
     """Mean nDCG@10 (linear gain) of the model's order of each query's candidates, against their ideal order."""
     from sklearn.metrics import ndcg_score  # takes a second to import, which jobs that only score do without
 

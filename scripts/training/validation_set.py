@@ -1,8 +1,8 @@
 """Rule validation_set: the small re-ranking set that training is watched on."""
 
+from multistage.data.groups import validation_set
 from multistage.data.runs import read_run
 from multistage.data.tables import read_ids, read_qrels
-from multistage.data.validation_set import validation_set
 from multistage.jobs.log import job_log
 
 with job_log(snakemake.log[0]):

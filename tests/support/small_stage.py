@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 
 from multistage.config import Backbone, Objective, Training, Validation
+from multistage.data.groups import Groups
 from multistage.data.runs import read_run
 from multistage.data.tables import read_ids
 from multistage.data.tokens import StoreFiles, TokenStore, build_store, load_tokenizer_file
-from multistage.data.validation_set import ValidationSet
 from multistage.model.checkpoint import load_cross_encoder, load_tokenizer
 from multistage.scoring.reranking import Scorer
 from multistage.scoring.scoring import pairs_for
@@ -65,7 +65,7 @@ def write_inputs(folder) -> StageInputs:
     groups.write(folder / "groups.safetensors")
     rows = np.array([[0, 1, 2], [3, 1, -1]], dtype=np.int32)
     grades = np.array([[1, 0, 0], [0, 1, 0]], dtype=np.int16)
-    ValidationSet(np.array([0, 1], dtype=np.int32), rows, grades).write(folder / "validation.safetensors")
+    Groups(np.array([0, 1], dtype=np.int32), rows, grades).write(folder / "validation.safetensors")
     return StageInputs(
         parent=str(folder / "untrained" / "model.safetensors"),
         groups=str(folder / "groups.safetensors"),

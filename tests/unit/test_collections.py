@@ -20,8 +20,7 @@ from multistage.config import Draw
 from multistage.data import tables
 from multistage.data.ir_datasets_reader import Dataset
 from multistage.data.local_files import read_local_texts, read_qrels_file
-from multistage.data.preparing import prepare_passages, prepare_queries
-from multistage.data.query_sets import draw_queries
+from multistage.data.preparing import draw_queries, prepare_passages, prepare_queries
 from multistage.data.vital_articles import article_queries, read_articles
 from multistage.jobs.errors import InputError
 from repository import REPOSITORY
@@ -59,19 +58,12 @@ class TestTables:
         monkeypatch.setattr(tables, "ROW_GROUP", 10)
         monkeypatch.setattr(tables, "ROWS_AT_ONCE", 4)
 
-    @pytest.mark.parametrize("count", [1, 9, 10, 35])
-    def test_texts_are_read_as_they_were_written(self, tmp_path, small_groups, count):
-        rows = [(f"d{row}", f"Text {row} é\n😀") for row in range(count)]
-        assert tables.write_texts(tmp_path / "texts.parquet", iter(rows), "source") == count
-        frame = pd.read_parquet(tmp_path / "texts.parquet")
-        assert list(frame.itertuples(index=False, name=None)) == tables.read_texts(tmp_path / "texts.parquet").rows() == rows
-        assert tables.read_ids(tmp_path / "texts.parquet").to_list() == [name for name, _ in rows]
-        assert tables.count_texts(tmp_path / "texts.parquet") == count
-
     @pytest.mark.parametrize(("start", "stop"), [(0, None), (0, 35), (0, 0), (9, 10), (10, 20), (13, 27), (34, 99), (35, 40)])
     def test_a_range_of_rows_comes_in_order_and_in_small_batches(self, tmp_path, small_groups, start, stop):
-        rows = [(str(row), f"text {row}") for row in range(35)]
-        tables.write_texts(tmp_path / "texts.parquet", rows, "source")
+        rows = [(f"d{row}", f"Text {row} é\n😀") for row in range(35)]
+        assert tables.write_texts(tmp_path / "texts.parquet", iter(rows), "source") == 35
+        assert tables.count_texts(tmp_path / "texts.parquet") == 35
+        assert tables.read_texts(tmp_path / "texts.parquet").rows() == rows
         batches = list(tables.stream_rows(tmp_path / "texts.parquet", start, stop))
         assert [pair for batch in batches for pair in zip(*batch, strict=True)] == rows[start:stop]
         assert all(len(ids) <= 4 for ids, _ in batches)
@@ -128,14 +120,9 @@ class TestDraw:
     def test_positions_of_one_shuffled_order(self, count, seed, data):
         start = data.draw(st.integers(0, count - 1))
         stop = data.draw(st.integers(start + 1, count))
-        before, drawn = (draw_queries(count, seed, 0, start) if start else []), draw_queries(count, seed, start, stop)
-        after = draw_queries(count, seed, stop, None) if stop < count else []
-        assert drawn == sorted(drawn) and len(drawn) == stop - start
-        assert sorted([*before, *drawn, *after]) == list(range(count))
-
-    def test_the_seed_decides(self):
-        order = np.random.default_rng(3).permutation(100)
-        assert draw_queries(100, 3, 0, 30) == sorted(order[:30]) != draw_queries(100, 4, 0, 30)
+        order = np.random.default_rng(seed).permutation(count)
+        assert draw_queries(count, seed, start, stop) == sorted(order[start:stop])
+        assert draw_queries(count, seed, start, None) == sorted(order[start:])
 
     @pytest.mark.parametrize(("start", "stop"), [(30, 41), (40, None), (50, 60)])
     def test_there_must_be_as_many_queries(self, start, stop):
@@ -169,10 +156,10 @@ class TestVitalArticles:
         assert pd.read_parquet(output).to_dict("list") == {"id": ["0", "1"], "text": ["Paris is a city.", "The Seine flows."]}
 
     def test_a_damaged_package_is_named(self, wheel):
-        with pytest.raises(InputError, match=r"tiny_data/absent\.json: not the expected JSON"):
+        with pytest.raises(InputError, match=r"expected the file tiny_data/absent\.json"):
             read_articles(wheel, "tiny_data/absent.json")
         wheel.write_bytes(wheel.read_bytes()[:300])
-        with pytest.raises(InputError, match="not the expected JSON"):
+        with pytest.raises(InputError, match="the archive is damaged"):
             read_articles(wheel, MEMBER)
 
 
@@ -413,13 +400,8 @@ class TestLocal:
         assert "1 judged passages are not in the collection, such as 'gone'" in caplog.text
         # A draw leaves out queries whose judgements are expected to be missing.
         caplog.clear()
-        prepare_queries(
-            "local",
-            [str(queries), str(qrels)],
-            {},
-            draw=Draw.model_validate({"seed": 0, "from": 0, "to": 2}),
-            **written,
-        )
+        two = Draw.model_validate({"seed": 0, "from": 0, "to": 2})
+        prepare_queries("local", [str(queries), str(qrels)], {}, draw=two, **written)
         drawn = [str(index + 1) for index in sorted(np.random.default_rng(0).permutation(3)[:2])]
         assert tables.read_ids(outputs[1]).to_list() == drawn
         assert set(tables.read_qrels(outputs[2])["query"]) == {query for query in drawn if query != "3"}

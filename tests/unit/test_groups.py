@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from multistage.data.groups import Groups, training_groups
+from multistage.data.groups import Groups, training_groups, validation_set
 from multistage.data.sampling import GroupSampler
-from multistage.data.validation_set import validation_set
 from multistage.jobs.errors import InputError
 from multistage.scoring.scoring import by_token_budget
 from small_groups import groups_from
@@ -92,7 +91,7 @@ def test_groups_survive_the_file_and_are_the_same_bytes(tmp_path, taught):
 
 def test_an_empty_training_set_is_an_error(tmp_path):
     grouped([(0, 1, 9.0)], []).write(tmp_path / "groups.safetensors")
-    with pytest.raises(InputError, match="no training group is left"):
+    with pytest.raises(InputError, match="no group is left"):
         Groups.read(tmp_path / "groups.safetensors")
 
 

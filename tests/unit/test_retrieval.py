@@ -236,12 +236,6 @@ def test_plaid_agrees_with_exact_late_interaction_in_any_parts(table, encoder_fo
         np.load(path, allow_pickle=False)
 
 
-def test_punctuation_matches_nothing(encoder_folder):
-    encoder = load_encoder(encoder_folder, max_length=32, device="cpu", precision="float32")
-    plain, dotted = encoder.encode_document(["paris france", "paris . france ,"], show_progress_bar=False)
-    assert len(plain) <= len(dotted)
-
-
 def test_vectors_come_back_as_they_were_written(tmp_path):
     path = tmp_path / "folder" / "vectors.safetensors"
     parts = [(torch.randn(5, 4), [2, 3]), (torch.randn(1, 4), [1])]

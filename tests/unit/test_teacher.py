@@ -1,7 +1,6 @@
 """Teachers: RankGPT's two files, as language models really fill them, and a bi-encoder's mixed scores, become runs."""
 
 import json
-import zipfile
 
 import numpy as np
 import polars as pl
@@ -88,13 +87,6 @@ def test_other_queries_and_those_that_come_again_are_left_out_and_counted(files)
     run, counts = read_rankings(*files, malformed="repair", queries=QUERIES[:1])
     assert run["passage"].to_list() == ["d3", "d1", "d2"]
     assert counts == {"intact": 1, "of other queries": 1, "repeated": 1}
-
-
-def test_the_candidates_may_be_in_a_zip(files, tmp_path):
-    with zipfile.ZipFile(tmp_path / "marco.jsonl.zip", "w") as archive:
-        archive.write(files[0], "marco-train.jsonl")
-    packed, _ = read_rankings(tmp_path / "marco.jsonl.zip", files[1], malformed="repair", queries=QUERIES)
-    assert packed.equals(read_rankings(*files, malformed="repair", queries=QUERIES)[0])
 
 
 @pytest.mark.parametrize(
