@@ -34,7 +34,7 @@ def main() -> None:
     torch.set_num_threads(1)
     with cpu_bench(__doc__.splitlines()[0], queries=10, tokens_per_batch=2048) as (options, bench, _):
         print(f"{torch.cpu.get_capabilities()['cpu_name']}, torch {torch.__version__}")
-        sampler = GroupSampler(bench.groups, options.depth, options.queries, seed=42)
+        sampler = GroupSampler(bench.groups, contrast=False, size=options.depth, queries_per_step=options.queries, seed=42)
         memory = Memory(options.tokens_per_batch, 10**9)
         scores: dict[str, np.ndarray] = {}
 
