@@ -24,13 +24,14 @@ configfile: ROOT / "config.yaml"
 # The one place that makes the package known: to this process, and to every job that it starts.
 sys.path.insert(0, str(ROOT))
 os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [str(ROOT), os.getenv("PYTHONPATH")])))
-from multistage.config import Objective, complete_config, groups_objective, stage_objective
+from multistage.config import complete_config
 from multistage.config.recipes import FUSED, UNTRAINED, last_objective, parent_of, stages_of
 from multistage.jobs.errors import InputError
 from multistage.jobs.slurm import cancel_leftover_jobs
 from multistage.sources.checkpoints import model_files
 
-complete_config(config)
+# The same twice: a dictionary, which Snakemake looks up and hands to jobs, and typed.
+settings = complete_config(config)
 # For paths outside of inputs and outputs; those write <experiment>.
 EXPERIMENT = f"results/{config['experiment']}"
 

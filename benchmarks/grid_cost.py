@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 from snakemake.utils import update_config
 
-from multistage.config import complete_config, stage_objective
+from multistage.config import Config, complete_config
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -93,7 +93,7 @@ def planned_jobs(paths: list[str]) -> dict[str, int]:
 
 def stage_pairs(config: dict[str, Any], recipe: str) -> float:
     """Pairs that a recipe's last stage trains on."""
-    objective = stage_objective(config, recipe)
+    objective = Config.model_validate(config).stage(recipe)
     queries = config["querysets"][objective["candidates"]["queryset"]]["draw"]
     count = (queries["to"] or sum(QUERIES[name] for name in ("msmarco-train", "msmarco-validation"))) - queries["from"]
     if objective["candidates"].get("teacher") == "rankgpt":

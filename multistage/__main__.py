@@ -23,9 +23,12 @@ def main() -> None:
     )
     commands = parser.add_subparsers(required=True)
     _add_rerank(commands.add_parser("rerank", help="re-rank TREC runs, or score pairs, of your own with any trained model"))
-    _add_watch(commands.add_parser("watch", help="say how far the workflow is: what runs where, time left, what failed"))
-    schema = commands.add_parser("schema", help="write the config's JSON schema and reference page anew")
-    schema.set_defaults(command=write_schema)
+    command = commands.add_parser("watch", help="say how far the workflow is: what runs where, time left, what failed")
+    command.set_defaults(command=watch)
+    command.add_argument("--directory", type=Path, default=Path(), help="Snakemake's working folder (this one)")
+    command.add_argument("--every", type=float, metavar="SECONDS", help="print the page again and again")
+    command = commands.add_parser("schema", help="write the config's JSON schema and reference page anew")
+    command.set_defaults(command=write_schema)
     given = parser.parse_args()
     given.command(given)
 
@@ -53,12 +56,10 @@ def watch(given: argparse.Namespace) -> None:
     """Print the page once, or again and again."""
     from multistage.jobs.status import page
 
-    while True:
-        text = page(given.directory.resolve())
-        print(f"\033[2J\033[H{text}" if given.every else text, flush=True)
-        if not given.every:
-            break
+    print(page(given.directory.resolve()), flush=True)
+    while given.every:
         time.sleep(given.every)
+        print(f"\033[2J\033[H{page(given.directory.resolve())}", flush=True)
 
 
 def write_schema(given: argparse.Namespace) -> None:
@@ -79,21 +80,11 @@ def _add_rerank(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", nargs="+", required=True, help="one file for each run, or for the pairs")
     parser.add_argument("--depth", type=positive, help="with --run: passages of each query that are re-ranked (all)")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="where the model runs (cpu)")
-    parser.add_argument(
-        "--precision",
-        choices=["auto", "float32", "bfloat16"],
-        default="auto",
-        help="what the encoder computes in (auto: bfloat16 where the hardware has it)",
-    )
+    precisions = ["auto", "float32", "bfloat16"]
+    parser.add_argument("--precision", choices=precisions, default="auto", help="of the encoder (auto: bfloat16 if faster)")
     parser.add_argument("--tokens-per-batch", type=positive, help="padded tokens in one forward pass (cpu: 4096, cuda: 65536)")
     parser.add_argument("--max-length", type=positive, help="tokens of a pair (what the checkpoint records)")
     parser.add_argument("--max-query-length", type=positive, help="tokens of a query (as recorded, else half a pair)")
-
-
-def _add_watch(parser: argparse.ArgumentParser) -> None:
-    parser.set_defaults(command=watch)
-    parser.add_argument("--directory", type=Path, default=Path(), help="Snakemake's working folder (this one)")
-    parser.add_argument("--every", type=float, metavar="SECONDS", help="print the page again and again")
 
 
 def positive(text: str) -> int:

@@ -64,18 +64,8 @@ rule compare:
     input:
         values=expand("<experiment>/evaluation/{benchmark}.parquet", benchmark=GRID["benchmarks"]),
     output:
-        means=report(
-            "<experiment>/tables/effectiveness.csv",
-            caption="../report/effectiveness_table.rst",
-            category="Effectiveness",
-            labels={"result": "Every mean, as CSV"},
-        ),
-        differences=report(
-            "<experiment>/tables/comparisons.csv",
-            caption="../report/comparisons.rst",
-            category="Effectiveness",
-            labels={"result": "Every comparison, as CSV"},
-        ),
+        means=reported("<experiment>/tables/effectiveness.csv", "effectiveness_table", "Effectiveness", "Every mean, as CSV"),
+        differences=reported("<experiment>/tables/comparisons.csv", "comparisons", "Effectiveness", "Every comparison, as CSV"),
     log:
         "<experiment>/logs/compare.log",
     conda:

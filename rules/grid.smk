@@ -1,6 +1,5 @@
 """What the grid is: its models and systems, their runs, and the files that it ends in."""
 
-from multistage.config import Backbone
 from multistage.config.grid import further_stages, measured_depth, reranking_depths, rerankers, systems, trained_stages
 
 GRID, EVALUATION = config["grid"], config["evaluation"]
@@ -25,7 +24,7 @@ def run_of(system, benchmark):
 
 def backbone_settings(wildcards):
     """What defines training and scoring with a backbone; how much fits in memory does not."""
-    return Backbone.model_validate(config["backbones"][wildcards.backbone]).definition()
+    return settings.backbones[wildcards.backbone].definition()
 
 
 def fusion_settings(wildcards):

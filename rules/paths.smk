@@ -17,14 +17,14 @@ def of_kind(section, *kinds):
     return any_of(name for name, entry in config[section].items() if entry["kind"] in kinds)
 
 
-def selected(section, kind):
-    """The entries of a section that are of a kind."""
-    return {name: entry for name, entry in config[section].items() if entry["kind"] == kind}
-
-
 def having(section, key):
     """A regular expression for the entries of a section that have a key."""
     return any_of(name for name, entry in config[section].items() if key in entry)
+
+
+def settings_of(path, *keys, within=config):
+    """Some settings of the entry that a path of the config names: when another changes, the job does not run again."""
+    return lambda wc: {key: value for key, value in lookup(dpath=path.format(**wc), within=within).items() if key in keys}
 
 
 OBJECTIVE = any_of(config["objectives"])
@@ -127,19 +127,20 @@ def reader_settings(wildcards):
     return {key: value for key, value in entry_read(wildcards).items() if key in ("member", "articles", "id")}
 
 
-# What retrievers and teachers have in common, by the folder that it makes: a teacher may have the name of a retriever.
-BI_ENCODERS = {"indexes": selected("retrievers", "dense"), "teachers": selected("teachers", "bi-encoder")}
-READY_RUNS = {"runs": selected("retrievers", "run"), "teachers": selected("teachers", "run")}
+# Retrievers and teachers by the folder of their vectors or runs: a teacher may have the name of a retriever.
+ENTRIES = {"indexes": config["retrievers"], "runs": config["retrievers"], "teachers": config["teachers"]}
 
 
-def folders_of(entries):
-    """A regular expression for the folders of these entries."""
-    return any_of(f"{folder}/{name}" for folder, named in entries.items() for name in named)
+def folders_of(**kinds):
+    """A regular expression for the folders of entries of a kind, such as indexes="dense"."""
+    return any_of(
+        f"{folder}/{name}" for folder, kind in kinds.items() for name, entry in ENTRIES[folder].items() if entry["kind"] == kind
+    )
 
 
 def ready_run(wildcards):
     """The source of the run that takes the place of a retriever's or a teacher's own."""
-    entry = lookup(dpath=wildcards.imported, within=READY_RUNS)
+    entry = lookup(dpath=wildcards.imported, within=ENTRIES)
     runs = entry.get("runs", {wildcards.queryset: entry.get("run")})
     if wildcards.queryset not in runs:
         raise InputError(
@@ -162,7 +163,7 @@ def candidate_run(wildcards):
 
 def groups_of_stage(wildcards):
     """The groups of the objective of a stage."""
-    return f"<experiment>/training/{groups_objective(config, last_objective(wildcards.recipe))}.groups.safetensors"
+    return f"<experiment>/training/{settings.group_owner(last_objective(wildcards.recipe))}.groups.safetensors"
 
 
 def parent_model(wildcards):
@@ -180,3 +181,8 @@ def training_records(wildcards):
 def model_labels(wildcards):
     """What a model is listed by in the report."""
     return {"backbone": wildcards.backbone, "recipe": wildcards.recipe.replace("-", "→"), "seed": wildcards.seed}
+
+
+def reported(path, caption, category, label):
+    """A file that the report shows: its caption (a file of report/), the category and the label that it is listed under."""
+    return report(path, caption=f"../report/{caption}.rst", category=category, labels={"result": label})

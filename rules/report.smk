@@ -20,17 +20,22 @@ if Path(workflow.main_snakefile) == ROOT / "Snakefile":
     report: "../report/front_page.rst"
 
 
+CARD = {
+    "readme": "<experiment>/models/{backbone}/{recipe}/seed{seed}/README.md",
+    "page": report(
+        "<experiment>/models/{backbone}/{recipe}/seed{seed}/README.html",
+        caption="../report/model.rst",
+        category="Models",
+        labels=model_labels,
+    ),
+}
+
+
 rule model_card:
     input:
         records=training_records,
     output:
-        readme="<experiment>/models/{backbone}/{recipe}/seed{seed}/README.md",
-        page=report(
-            "<experiment>/models/{backbone}/{recipe}/seed{seed}/README.html",
-            caption="../report/model.rst",
-            category="Models",
-            labels=model_labels,
-        ),
+        **CARD,
         curve="<experiment>/models/{backbone}/{recipe}/seed{seed}/training.svg",
     log:
         "<experiment>/logs/model_card/{backbone}/{recipe}/seed{seed}.log",
@@ -49,13 +54,7 @@ rule model_card:
 
 use rule model_card as untrained_card with:
     output:
-        readme="<experiment>/models/{backbone}/{recipe}/seed{seed}/README.md",
-        page=report(
-            "<experiment>/models/{backbone}/{recipe}/seed{seed}/README.html",
-            caption="../report/model.rst",
-            category="Models",
-            labels=model_labels,
-        ),
+        **CARD,
     log:
         "<experiment>/logs/untrained_card/{backbone}/{recipe}/seed{seed}.log",
     wildcard_constraints:

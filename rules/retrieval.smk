@@ -13,6 +13,9 @@ ColBERT and dense retrievers divide a collection into parts, contiguous rows of 
 searched by jobs of its own; a query's run is the best of what they found.
 """
 
+# What a part is searched with, beside its index.
+SEARCHED = {"passages": table("passages"), "queries": table("queries"), "checkpoint": checkpoint_of("retrievers")}
+
 
 rule bm25_index:
     input:
@@ -50,37 +53,45 @@ rule bm25_search:
     resources:
         **job(runtime=240),
     params:
-        k1=lookup("retrievers/{retriever}/k1", within=config),
-        b=lookup("retrievers/{retriever}/b", within=config),
-        depth=lookup("retrievers/{retriever}/depth", within=config),
+        settings=settings_of("retrievers/{retriever}", "k1", "b", "depth"),
     message:
         "Searching {wildcards.queryset} with BM25"
     script:
         "../scripts/retrieval/bm25_search.py"
 
 
-rule colbert_encode:
+rule dense_encode:
     input:
         passages="results/collections/{collection}/passages.parquet",
-        checkpoint=checkpoint_of("retrievers"),
+        checkpoint=lambda wc: f"results/checkpoints/{lookup(dpath=wc.encoder, within=ENTRIES)['checkpoint']}",
     output:
-        vectors=temp("results/indexes/{retriever}/{collection}/shard{shard}.vectors.safetensors"),
+        vectors="results/{encoder}/{collection}/shard{shard}.vectors.safetensors",
     log:
-        "results/logs/colbert_encode/{retriever}/{collection}.shard{shard}.log",
+        "results/logs/dense_encode/{encoder}/{collection}.shard{shard}.log",
     wildcard_constraints:
-        retriever=of_kind("retrievers", "colbert"),
+        encoder=folders_of(indexes="dense", teachers="bi-encoder"),
     conda:
         "../envs/models.yaml"
     resources:
         **job(mem_mb=8000, gpu=GPU),
     params:
-        max_length=lookup("retrievers/{retriever}/max_length", within=config),
-        shards=lookup("retrievers/{retriever}/shards", within=config),
+        kind=lookup("{encoder}/kind", within=ENTRIES),
+        encoder=settings_of("{encoder}", "pooling", "max_length", within=ENTRIES),
+        shards=lookup("{encoder}/shards", within=ENTRIES, default=1),
         precision=config["precision"],
     message:
-        "Encoding part {wildcards.shard} of {wildcards.collection} for {wildcards.retriever}"
+        "Encoding part {wildcards.shard} of {wildcards.collection} for {wildcards.encoder}"
     script:
-        "../scripts/retrieval/colbert_encode.py"
+        "../scripts/retrieval/encode_part.py"
+
+
+use rule dense_encode as colbert_encode with:
+    output:
+        vectors=temp("results/{encoder}/{collection}/shard{shard}.vectors.safetensors"),
+    log:
+        "results/logs/colbert_encode/{encoder}/{collection}.shard{shard}.log",
+    wildcard_constraints:
+        encoder=folders_of(indexes="colbert"),
 
 
 rule plaid_index:
@@ -100,8 +111,7 @@ rule plaid_index:
         # which is there already when a shard's jobs are submitted together.
         **job(mem_mb=lambda wc, input: 8000 + 50 * shard_mb(wc, input), gpu=GPU),
     params:
-        nbits=lookup("retrievers/{retriever}/nbits", within=config),
-        kmeans_passages=lookup("retrievers/{retriever}/kmeans_passages", within=config),
+        settings=settings_of("retrievers/{retriever}", "nbits", "kmeans_passages"),
     message:
         "Building the PLAID index of part {wildcards.shard} of {wildcards.collection}"
     script:
@@ -110,10 +120,8 @@ rule plaid_index:
 
 rule plaid_search:
     input:
+        **SEARCHED,
         index=with_collection("results/indexes/{retriever}/{collection}/shard{shard}"),
-        passages=table("passages"),
-        queries=table("queries"),
-        checkpoint=checkpoint_of("retrievers"),
     output:
         run=temp("results/runs/{retriever}/{queryset}.shard{shard}.run"),
     log:
@@ -126,70 +134,28 @@ rule plaid_search:
         # An index with 4 bits is 25 times the table of its passages.
         **job(mem_mb=lambda wc, input: 8000 + 30 * shard_mb(wc, input), gpu=GPU),
     params:
-        max_length=lookup("retrievers/{retriever}/max_length", within=config),
+        kind=lookup("retrievers/{retriever}/kind", within=config),
+        encoder=settings_of("retrievers/{retriever}", "pooling", "max_length"),
+        search=settings_of("retrievers/{retriever}", "depth", "full_scores"),
         shards=lookup("retrievers/{retriever}/shards", within=config),
-        full_scores=lookup("retrievers/{retriever}/full_scores", within=config),
-        depth=lookup("retrievers/{retriever}/depth", within=config),
         precision=config["precision"],
     message:
         "Searching {wildcards.queryset} with {wildcards.retriever} in part {wildcards.shard}"
     script:
-        "../scripts/retrieval/plaid_search.py"
+        "../scripts/retrieval/search_part.py"
 
 
-rule dense_encode:
+use rule plaid_search as dense_search with:
     input:
-        passages="results/collections/{collection}/passages.parquet",
-        checkpoint=lambda wc: f"results/checkpoints/{lookup(dpath=wc.encoder, within=BI_ENCODERS)['checkpoint']}",
-    output:
-        vectors="results/{encoder}/{collection}/shard{shard}.vectors.safetensors",
-    log:
-        "results/logs/dense_encode/{encoder}/{collection}.shard{shard}.log",
-    wildcard_constraints:
-        encoder=folders_of(BI_ENCODERS),
-    conda:
-        "../envs/models.yaml"
-    resources:
-        **job(mem_mb=8000, gpu=GPU),
-    params:
-        pooling=lookup("{encoder}/pooling", within=BI_ENCODERS, default=None),
-        max_length=lookup("{encoder}/max_length", within=BI_ENCODERS),
-        shards=lookup("{encoder}/shards", within=BI_ENCODERS, default=1),
-        half=lambda wc: wc.encoder.startswith("indexes/"),
-        precision=config["precision"],
-    message:
-        "Encoding part {wildcards.shard} of {wildcards.collection} for {wildcards.encoder}"
-    script:
-        "../scripts/retrieval/dense_encode.py"
-
-
-rule dense_search:
-    input:
-        vectors=with_collection("results/indexes/{retriever}/{collection}/shard{shard}.vectors.safetensors"),
-        passages=table("passages"),
-        queries=table("queries"),
-        checkpoint=checkpoint_of("retrievers"),
-    output:
-        run=temp("results/runs/{retriever}/{queryset}.shard{shard}.run"),
+        **SEARCHED,
+        index=with_collection("results/indexes/{retriever}/{collection}/shard{shard}.vectors.safetensors"),
     log:
         "results/logs/dense_search/{retriever}/{queryset}.shard{shard}.log",
     wildcard_constraints:
         retriever=of_kind("retrievers", "dense"),
-    conda:
-        "../envs/models.yaml"
     resources:
         # A part's vectors are at most 12 times its table.
         **job(mem_mb=lambda wc, input: 8000 + 12 * shard_mb(wc, input), gpu=GPU),
-    params:
-        pooling=lookup("retrievers/{retriever}/pooling", within=config),
-        max_length=lookup("retrievers/{retriever}/max_length", within=config),
-        shards=lookup("retrievers/{retriever}/shards", within=config),
-        depth=lookup("retrievers/{retriever}/depth", within=config),
-        precision=config["precision"],
-    message:
-        "Searching {wildcards.queryset} with {wildcards.retriever} in part {wildcards.shard}"
-    script:
-        "../scripts/retrieval/dense_search.py"
 
 
 rule merge_shards:
@@ -227,13 +193,13 @@ rule import_run:
     log:
         "results/logs/import_run/{imported}/{queryset}.log",
     wildcard_constraints:
-        imported=folders_of(READY_RUNS),
+        imported=folders_of(runs="run", teachers="run"),
     conda:
         "../envs/data.yaml"
     resources:
         **job(),
     params:
-        depth=lookup("{imported}/depth", within=READY_RUNS),
+        depth=lookup("{imported}/depth", within=ENTRIES),
     message:
         "Importing {wildcards.imported}/{wildcards.queryset}.run"
     script:

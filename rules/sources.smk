@@ -22,10 +22,9 @@ rule fetch_package:
     conda:
         "../envs/data.yaml"
     params:
-        package=lookup("sources/{source}/package", within=config),
-        sha256=lookup("sources/{source}/sha256", within=config),
+        source=settings_of("sources/{source}", "package", "sha256"),
     message:
-        "Fetching {params.package}"
+        "Fetching {params.source[package]}"
     script:
         "../scripts/sources/fetch_package.py"
 
@@ -42,10 +41,7 @@ rule download:
     conda:
         "../envs/data.yaml"
     params:
-        url=lookup("sources/{source}/url", within=config),
-        sha256=lookup("sources/{source}/sha256", within=config),
-        md5=lookup("sources/{source}/md5", within=config),
-        bytes=lookup("sources/{source}/bytes", within=config),
+        source=settings_of("sources/{source}", "url", "sha256", "md5", "bytes"),
     message:
         "Downloading {wildcards.source}: {wildcards.file}"
     script:

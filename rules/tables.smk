@@ -18,12 +18,7 @@ rule tabulate:
     output:
         markdown="<experiment>/tables/effectiveness.md",
         latex="<experiment>/tables/effectiveness.tex",
-        html=report(
-            "<experiment>/tables/effectiveness.html",
-            caption="../report/effectiveness_table.rst",
-            category="Effectiveness",
-            labels={"result": "Table"},
-        ),
+        html=reported("<experiment>/tables/effectiveness.html", "effectiveness_table", "Effectiveness", "Table"),
         answer="<experiment>/tables/answer.md",
     log:
         "<experiment>/logs/tabulate.log",
@@ -42,11 +37,8 @@ rule tabulate_published:
         means="<experiment>/tables/effectiveness.csv",
         published=published_results,
     output:
-        csv=report(
-            "<experiment>/tables/published.csv",
-            caption="../report/published_table.rst",
-            category="Effectiveness",
-            labels={"result": "Beside the published numbers, as CSV"},
+        csv=reported(
+            "<experiment>/tables/published.csv", "published_table", "Effectiveness", "Beside the published numbers, as CSV"
         ),
         markdown="<experiment>/tables/published.md",
     log:
@@ -71,9 +63,7 @@ rule tabulate_costs:
     output:
         csv="<experiment>/tables/costs.csv",
         markdown="<experiment>/tables/costs.md",
-        html=report(
-            "<experiment>/tables/costs.html", caption="../report/costs_table.rst", category="Cost", labels={"result": "Table"}
-        ),
+        html=reported("<experiment>/tables/costs.html", "costs_table", "Cost", "Table"),
     log:
         "<experiment>/logs/tabulate_costs.log",
     localrule: True
@@ -91,12 +81,7 @@ rule plot_effectiveness:
     input:
         means="<experiment>/tables/effectiveness.csv",
     output:
-        svg=report(
-            "<experiment>/plots/effectiveness.svg",
-            caption="../report/effectiveness_plot.rst",
-            category="Effectiveness",
-            labels={"result": "Plot"},
-        ),
+        svg=reported("<experiment>/plots/effectiveness.svg", "effectiveness_plot", "Effectiveness", "Plot"),
         png="<experiment>/plots/effectiveness.png",
     log:
         "<experiment>/logs/plot_effectiveness.log",
@@ -114,9 +99,7 @@ rule plot_costs:
     input:
         costs="<experiment>/tables/costs.csv",
     output:
-        svg=report(
-            "<experiment>/plots/costs.svg", caption="../report/costs_plot.rst", category="Cost", labels={"result": "Plot"}
-        ),
+        svg=reported("<experiment>/plots/costs.svg", "costs_plot", "Cost", "Plot"),
         png="<experiment>/plots/costs.png",
     log:
         "<experiment>/logs/plot_costs.log",
@@ -131,12 +114,7 @@ rule plot_depths:
     input:
         curves=expand("<experiment>/evaluation/{benchmark}.depths.csv", benchmark=GRID["benchmarks"]),
     output:
-        svg=report(
-            "<experiment>/plots/depths.svg",
-            caption="../report/depths_plot.rst",
-            category="Cost",
-            labels={"result": "By re-ranking depth"},
-        ),
+        svg=reported("<experiment>/plots/depths.svg", "depths_plot", "Cost", "By re-ranking depth"),
         png="<experiment>/plots/depths.png",
     log:
         "<experiment>/logs/plot_depths.log",

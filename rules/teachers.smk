@@ -27,9 +27,7 @@ rule teacher_rank:
     resources:
         **job(runtime=120, gpu=GPU),
     params:
-        depth=lookup("teachers/{teacher}/depth", within=config),
-        weight=lookup("teachers/{teacher}/weight", within=config),
-        max_length=lookup("teachers/{teacher}/max_length", within=config),
+        settings=settings_of("teachers/{teacher}", "depth", "weight", "max_length"),
         precision=config["precision"],
     message:
         "Ranking the candidates of {wildcards.queryset} with the teacher {wildcards.teacher}"

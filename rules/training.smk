@@ -37,7 +37,7 @@ rule training_groups:
     params:
         depth=lambda wc: candidates_of(wc).get("depth"),
         taught=lambda wc: "teacher" in candidates_of(wc),
-        contrast=lambda wc: Objective.model_validate(config["objectives"][wc.objective]).contrasts,
+        contrast=lambda wc: settings.objectives[wc.objective].contrasts,
     message:
         "Grouping the candidates of {wildcards.objective}"
     script:
@@ -110,7 +110,7 @@ rule finetune:
     resources:
         **job(runtime=1440, gpu=GPU * config["training"]["processes"]),
     params:
-        objective=lambda wc: stage_objective(config, wc.recipe),
+        objective=lambda wc: settings.stage(wc.recipe),
         backbone=backbone_settings,
         validation={key: config["validation"][key] for key in ("share", "export")},
         state=f"{EXPERIMENT}/state",

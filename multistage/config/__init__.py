@@ -3,7 +3,7 @@
 from multistage.config.data import Draw
 from multistage.config.evaluation import Evaluation
 from multistage.config.training import Backbone, Objective, PairSettings, Training, Validation
-from multistage.config.whole import Config, complete_config, groups_objective, stage_objective
+from multistage.config.whole import Config, complete_config
 
 __all__ = [
     "Backbone",
@@ -15,6 +15,4 @@ __all__ = [
     "Training",
     "Validation",
     "complete_config",
-    "groups_objective",
-    "stage_objective",
 ]

@@ -2,67 +2,53 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, Tag, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
-from multistage.config.fields import (
-    FILE_NAME,
-    HUB_MODEL,
-    MD5,
-    PACKAGE,
-    SHA256,
-    URL,
-    Count,
-    Name,
-    Section,
-    Seed,
-    Text,
-    refers_to,
-    told_by_key,
-    told_by_kind,
-)
+from multistage.config.fields import LETTERS, Count, Name, Section, Seed, Text, Told, matching, refers_to
 
 SourceName = Annotated[Name, refers_to("sources")]
 CollectionName = Annotated[Name, refers_to("collections")]
-Sha256 = Annotated[str, StringConstraints(pattern=SHA256)]
+PackageName = Annotated[str, matching(r"^[A-Za-z0-9._-]+==[A-Za-z0-9.+!]+$", "a package (name==version)")]
+HubName = Annotated[str, matching(r"^[A-Za-z0-9._-]+/[A-Za-z0-9._-]+$", "a model of the Hub (organisation/model)")]
+Address = Annotated[str, matching(r"^https?://", "an address (http:// or https://)")]
+FileName = Annotated[str, matching(r"^[A-Za-z0-9_][A-Za-z0-9._-]*$", f"a file name ({LETTERS}); give one with the key file")]
+Sha256 = Annotated[str, matching(r"^[0-9a-f]{64}$", "a SHA-256 (64 hexadecimal digits in lower case)")]
+Md5 = Annotated[str, matching(r"^[0-9a-f]{32}$", "an MD5 sum (32 hexadecimal digits in lower case)")]
+Licence = Annotated[str, Field(description="The licence, which model cards name.")]
 
 
 class Package(Section):
     """A package of the Python package index, downloaded as a file and never installed."""
 
-    package: Annotated[str, StringConstraints(pattern=PACKAGE)] = Field(
-        description="The package and its version: name==version.",
-    )
+    package: PackageName = Field(description="The package and its version, name==version.")
     sha256: Sha256 = Field(description="The SHA-256 of its wheel.")
-    licence: str = Field(description="The licence, which model cards name.")
+    licence: Licence
 
 
 class Download(Section):
     """A file downloaded from an address, over HTTP or from Google Drive. What is known of it is checked; the log of a download
     names its SHA-256, which can be given here."""
 
-    url: Annotated[str, StringConstraints(pattern=URL)] = Field(description="The address.")
+    url: Address = Field(description="The address.")
     sha256: Sha256 | None = Field(None, description="The file's SHA-256.")
-    md5: Annotated[str, StringConstraints(pattern=MD5)] | None = Field(None, description="The file's MD5 sum.")
+    md5: Md5 | None = Field(None, description="The file's MD5 sum.")
     bytes: Count | None = Field(None, description="The file's size.")
-    file: Annotated[str, StringConstraints(pattern=FILE_NAME)] = Field(
+    file: FileName = Field(
         default_factory=lambda given: given["url"].rpartition("/")[2],
         validate_default=True,
         description="The file's name here; by default the end of the address.",
     )
-    licence: str = Field(description="The licence, which model cards name.")
+    licence: Licence
 
 
 class OwnFile(Section):
     """A file of your own, used where it lies."""
 
     path: Text = Field(description="The file, relative to the folder that Snakemake runs in.")
-    licence: str = Field(description="The licence, which model cards name.")
+    licence: Licence
 
 
-Source = Annotated[
-    Annotated[Package, Tag("<package>")] | Annotated[Download, Tag("<url>")] | Annotated[OwnFile, Tag("<path>")],
-    told_by_key("package", "url", "path"),
-]
+Source = Annotated[Package | Download | OwnFile, Told("package", "url", "path")]
 
 
 class PackagedCheckpoint(Section):
@@ -76,26 +62,19 @@ class HubCheckpoint(Section):
     """A model of the Hugging Face Hub; only its safetensors are taken, where they are missing those of the Hub's converter's
     pull request. The Hub's own variables apply: HF_TOKEN, HF_HOME, HF_ENDPOINT, HF_HUB_OFFLINE."""
 
-    hub: Annotated[str, StringConstraints(pattern=HUB_MODEL)] = Field(
-        description="Its name on the Hub: organisation/model.",
-    )
+    hub: HubName = Field(description="Its name on the Hub, organisation/model.")
     revision: Text = Field("main", description="A commit, tag, branch or pull request (refs/pr/4).")
-    licence: str = Field(description="The licence, which model cards name.")
+    licence: Licence
 
 
 class OwnCheckpoint(Section):
     """A model of your own."""
 
     path: Text = Field(description="The folder with config.json, model.safetensors and tokenizer.json.")
-    licence: str = Field("unknown", description="The licence, which model cards name.")
+    licence: Licence = "unknown"
 
 
-Checkpoint = Annotated[
-    Annotated[PackagedCheckpoint, Tag("<source>")]
-    | Annotated[HubCheckpoint, Tag("<hub>")]
-    | Annotated[OwnCheckpoint, Tag("<path>")],
-    told_by_key("source", "hub", "path"),
-]
+Checkpoint = Annotated[PackagedCheckpoint | HubCheckpoint | OwnCheckpoint, Told("source", "hub", "path")]
 
 
 class VitalArticles(Section):
@@ -112,7 +91,7 @@ class IrDatasets(Section):
 
     kind: Literal["ir_datasets"]
     id: Text = Field(description="Its name in ir_datasets, such as msmarco-passage.")
-    licence: str = Field("unknown", description="The licence, which model cards name.")
+    licence: Licence = "unknown"
 
 
 class LocalCollection(Section):
@@ -122,12 +101,7 @@ class LocalCollection(Section):
     passages: SourceName = Field(description="The source of the passages.")
 
 
-Collection = Annotated[
-    Annotated[VitalArticles, Tag("<vital-articles>")]
-    | Annotated[IrDatasets, Tag("<ir_datasets>")]
-    | Annotated[LocalCollection, Tag("<local>")],
-    told_by_kind("vital-articles", "ir_datasets", "local"),
-]
+Collection = Annotated[VitalArticles | IrDatasets | LocalCollection, Told()]
 
 
 class Draw(Section):
@@ -163,13 +137,8 @@ class IrDatasetsQueries(QuerySet):
 class LocalQueries(QuerySet):
     """Queries and judgements of your own."""
 
-    queries: SourceName = Field(
-        description="The source of the queries: lines of id, tab, text, or JSON lines with id and text.",
-    )
+    queries: SourceName = Field(description="The source of the queries: lines of id, tab, text, or JSON lines (id, text).")
     qrels: SourceName = Field(description="The source of the judgements, in TREC's format.")
 
 
-AnyQuerySet = Annotated[
-    Annotated[QuerySet, Tag("<plain>")] | Annotated[IrDatasetsQueries, Tag("<id>")] | Annotated[LocalQueries, Tag("<queries>")],
-    told_by_key("id", "queries", otherwise="<plain>"),
-]
+AnyQuerySet = Annotated[QuerySet | IrDatasetsQueries | LocalQueries, Told(None, "id", "queries")]

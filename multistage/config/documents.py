@@ -5,12 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from multistage.config.fields import MD5, NAME, RECIPE, SHA256
+from multistage.config.fields import FORMS
 from multistage.config.whole import Config
-from multistage.measures import PATTERN
 
 Schema = dict[str, Any]
-PATTERNS = {NAME: "name", RECIPE: "recipe", PATTERN: "measure", SHA256: "64 hexadecimal digits", MD5: "32 hexadecimal digits"}
 TYPES = {"integer": "integer", "number": "number", "string": "text", "boolean": "true or false", "null": "null"}
 LIMITS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
 INTRODUCTION = """# The config, key by key
@@ -25,17 +23,31 @@ which editors complete and check config files.
 
 def write_documents(root: Path) -> None:
     """Write schemas/config.schema.json and docs/config.md of the repository at `root`."""
-    for path, text in ((root / "schemas" / "config.schema.json", editor_schema()), (root / "docs" / "config.md", reference())):
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+    (root / "schemas" / "config.schema.json").write_text(editor_schema(), encoding="utf-8")
+    (root / "docs" / "config.md").write_text(reference(), encoding="utf-8")
 
 
 def editor_schema() -> str:
-    """The JSON schema of one config file. It may hold a part of the config, so no key is required."""
-    return (
-        _laid_out({"$schema": "https://json-schema.org/draft/2020-12/schema", **_for_editors(Config.model_json_schema())})
-        + "\n"
-    )
+    """The JSON schema of one config file, with a line for each key.
+
+    A file may hold a part of the config: no key is required, and several kinds may fit a part of an entry (anyOf for oneOf).
+    """
+    renamed = {"title": None, "required": None, "oneOf": "anyOf"}
+
+    def for_editors(node: Schema) -> Schema:
+        return {name: value for key, value in node.items() if (name := renamed.get(key, key)) is not None}
+
+    schema = json.loads(json.dumps(Config.model_json_schema()), object_hook=for_editors)
+    models = ",\n".join(f'"{name}": {_keys(model)}' for name, model in schema.pop("$defs").items())
+    dialect = '"$schema": "https://json-schema.org/draft/2020-12/schema"'
+    return f'{{{dialect},\n"$defs": {{\n{models}\n}},\n{_keys(schema)[1:]}\n'
+
+
+def _keys(model: Schema) -> str:
+    """A model's schema with a line for each of its keys."""
+    about = {name: value for name, value in model.items() if name != "properties"}
+    keys = ",\n".join(f'  "{name}": {json.dumps(key, ensure_ascii=False)}' for name, key in model["properties"].items())
+    return f'{json.dumps(about, ensure_ascii=False)[:-1]}, "properties": {{\n{keys}}}}}'
 
 
 def reference() -> str:
@@ -43,43 +55,21 @@ def reference() -> str:
     schema = Config.model_json_schema()
     definitions = schema["$defs"]
     sections = {name: _models(node, definitions) for name, node in schema["properties"].items()}
-    plain = {name: node for name, node in schema["properties"].items() if not sections[name]}
-    parts = [INTRODUCTION.format(description=_line(schema)), _table({**schema, "properties": plain}, definitions)]
+    plain = {name: schema["properties"][name] for name, models in sections.items() if not models}
+    parts = [INTRODUCTION.format(description=_line(schema)), _table({"properties": plain}, definitions)]
     for name, models in sections.items():
-        node = schema["properties"][name]
-        if models:
-            parts.append(f"## {name}\n")
-        if _entries(node) is not None:
-            parts.append(f"{_line(node)}\n")
+        about = schema["properties"][name]
+        parts += [f"## {name}\n"] if models else []
+        parts += [f"{_line(about)}\n"] if _entries(about) else []
         for model in models:
             parts += [f"### {name}: {_title(model, models)}\n"] if len(models) > 1 else []
             parts += [f"{_line(model)}\n", _table(model, definitions)]
     return "\n".join(parts)
 
 
-def _for_editors(node: Any) -> Any:
-    """A schema without titles and required keys, and with anyOf for oneOf: several kinds may fit a part of an entry."""
-    if isinstance(node, list):
-        return [_for_editors(each) for each in node]
-    if not isinstance(node, dict):
-        return node
-    kept = {name: _for_editors(value) for name, value in node.items() if name not in ("title", "required")}
-    return {"anyOf" if name == "oneOf" else name: value for name, value in kept.items()}
-
-
-def _laid_out(node: Any, name: str = "", indent: int = 0) -> str:
-    """JSON with a line for each key of the config."""
-    text = json.dumps(node, ensure_ascii=False)
-    if name not in ("$defs", "properties") and '"properties": ' not in text:
-        return text
-    lines = [f"{' ' * (indent + 1)}{json.dumps(key)}: {_laid_out(each, key, indent + 1)}" for key, each in node.items()]
-    return "{\n" + ",\n".join(lines) + f"\n{' ' * indent}}}"
-
-
 def _entries(node: Schema) -> Schema | None:
     """What the entries of a mapping by name are; None for another node."""
-    patterns = list(node.get("patternProperties", {}).values())
-    return node.get("additionalProperties") or (patterns[0] if patterns else None)
+    return node.get("additionalProperties") or next(iter(node.get("patternProperties", {}).values()), None)
 
 
 def _models(node: Schema, definitions: dict[str, Schema]) -> list[Schema]:
@@ -115,7 +105,7 @@ def _rows(model: Schema, definitions: dict[str, Schema], prefix: str = "") -> It
             default = json.dumps(node["default"]).replace('"', "") if "default" in node else ""
             yield f"`{prefix}{name}`", _value(node), default and f"`{default}`", _line(node)
         for inner in _models(node, definitions):
-            yield from _rows(inner, definitions, f"{prefix}{name}." if _entries(node) is None else f"{prefix}{name}.*.")
+            yield from _rows(inner, definitions, f"{prefix}{name}.*." if _entries(node) else f"{prefix}{name}.")
 
 
 def _value(node: Schema) -> str:
@@ -126,5 +116,6 @@ def _value(node: Schema) -> str:
         return " or ".join(map(_value, node["anyOf"]))
     if node.get("type") == "array":
         return f"list of {_value(node['items'])}" + (", at least one" if "minItems" in node else "")
-    kind = PATTERNS.get(node.get("pattern", "")) or TYPES.get(node.get("type", ""), "keys")
-    return ", ".join([kind, *(f"{sign} {node[limit]}" for limit, sign in LIMITS.items() if limit in node)])
+    form = FORMS.get(node.get("pattern", "")) or TYPES.get(node.get("type", ""), "keys")
+    form = form.partition(" (")[0].removeprefix("an ").removeprefix("a ")
+    return ", ".join([form, *(f"{sign} {node[limit]}" for limit, sign in LIMITS.items() if limit in node)])

@@ -2,21 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo
+from pydantic import AfterValidator, Field, ValidationInfo
 
-from multistage.config.fields import (
-    RECIPE,
-    Count,
-    Measure,
-    Name,
-    Positive,
-    Section,
-    Seed,
-    Some,
-    Text,
-    refers_to,
-    undefined,
-)
+from multistage.config.fields import Count, Measure, Name, Positive, Section, Seed, Some, Text, matching, refers_to, undefined
 from multistage.config.ranking import QuerySetName, RetrieverName
 from multistage.config.recipes import FIRST_STAGE
 from multistage.measures import CHOICES, compares
@@ -43,7 +31,8 @@ def _compares_first(measures: list[str]) -> list[str]:
     return measures
 
 
-Recipe = Annotated[str, StringConstraints(pattern=RECIPE, max_length=200), AfterValidator(_of_objectives)]
+RECIPE = matching(r"^[a-z0-9_]+(-[a-z0-9_]+)*$", "a recipe (objectives joined by dashes)")
+Recipe = Annotated[str, RECIPE, Field(max_length=200), AfterValidator(_of_objectives)]
 BackboneName = Annotated[Name, refers_to("backbones")]
 
 
@@ -51,31 +40,22 @@ class Fusion(Section):
     """The weighted sum of re-ranked and first-stage scores. The weight is the one in steps of 0.05 with the best measure on all
     queries of validation.queryset, which are re-ranked for that."""
 
-    norm: Literal["min-max", "zmuv"] = Field(
-        "min-max", description="How a query's scores are made comparable: to 0 to 1, or to zero mean and unit variance."
-    )
+    norm: Literal["min-max", "zmuv"] = Field("min-max", description="Scores become 0 to 1, or of zero mean and unit variance.")
     measure: Annotated[Measure, AfterValidator(_compares)] = Field(
         "nDCG@10", description="The measure that chooses the weight."
     )
 
 
 class Grid(Section):
-    """What is trained and evaluated: every combination of these lists."""
+    """What is trained and evaluated: every combination of these lists, with the untrained re-rankers beside them."""
 
     backbones: Some[BackboneName] = Field(description="Encoders that become re-rankers.")
-    recipes: Some[Recipe] = Field(
-        description="Objectives in the order of training, joined by dashes. The untrained re-ranker is always evaluated "
-        "beside them.",
-    )
+    recipes: Some[Recipe] = Field(description="Objectives in the order of training, joined by dashes.")
     seeds: Some[Seed] = Field([42], description="Seeds of training; a recipe's are taken together in tables and tests.")
     retrievers: Some[RetrieverName] = Field(description="First stages whose candidates are re-ranked.")
     benchmarks: Some[QuerySetName] = Field(description="Query sets that are re-ranked and evaluated.")
     depth: Count = Field(100, description="Candidates of each query that are re-ranked.")
-    fusion: Fusion | None = Field(
-        None,
-        description="Also fuse every re-ranked run with its first stage's, such as {norm: min-max, measure: nDCG@10}; null: "
-        "do not.",
-    )
+    fusion: Fusion | None = Field(None, description="Also fuse re-ranked with first-stage scores, as in {norm: min-max}.")
 
 
 class Evaluation(Section):
@@ -86,26 +66,16 @@ class Evaluation(Section):
         description=f"{CHOICES}; judged is the share of judged passages. Plots, costs and the answer are about the first one.",
     )
     passages: Literal["reranked", "all"] = Field(
-        "reranked",
-        description="What is measured of first stages' and teachers' rankings: as many passages as are re-ranked, so that all"
-        " systems rank the same ones, or all that they have.",
+        "reranked", description="What is measured of first stages and teachers: as many passages as are re-ranked, or all."
     )
     depths: Count = Field(5, description="Depths, in equal steps up to grid.depth, at which effectiveness by depth is plotted.")
     baseline: Recipe | None = Field(None, description="The recipe that the grid's others are compared with; null: none.")
-    margin: Positive = Field(
-        0.02, description="Smaller differences do not matter: two systems are equivalent when theirs is shown to be smaller."
-    )
-    confidence: Annotated[float, Field(gt=0, lt=1)] = Field(
-        0.95,
-        description="The confidence of intervals. Tests are at the level 1 - confidence, corrected for all of one kind on a "
-        "benchmark.",
-    )
+    margin: Positive = Field(0.02, description="Two systems are equivalent when their difference is shown to be smaller.")
+    confidence: float = Field(0.95, gt=0, lt=1, description="The confidence of intervals; tests have the level 1 - confidence.")
     resamples: Count = Field(2000, description="Resamples of bootstrap intervals.")
     permutations: Count = Field(10000, description="Permutations of the randomization test.")
     seed: Seed = Field(42, description="The seed of resamples and permutations.")
     examples: Count = Field(10, description="Queries that a further stage helps most, and hurts most, on their page.")
     reference: Text | None = Field(
-        None,
-        description="Published results to set ours beside: a CSV file with the columns backbone, recipe, retriever, "
-        "benchmark, measure, value; null: none.",
+        None, description="Published results, a CSV file: backbone, recipe, retriever, benchmark, measure, value."
     )

@@ -1,41 +1,15 @@
 """What sections of the config are made of: strict models, names, numbers, references, unions told apart by a key."""
 
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Discriminator,
-    Field,
-    StringConstraints,
-    ValidationInfo,
-    model_validator,
-)
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidationInfo, model_validator
+from pydantic_core import PydanticCustomError, core_schema
 
 from multistage import measures
 
 Item = TypeVar("Item")
-NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
-FILE_NAME = r"^[A-Za-z0-9_][A-Za-z0-9._-]*$"
-RECIPE = r"^[a-z0-9_]+(-[a-z0-9_]+)*$"
-PACKAGE = r"^[A-Za-z0-9._-]+==[A-Za-z0-9.+!]+$"
-HUB_MODEL = r"^[A-Za-z0-9._-]+/[A-Za-z0-9._-]+$"
-URL = r"^https?://"
-SHA256, MD5 = r"^[0-9a-f]{64}$", r"^[0-9a-f]{32}$"
-# What a text that does not match one of these should have been.
-MEANINGS = {
-    NAME: "a name may have letters, digits, dots, dashes and underscores, and begins with a letter or a digit",
-    FILE_NAME: "a file name may have letters, digits, dots, dashes and underscores; give one as file if the url has none",
-    RECIPE: "a recipe is one or more objectives joined by dashes",
-    PACKAGE: "a package is written as name==version",
-    HUB_MODEL: "a model of the Hub is written as organisation/model",
-    URL: "an address begins with http:// or https://",
-    SHA256: "a SHA-256 has 64 hexadecimal digits, in lower case",
-    MD5: "an MD5 sum has 32 hexadecimal digits, in lower case",
-    measures.PATTERN: f"choose from {measures.CHOICES}",
-}
+# By pattern: what a text that matches it is. Before a bracket, it is also what the reference page calls it.
+FORMS: dict[str, str] = {}
 
 
 class Section(BaseModel):
@@ -47,12 +21,43 @@ class Section(BaseModel):
     @classmethod
     def _known_keys(cls, given: Any) -> Any:
         """Name the keys that are possible where one is unknown."""
-        if isinstance(given, dict):
-            known = [field.alias or name for name, field in cls.model_fields.items()]
-            for key in given:
-                if key not in known:
-                    raise PydanticCustomError("unknown_key", "{known}", {"key": str(key), "known": ", ".join(known)})
+        known = [field.alias or name for name, field in cls.model_fields.items()]
+        for key in given if isinstance(given, dict) else ():
+            if key not in known:
+                raise PydanticCustomError("unknown_key", "{known}", {"key": str(key), "known": ", ".join(known)})
         return given
+
+
+class Told:
+    """Marks a union of sections: told apart by their `kind` or, given keys, by which of them is there (None: none of them).
+
+    The tags, which pydantic puts into the place of an error, are written <tag>, so that no name in the config is one.
+    """
+
+    def __init__(self, *keys: str | None) -> None:
+        self.keys = keys
+
+    def __get_pydantic_core_schema__(self, union: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        models = get_args(union)
+        tags = self.keys or [get_args(model.model_fields["kind"].annotation)[0] for model in models]
+        return core_schema.tagged_union_schema(
+            {f"<{tag}>": handler.generate_schema(model) for tag, model in zip(tags, models, strict=True)},
+            self._tag,
+            custom_error_type="which_key" if self.keys else "kind",
+            custom_error_message=", ".join(filter(None, tags)),
+        )
+
+    def _tag(self, entry: Any) -> str | None:
+        """The tag of an entry: a mapping on the way in, a model on the way out."""
+        given = entry if isinstance(entry, dict) else getattr(entry, "__dict__", {})
+        found = ([key for key in self.keys if key in given] or [None]) if self.keys else [given.get("kind")]
+        return f"<{found[0]}>" if len(found) == 1 else None
+
+
+def matching(pattern: str, form: str) -> Any:
+    """A field whose text matches a pattern, such as "a name (letters and digits)"."""
+    FORMS[pattern] = form
+    return Field(pattern=pattern)
 
 
 def refers_to(section: str) -> AfterValidator:
@@ -79,28 +84,11 @@ def _without_repetition(values: list[Item]) -> list[Item]:
     return values
 
 
-def told_by_kind(*kinds: str) -> Discriminator:
-    """For a union of sections, each with a `kind` of its own and the tag `<kind>`."""
-
-    def tag(given: Any) -> str | None:
-        kind = given.get("kind") if isinstance(given, dict) else getattr(given, "kind", None)
-        return f"<{kind}>" if kind in kinds else None
-
-    return Discriminator(tag, custom_error_type="kind", custom_error_message=", ".join(kinds))
-
-
-def told_by_key(*keys: str, otherwise: str | None = None) -> Discriminator:
-    """For a union of sections, each with one of the keys, and the tag `<key>`; otherwise: the tag where none is given."""
-
-    def tag(given: Any) -> str | None:
-        found = [key for key in keys if (key in given if isinstance(given, dict) else hasattr(given, key))]
-        return f"<{found[0]}>" if len(found) == 1 else None if found else otherwise
-
-    return Discriminator(tag, custom_error_type="which_key", custom_error_message=", ".join(keys))
-
-
-Name = Annotated[str, StringConstraints(pattern=NAME, max_length=100)]
-Text = Annotated[str, StringConstraints(min_length=1)]
+LETTERS = "letters, digits, dots, dashes and underscores"
+Name = Annotated[
+    str, matching(r"^[A-Za-z0-9][A-Za-z0-9._-]*$", f"a name ({LETTERS}, a letter or a digit first)"), Field(max_length=100)
+]
+Text = Annotated[str, Field(min_length=1)]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -108,4 +96,4 @@ Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Unique = Annotated[list[Item], Field(json_schema_extra={"uniqueItems": True}), AfterValidator(_without_repetition)]
 Some = Annotated[Unique[Item], Field(min_length=1)]
-Measure = Annotated[str, StringConstraints(pattern=measures.PATTERN)]
+Measure = Annotated[str, matching(measures.PATTERN, f"a measure ({measures.CHOICES})")]

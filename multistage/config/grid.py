@@ -3,6 +3,7 @@
 A model is (backbone, recipe, seed); a system is (retriever, backbone, recipe, seed), as in the tables.
 """
 
+from itertools import product
 from typing import Any
 
 from multistage.config.recipes import FUSED, UNTRAINED, parent_of, stages_of
@@ -15,12 +16,7 @@ System = tuple[str, str, str, str]
 def rerankers(config: Config) -> list[Model]:
     """The re-rankers that are evaluated, the untrained ones among them."""
     grid = config["grid"]
-    return [
-        (backbone, recipe, str(seed))
-        for backbone in grid["backbones"]
-        for recipe in [UNTRAINED, *grid["recipes"]]
-        for seed in grid["seeds"]
-    ]
+    return list(product(grid["backbones"], [UNTRAINED, *grid["recipes"]], map(str, grid["seeds"])))
 
 
 def trained_stages(config: Config) -> list[Model]:
@@ -32,12 +28,8 @@ def trained_stages(config: Config) -> list[Model]:
 def further_stages(config: Config) -> list[tuple[str, str, str]]:
     """(backbone, recipe, parent) of the recipes whose last stage starts from another recipe of the grid."""
     recipes = config["grid"]["recipes"]
-    return [
-        (backbone, recipe, parent_of(recipe))
-        for backbone in config["grid"]["backbones"]
-        for recipe in recipes
-        if parent_of(recipe) in recipes
-    ]
+    pairs = product(config["grid"]["backbones"], recipes)
+    return [(backbone, recipe, parent) for backbone, recipe in pairs if (parent := parent_of(recipe)) in recipes]
 
 
 def systems(config: Config) -> list[System]:

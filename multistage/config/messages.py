@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from multistage.config.fields import MEANINGS
+from multistage.config.fields import FORMS
 
 # A number that YAML reads as text, since it lacks the dot or the sign of the exponent.
 EXPONENT = re.compile(r"([-+]?[0-9]+)(\.[0-9]*)?[eE]([-+]?)([0-9]+)")
@@ -38,8 +38,7 @@ def _sentence(error: ErrorDetails) -> str:
     if kind == "literal_error":
         return f"{prefix}{value} is unknown; choose from {context['expected'].replace(' or ', ', ')}"
     if kind == "string_pattern_mismatch":
-        pattern = context["pattern"]
-        return f"{prefix}{value} does not fit: {MEANINGS.get(pattern, f'it must match {pattern}')}"
+        return f"{prefix}{value} is not {FORMS[context['pattern']]}"
     if kind == "value_error":
         return f"{prefix}{context['error']}"
     number = EXPONENT.fullmatch(error["input"]) if isinstance(error["input"], str) and kind.startswith("float") else None

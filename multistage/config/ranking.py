@@ -2,10 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, Tag
+from pydantic import Field
 
 from multistage.config.data import SourceName
-from multistage.config.fields import Count, Name, NotNegative, Section, Share, refers_to, told_by_kind
+from multistage.config.fields import Count, Name, NotNegative, Section, Share, Told, refers_to
 
 CheckpointName = Annotated[Name, refers_to("checkpoints")]
 QuerySetName = Annotated[Name, refers_to("querysets")]
@@ -22,9 +22,7 @@ class _FirstStage(Section):
 class _Encoder(_FirstStage):
     checkpoint: CheckpointName = Field(description="The encoder.")
     max_length: Count = Field(180, description="Tokens read of a passage.")
-    shards: Count = Field(
-        1, description="Parts that the collection is encoded, indexed and searched in, each by jobs of its own."
-    )
+    shards: Count = Field(1, description="Parts that are encoded, indexed and searched by jobs of their own.")
 
 
 class BM25(_FirstStage):
@@ -42,9 +40,7 @@ class ColBERT(_Encoder):
     kind: Literal["colbert"]
     nbits: Literal[1, 2, 4, 8] = Field(4, description="Bits of each dimension's residual in the index.")
     kmeans_passages: Count | None = Field(
-        None,
-        description="Passages whose tokens are clustered, which bounds the number of clusters; null for PLAID's own choice, "
-        "which takes minutes on a CPU.",
+        None, description="Passages that are clustered; null: PLAID's choice, minutes on a CPU."
     )
     full_scores: Count = Field(4096, description="Passages of a query whose score is computed in full.")
 
@@ -60,18 +56,10 @@ class ReadyRun(_FirstStage):
     """TREC runs that exist already."""
 
     kind: Literal["run"]
-    runs: Annotated[dict[QuerySetName, SourceName], Field(min_length=1)] = Field(
-        description="The source of the run of each query set.",
-    )
+    runs: dict[QuerySetName, SourceName] = Field(min_length=1, description="The source of the run of each query set.")
 
 
-Retriever = Annotated[
-    Annotated[BM25, Tag("<bm25>")]
-    | Annotated[ColBERT, Tag("<colbert>")]
-    | Annotated[Dense, Tag("<dense>")]
-    | Annotated[ReadyRun, Tag("<run>")],
-    told_by_kind("bm25", "colbert", "dense", "run"),
-]
+Retriever = Annotated[BM25 | ColBERT | Dense | ReadyRun, Told()]
 
 
 class BiEncoder(Section):
@@ -92,9 +80,7 @@ class RankGPT(Section):
     candidates: SourceName = Field(description="The source of the candidates.")
     permutations: SourceName = Field(description="The source of the permutations.")
     malformed: Literal["repair", "drop"] = Field(
-        "repair",
-        description="What becomes of an answer that is not a permutation: it is repaired as RankGPT does, or its query "
-        "dropped.",
+        "repair", description="An answer that is not a permutation is repaired as RankGPT does, or its query dropped."
     )
 
 
@@ -106,7 +92,4 @@ class TeacherRun(Section):
     depth: Ranked = Field(100, description="Passages of each query that are taken.")
 
 
-Teacher = Annotated[
-    Annotated[BiEncoder, Tag("<bi-encoder>")] | Annotated[RankGPT, Tag("<rankgpt>")] | Annotated[TeacherRun, Tag("<run>")],
-    told_by_kind("bi-encoder", "rankgpt", "run"),
-]
+Teacher = Annotated[BiEncoder | RankGPT | TeacherRun, Told()]

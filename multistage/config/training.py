@@ -3,9 +3,9 @@
 import math
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints, Tag, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from multistage.config.fields import Count, NotNegative, Positive, Section, Share, Text, Unique, told_by_key
+from multistage.config.fields import Count, NotNegative, Positive, Section, Share, Text, Told, Unique, matching
 from multistage.config.ranking import CheckpointName, QuerySetName, Ranked, RetrieverName, TeacherName
 from multistage.config.recipes import TEACHER, UNTRAINED
 from multistage.losses import LOSSES
@@ -29,7 +29,8 @@ def _reading(what: str) -> str:
     return ", ".join(name for name, loss in LOSSES.items() if loss.reads == what)
 
 
-ObjectiveName = Annotated[str, AfterValidator(_no_label), StringConstraints(pattern=r"^[a-z0-9_]+$", max_length=50)]
+OBJECTIVE = matching(r"^[a-z0-9_]+$", "a name (lower-case letters, digits and underscores)")
+ObjectiveName = Annotated[str, AfterValidator(_no_label), OBJECTIVE, Field(max_length=50)]
 Loss = Annotated[str, AfterValidator(_known_loss), Field(json_schema_extra={"enum": list(LOSSES)})]
 Schedule = Literal["constant_with_warmup", "linear", "cosine"]
 
@@ -37,28 +38,18 @@ Schedule = Literal["constant_with_warmup", "linear", "cosine"]
 class Training(Section):
     """How fine-tuning runs. Changing these keys reruns nothing."""
 
-    processes: Count = Field(
-        1,
-        description="Processes that train a stage together, each with a GPU of its own with device cuda: they share out each "
-        "step's groups, and the result is that of one process up to rounding.",
-    )
-    checkpoint_minutes: NotNegative = Field(
-        5.0, description="Minutes between two checkpoints, from which a stage that was killed goes on."
-    )
+    processes: Count = Field(1, description="Processes that share a stage's steps; with device cuda, each on a GPU of its own.")
+    checkpoint_minutes: NotNegative = Field(5.0, description="Minutes between checkpoints, from which a killed stage resumes.")
     tensorboard: bool = Field(False, description="Write TensorBoard event files to results/<experiment>/tensorboard/.")
 
 
 class PairSettings(Section):
     """What decides training and scoring with a backbone, beside its weights."""
 
-    max_length: Count = Field(
-        256, description="Tokens of a (query, passage) pair at most, special tokens included; the passage is cut."
-    )
+    max_length: Count = Field(256, description="Tokens of a (query, passage) pair at most; the passage is cut.")
     max_query_length: Count = Field(64, description="Tokens of a query at most; less than max_length.")
     dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.1, description="Dropout while training.")
-    frozen: Unique[Text] = Field(
-        [], description="Parameters that are not trained: parts of their names, such as [position_embeddings]."
-    )
+    frozen: Unique[Text] = Field([], description="Parameters not trained: parts of their names, as in [position_embeddings].")
 
 
 class Backbone(PairSettings):
@@ -67,19 +58,10 @@ class Backbone(PairSettings):
     checkpoint: CheckpointName = Field(description="The pre-trained model.")
     tokenizer: CheckpointName = Field(
         default_factory=lambda given: given["checkpoint"],
-        description="The checkpoint whose tokenizer makes the token stores, by default its own; backbones with the same "
-        "vocabulary can share them.",
+        description="The checkpoint whose tokenizer is used, by default its own; with one, backbones share token stores.",
     )
-    tokens_per_batch: Count = Field(
-        4096,
-        description="Padded tokens in one forward pass: as many as keep the device busy. Neither this nor tokens_kept reruns "
-        "anything.",
-    )
-    tokens_kept: Count = Field(
-        65536,
-        description="Tokens whose activations are kept for the backward pass at once. A larger group is scored twice: the "
-        "same gradient with less memory, a third slower.",
-    )
+    tokens_per_batch: Count = Field(4096, description="Padded tokens in a forward pass. Reruns nothing.")
+    tokens_kept: Count = Field(65536, description="Tokens in a backward pass; larger groups are scored twice. Reruns nothing.")
 
     def definition(self) -> dict[str, Any]:
         """Its pair settings alone: not how much fits in memory, which changes no result."""
@@ -101,19 +83,14 @@ class TaughtCandidates(Section):
     teacher: TeacherName = Field(description="The teacher.")
 
 
-Candidates = Annotated[
-    Annotated[FirstStageCandidates, Tag("<retriever>")] | Annotated[TaughtCandidates, Tag("<teacher>")],
-    told_by_key("retriever", "teacher"),
-]
+Candidates = Annotated[FirstStageCandidates | TaughtCandidates, Told("retriever", "teacher")]
 
 
 class Position(Section):
     """What differs at one position in a recipe; a key without a value stays the objective's."""
 
     steps: Count | None = Field(None, description="Optimizer steps, in place of the objective's steps or epochs.")
-    epochs: Positive | None = Field(
-        None, description="Passes over the training queries, in place of the objective's steps or epochs."
-    )
+    epochs: Positive | None = Field(None, description="Passes over the queries, in place of the objective's steps or epochs.")
     learning_rate: Positive | None = Field(None, description="Another peak learning rate.")
     schedule: Schedule | None = Field(None, description="Another schedule.")
     warmup: Share | None = Field(None, description="Another share of warm-up steps.")
@@ -122,9 +99,7 @@ class Position(Section):
 class Objective(Section):
     """A loss, the candidates it sees, and how long it trains."""
 
-    like: str | None = Field(
-        None, description="Another objective, from which this one takes every key that it does not give itself."
-    )
+    like: str | None = Field(None, description="Another objective, which gives every key that is not given here.")
     loss: Loss = Field(
         description="What is learned. From judgements, the relevant passage before the others: "
         f"{_reading('judgements')}. An order, a teacher's or relevant before the rest: {_reading('order')}. "
@@ -132,8 +107,7 @@ class Objective(Section):
     )
     candidates: Candidates = Field(description="The passages it trains on.")
     group_size: Ranked = Field(
-        description="Passages of a query in a group, drawn anew in every epoch. With a retriever's candidates, or a loss from "
-        "judgements, one of them is relevant and the rest are not.",
+        description="Passages of a query in a group; with a retriever's candidates, or a loss from judgements, one is relevant."
     )
     queries_per_step: Count = Field(description="Groups in an optimizer step.")
     steps: Count | None = Field(None, description="Optimizer steps in the stage. Give steps or epochs.")
@@ -144,14 +118,14 @@ class Objective(Section):
     weight_decay: NotNegative = Field(0.01, description="AdamW's weight decay.")
     max_gradient_norm: Positive = Field(10.0, description="Gradients are clipped to this norm.")
     validate_every: Count = Field(100, description="Steps between two validations, at least.")
-    positions: dict[Annotated[str, StringConstraints(pattern="^[1-9]$")], Position] = Field(
+    positions: dict[Annotated[str, matching("^[1-9]$", "a position (1 to 9)")], Position] = Field(
         {}, description='What differs by the place in a recipe, such as {"2": {learning_rate: 1.0e-4}} for a second stage.'
     )
 
     @model_validator(mode="after")
     def _one_length(self) -> "Objective":
         for position in ("1", *self.positions):
-            stage = self._at(int(position))
+            stage = self.definition(int(position))
             if (stage["steps"] is None) == (stage["epochs"] is None):
                 raise ValueError(f"at position {position}, give either steps or epochs, and null for the other")
         return self
@@ -161,21 +135,15 @@ class Objective(Section):
         """Whether a group is a relevant passage and others, not passages that a teacher ranked."""
         return isinstance(self.candidates, FirstStageCandidates) or LOSSES[self.loss].reads == "judgements"
 
-    def at(self, position: int) -> "Objective":
-        """The objective of a stage at a position of its recipe, counted from 1."""
-        return Objective.model_validate(self._at(position))
-
-    def _at(self, position: int) -> dict[str, Any]:
-        changes = self.positions[str(position)].model_dump(exclude_none=True) if str(position) in self.positions else {}
-        return changed(self.model_dump(exclude={"like", "positions"}), changes)
+    def definition(self, position: int = 1) -> dict[str, Any]:
+        """What a stage at a position of its recipe, counted from 1, is made by."""
+        place = self.positions.get(str(position))
+        objective = self.model_dump(exclude={"like", "positions"})
+        return changed(objective, place.model_dump(exclude_none=True)) if place else objective
 
     def total_steps(self, queries: int) -> int:
         """Optimizer steps of the stage, for a training set of so many queries."""
         return self.steps or math.ceil((self.epochs or 0) * queries / self.queries_per_step)
-
-    def definition(self) -> dict[str, Any]:
-        """What a stage is made by."""
-        return self.model_dump(exclude={"like", "positions"})
 
 
 def changed(objective: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
@@ -193,16 +161,11 @@ class Validation(Section):
     retriever: RetrieverName = Field(description="The retriever whose passages are re-ranked.")
     depth: Ranked = Field(20, description="Passages of each query that are re-ranked.")
     queries: Count = Field(100, description="Use only the first so many queries.")
-    share: Share = Field(
-        0.03,
-        description="The share of a stage's compute that validation may take: where validate_every would take more, it is "
-        "done less often.",
-    )
+    share: Share = Field(0.03, description="The share of a stage's compute that validation may take, or it is done less often.")
     export: Literal["best", "last"] = Field(
         "last",
-        description="Which weights become a stage's model: those that validated best, or the last step's. Both are kept. "
-        "Where the learning rate falls to zero, the last are the better choice: the best of a few validations on "
-        "100 queries is chance.",
+        description="Which weights become a stage's model, the best validated or the last; both are kept. Where the learning "
+        "rate falls to zero, take the last: the best of a few validations on 100 queries is chance.",
     )
 
     def definition(self) -> dict[str, Any]:

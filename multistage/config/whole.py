@@ -1,13 +1,14 @@
 """The whole config: its sections, and the one function that checks and completes it."""
 
+import json
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints, ValidationError, field_validator
+from pydantic import AfterValidator, Field, ValidationError, field_validator
 
 from multistage.config.contradictions import refuse_contradictions
 from multistage.config.data import AnyQuerySet, Checkpoint, Collection, Source
 from multistage.config.evaluation import Evaluation, Grid
-from multistage.config.fields import NAME, Name, Section
+from multistage.config.fields import Name, Section
 from multistage.config.messages import explain
 from multistage.config.ranking import Retriever, Teacher
 from multistage.config.training import Backbone, Objective, ObjectiveName, Training, Validation, changed
@@ -27,17 +28,13 @@ class Config(Section):
     """Everything is defined by name, and the grid selects from the names. A file given with --configfile is merged over
     config.yaml: definitions add up, and its grid selects."""
 
-    experiment: Annotated[str, StringConstraints(pattern=NAME, max_length=100), AfterValidator(_own_folder)] = Field(
-        description="Name of the experiment. Its own results lie in results/<experiment>/; what does not depend on it is "
-        "shared.",
+    experiment: Annotated[Name, AfterValidator(_own_folder)] = Field(
+        description="Name of the experiment, and its folder in results/. What does not depend on it is shared by all."
     )
-    device: Literal["cpu", "cuda"] = Field(
-        "cpu", description="Where models run. With cuda, each job that runs a model asks for one GPU."
-    )
+    device: Literal["cpu", "cuda"] = Field("cpu", description="Where models run; with cuda, each such job asks for one GPU.")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",
-        description="The precision that encoders compute in; heads, losses, scores and weights are float32. auto: bfloat16 "
-        "where the processor or the GPU has it in hardware and it is faster, else float32.",
+        description="What encoders compute in (the rest is float32). auto: bfloat16 where the hardware is faster with it.",
     )
     training: Training = Field(default_factory=Training, description="How fine-tuning runs.")
     grid: Grid = Field(description="What is trained and evaluated.")
@@ -49,7 +46,7 @@ class Config(Section):
     teachers: dict[Name, Teacher] = Field({}, description="Teachers.")
     backbones: dict[Name, Backbone] = Field(description="Encoders that become re-rankers.")
     objectives: dict[ObjectiveName, Objective] = Field(
-        description="What recipes are sequences of. One that differs little from another is written as {like: its name, ...}.",
+        description="What recipes are sequences of; {like: NAME} copies another."
     )
     validation: Validation = Field(description="What training is watched on.")
     evaluation: Evaluation = Field(default_factory=Evaluation, description="What is measured and compared.")
@@ -60,18 +57,31 @@ class Config(Section):
         """Give objectives that are `like` another what they do not say themselves."""
         if not isinstance(objectives, dict):
             return objectives
-        done = dict(objectives)
-        waiting = {
-            name: entry["like"] for name, entry in done.items() if isinstance(entry, dict) and entry.get("like") is not None
-        }
-        while waiting:
-            ready = [name for name, model in waiting.items() if isinstance(done.get(model), dict) and model not in waiting]
-            if not ready:
-                name, model = next(iter(waiting.items()))
+        entries = {name: entry for name, entry in objectives.items() if isinstance(entry, dict)}
+
+        def complete(name: str, *before: str) -> dict[str, Any]:
+            model = entries[name].get("like")
+            if model is None:
+                return entries[name]
+            if model not in list(entries) or model in (name, *before):
                 raise ValueError(f"{name} is like {model!r}, which is not another objective, or is itself like {name}")
-            for name in ready:
-                done[name] = changed(done[waiting.pop(name)], done[name])
-        return done
+            return changed(complete(model, name, *before), entries[name])
+
+        return objectives | {name: complete(name) for name in entries}
+
+    def stage(self, recipe: str) -> dict[str, Any]:
+        """What defines the last stage of a recipe: its objective, as it is at that position."""
+        *before, name = recipe.split("-")
+        return self.objectives[name].definition(len(before) + 1)
+
+    def group_owner(self, objective: str) -> str:
+        """The objective whose training groups this one has: its own, or that of the one it is `like` if they agree."""
+        entry = self.objectives[objective]
+        if entry.like is None:
+            return objective
+        model = self.objectives[entry.like]
+        alike = (entry.candidates, entry.contrasts) == (model.candidates, model.contrasts)
+        return self.group_owner(entry.like) if alike else objective
 
 
 def complete_config(config: dict[str, Any]) -> Config:
@@ -86,25 +96,5 @@ def complete_config(config: dict[str, Any]) -> Config:
         raise InputError(explain(error)) from None
     refuse_contradictions(checked)
     config.clear()
-    config.update(_in_order(checked.model_dump(by_alias=True)))
+    config.update(json.loads(json.dumps(checked.model_dump(by_alias=True), sort_keys=True)))
     return checked
-
-
-def stage_objective(config: dict[str, Any], recipe: str) -> dict[str, Any]:
-    """What defines the last stage of a recipe: its objective, as it is at that position."""
-    *before, name = recipe.split("-")
-    return Objective.model_validate(config["objectives"][name]).at(len(before) + 1).definition()
-
-
-def groups_objective(config: dict[str, Any], objective: str) -> str:
-    """The objective whose training groups this one has: its own, or those of the one it is `like` where they are the same."""
-    entry = Objective.model_validate(config["objectives"][objective])
-    if entry.like is None:
-        return objective
-    model = Objective.model_validate(config["objectives"][entry.like])
-    same = entry.candidates == model.candidates and entry.contrasts == model.contrasts
-    return groups_objective(config, entry.like) if same else objective
-
-
-def _in_order(value: Any) -> Any:
-    return {key: _in_order(value[key]) for key in sorted(value)} if isinstance(value, dict) else value

@@ -16,9 +16,7 @@ import torch
 from multistage.data.runs import cut, in_run_order
 from multistage.jobs.errors import InputError
 from multistage.jobs.log import Rate
-from multistage.retrieval.encoding import AT_ONCE, plain_encoder, set_precision, write_encoded
-from multistage.retrieval.shards import in_batches
-from multistage.retrieval.vectors import read_vectors
+from multistage.retrieval.encoding import AT_ONCE, in_batches, plain_encoder, read_vectors, set_precision, write_vectors
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -30,13 +28,13 @@ BEYOND = 64
 Found = tuple[torch.Tensor, torch.Tensor]
 
 
-def load_bi_encoder(
+def load_encoder(
     checkpoint: str | Path, max_length: int, device: str, pooling: str | None = None, *, precision: str = "auto"
 ) -> "SentenceTransformer":
     """A bi-encoder from a local folder, reading `max_length` tokens of a text.
 
     A sentence-transformers checkpoint (with modules.json) is taken as it is, a plain encoder with `pooling`, cls or mean.
-    precision: of the encoder: auto, float32 or bfloat16.
+    precision: auto, float32 or bfloat16.
     Raises InputError when a checkpoint says itself how it pools, and it is not `pooling`.
     """
     from sentence_transformers import SentenceTransformer
@@ -58,28 +56,32 @@ def load_bi_encoder(
 
 
 def encode_passages(
-    encoder: "SentenceTransformer", texts: Iterable[list[str]], total: int, output: str | Path, *, half: bool
+    encoder: "SentenceTransformer",
+    texts: Iterable[list[str]],
+    total: int,
+    output: str | Path,
+    dtype: torch.dtype = torch.float16,
 ) -> None:
-    """Write a vector of each passage (see `encoding.write_encoded`), in half or single precision."""
+    """Write a vector of each passage, in lists of any size (see `encoding.write_vectors`). total: how many."""
 
     def encode(batch: list[str]) -> tuple[torch.Tensor, list[int]]:
         return torch.from_numpy(encoder.encode_document(batch, batch_size=64, show_progress_bar=False)), [1] * len(batch)
 
-    write_encoded(output, texts, total, encode, torch.float16 if half else torch.float32)
+    write_vectors(output, map(encode, in_batches(texts, total)), dtype)
 
 
 def encode_queries(encoder: "SentenceTransformer", texts: list[str]) -> npt.NDArray[np.float32]:
     """The vector of each query, (queries, width)."""
-    return np.concatenate(
-        [encoder.encode_query(batch, batch_size=64, show_progress_bar=False) for batch in in_batches([texts], AT_ONCE)]
-    )
+    batches = in_batches([texts], len(texts))
+    return np.concatenate([encoder.encode_query(batch, batch_size=64, show_progress_bar=False) for batch in batches])
 
 
-def search_vectors(
+def search(
     vectors: str | Path,
     encoder: "SentenceTransformer",
     queries: pl.DataFrame,
     passage_ids: pl.Series,
+    *,
     depth: int,
     device: str,
 ) -> Iterator[pl.DataFrame]:
@@ -89,13 +91,11 @@ def search_vectors(
     """
     passages = read_vectors(vectors)[0].to(device)
     rate = Rate(len(queries), "queries")
-    for start in range(0, len(queries), AT_ONCE):
-        batch = queries[start : start + AT_ONCE]
-        encoded = encoder.encode_query(batch["text"].to_list(), batch_size=64, show_progress_bar=False)
-        found = largest_products(torch.from_numpy(encoded).to(device), passages, depth)
-        sizes = [len(rows) for rows, _ in found]
+    for batch in queries.iter_slices(AT_ONCE):
+        encoded = torch.from_numpy(encode_queries(encoder, batch["text"].to_list())).to(device)
+        found = largest_products(encoded, passages, depth)
+        query = batch["id"].gather(np.repeat(np.arange(len(batch)), [len(rows) for rows, _ in found]))
         rows, scores = (torch.cat(parts).cpu().numpy() for parts in zip(*found, strict=True))
-        query = batch["id"].gather(np.repeat(np.arange(len(batch)), sizes))
         run = pl.DataFrame({"query": query, "passage": passage_ids.gather(rows), "score": scores})
         yield cut(in_run_order(run), depth)
         rate.advance(len(batch))

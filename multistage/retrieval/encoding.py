@@ -1,15 +1,19 @@
-"""What late interaction and dense retrieval share: a plain encoder, and passages that become a file of vectors."""
+"""What late interaction and dense retrieval share: a plain encoder, and files of vectors."""
 
-from collections.abc import Callable, Iterable, Iterator
+import tempfile
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from safetensors.torch import load_file, save_file
 
+from multistage.jobs.errors import InputError
+from multistage.jobs.files import replacing
 from multistage.jobs.log import Rate
 from multistage.model.precision import resolve, use_bfloat16
-from multistage.retrieval.shards import in_batches
-from multistage.retrieval.vectors import write_vectors
 
 if TYPE_CHECKING:
     from sentence_transformers import MultiVectorEncoder, SentenceTransformer
@@ -36,23 +40,42 @@ def set_precision(encoder: "SentenceTransformer | MultiVectorEncoder", precision
         use_bfloat16(model, training=False)
 
 
-def write_encoded(
-    output: str | Path,
-    texts: Iterable[list[str]],
-    total: int,
-    encode: Callable[[list[str]], tuple[torch.Tensor, list[int]]],
-    dtype: torch.dtype = torch.float16,
-) -> None:
-    """Write the vectors of all passages (see `vectors.write_vectors`). Memory: the model and a batch.
+def in_batches(texts: Iterable[list[str]], total: int) -> Iterator[list[str]]:
+    """The texts, AT_ONCE at a time however they come: what is encoded together decides the last digits of a vector.
 
-    texts: the passages in order, in lists of any size. total: how many there are. encode: from some of them to their vectors
-    (rows, width), and how many rows each has. dtype: of the file.
+    total: how many there are, for the progress in the log.
     """
-    rate = Rate(total, "passages")
+    rate, left = Rate(total, "texts"), chain.from_iterable(texts)
+    while batch := list(islice(left, AT_ONCE)):
+        yield batch
+        rate.advance(len(batch))
 
-    def encoded() -> Iterator[tuple[torch.Tensor, list[int]]]:
-        for batch in in_batches(texts, AT_ONCE):
-            yield encode(batch)
-            rate.advance(len(batch))
 
-    write_vectors(output, encoded(), dtype)
+def write_vectors(
+    path: str | Path, batches: Iterable[tuple[torch.Tensor, list[int]]], dtype: torch.dtype = torch.float16
+) -> None:
+    """Write `vectors` (rows, width) and `lengths` (passages,) int32, how many rows each passage has.
+
+    batches: vectors (rows, width) of any float type, and the lengths of their passages. They wait in a file without a name
+    beside `path`, so that no more than a batch lies in memory; it takes the disk space of the vectors once more until they are
+    written. dtype: float16 or float32. Raises InputError for a number that is not finite in it.
+    """
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    lengths: list[int] = []
+    with tempfile.TemporaryFile(dir=Path(path).parent) as waiting:
+        for vectors, counts in batches:
+            rows = vectors.cpu().to(dtype)
+            if not rows.isfinite().all():
+                raise InputError(f"{path}: the checkpoint's vectors hold numbers that {dtype} cannot.")
+            waiting.write(rows.numpy().tobytes())
+            lengths.extend(counts)
+        waiting.flush()
+        stored = np.memmap(waiting, rows.numpy().dtype, mode="r+", shape=(sum(lengths), rows.shape[1]))
+        with replacing(path) as (partial,):
+            save_file({"vectors": torch.from_numpy(stored), "lengths": torch.tensor(lengths, dtype=torch.int32)}, partial)
+
+
+def read_vectors(path: str | Path) -> tuple[torch.Tensor, list[int]]:
+    """What `write_vectors` wrote: vectors (rows, width), which stay in the file until they are used, and lengths."""
+    stored = load_file(path)
+    return stored["vectors"], stored["lengths"].tolist()

@@ -15,17 +15,16 @@ import torch
 from multistage.data.runs import RUN
 from multistage.jobs.files import replacing
 from multistage.jobs.log import Rate
-from multistage.retrieval.encoding import AT_ONCE, plain_encoder, set_precision, write_encoded
-from multistage.retrieval.vectors import read_vectors
+from multistage.retrieval.encoding import AT_ONCE, in_batches, plain_encoder, read_vectors, set_precision, write_vectors
 
 if TYPE_CHECKING:
     from sentence_transformers import MultiVectorEncoder
 
 
-def load_encoder(checkpoint: str | Path, max_length: int, device: str, precision: str = "auto") -> "MultiVectorEncoder":
+def load_encoder(checkpoint: str | Path, max_length: int, device: str, *, precision: str = "auto") -> "MultiVectorEncoder":
     """A late-interaction encoder: a trained ColBERT checkpoint as it is, a plain encoder with its own token vectors.
 
-    max_length: tokens that are read of a passage. precision: of the encoder: auto, float32 or bfloat16.
+    max_length: tokens that are read of a passage. precision: auto, float32 or bfloat16.
     """
     from sentence_transformers import MultiVectorEncoder
     from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
@@ -47,14 +46,20 @@ def load_encoder(checkpoint: str | Path, max_length: int, device: str, precision
     return encoder
 
 
-def encode_passages(encoder: "MultiVectorEncoder", texts: Iterable[list[str]], total: int, output: str | Path) -> None:
-    """Write the token vectors of all passages (see `encoding.write_encoded`)."""
+def encode_passages(
+    encoder: "MultiVectorEncoder",
+    texts: Iterable[list[str]],
+    total: int,
+    output: str | Path,
+    dtype: torch.dtype = torch.float16,
+) -> None:
+    """Write the token vectors of all passages, in lists of any size (see `encoding.write_vectors`). total: how many."""
 
     def encode(batch: list[str]) -> tuple[torch.Tensor, list[int]]:
         matrices = encoder.encode_document(batch, batch_size=64, show_progress_bar=False)
         return torch.cat([torch.as_tensor(matrix) for matrix in matrices]), [len(matrix) for matrix in matrices]
 
-    write_encoded(output, texts, total, encode)
+    write_vectors(output, map(encode, in_batches(texts, total)), dtype)
 
 
 def read_token_vectors(path: str | Path) -> list[torch.Tensor]:
@@ -64,7 +69,7 @@ def read_token_vectors(path: str | Path) -> list[torch.Tensor]:
 
 
 def build_plaid(
-    vectors: list[torch.Tensor], nbits: int, kmeans_passages: int | None, seed: int, device: str, output: str | Path
+    vectors: list[torch.Tensor], output: str | Path, *, nbits: int, kmeans_passages: int | None, device: str, seed: int = 0
 ) -> None:
     """Build a PLAID index into the folder `output`.
 
@@ -88,11 +93,12 @@ def build_plaid(
         )
 
 
-def search_plaid(
+def search(
     index: str | Path,
     encoder: "MultiVectorEncoder",
     queries: pl.DataFrame,
     passage_ids: pl.Series,
+    *,
     depth: int,
     full_scores: int,
     device: str,
@@ -106,8 +112,7 @@ def search_plaid(
     plaid = FastPlaid(index=str(index), device=device)
     depth = min(depth, len(passage_ids))
     rate = Rate(len(queries), "queries")
-    for start in range(0, len(queries), AT_ONCE):
-        batch = queries[start : start + AT_ONCE]
+    for batch in queries.iter_slices(AT_ONCE):
         encoded = [torch.as_tensor(matrix).cpu().float() for matrix in encode_queries(encoder, batch["text"].to_list())]
         hits = plaid.search(encoded, top_k=depth, n_full_scores=full_scores, show_progress=False)
         found = [(query, row, score) for query, best in zip(batch["id"], hits, strict=True) for row, score in best]

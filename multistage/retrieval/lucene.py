@@ -51,10 +51,8 @@ def start_jvm() -> None:
 def _java_version(home: str | None) -> int:
     """The major version of the Java in `home`, 0 when there is none."""
     release = Path(home or "", "release")
-    if not home or not release.is_file():
-        return 0
-    found = re.search(r'JAVA_VERSION="(\d+)', release.read_text())
-    return int(found.group(1)) if found else 0
+    found = re.search(r'JAVA_VERSION="(\d+)', release.read_text()) if home and release.is_file() else None
+    return int(found[1]) if found else 0
 
 
 def index_passages(passages: str | Path, output: str | Path, threads: int) -> None:
@@ -108,8 +106,7 @@ def search(
     searcher.set_bm25(k1, b)
     rate = Rate(len(queries), "queries")
     found, at_once = 0, max(HITS_AT_ONCE // depth, 1)
-    for start in range(0, len(queries), at_once):
-        batch = queries[start : start + at_once]
+    for batch in queries.iter_slices(at_once):
         hits = searcher.batch_search(batch["text"].to_list(), batch["id"].to_list(), k=depth, threads=threads)
         run = [(query, hit.docid, hit.score) for query in batch["id"] for hit in hits[query]]
         yield pl.DataFrame(run, schema=RUN, orient="row")

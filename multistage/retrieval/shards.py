@@ -1,11 +1,12 @@
 """A collection in parts: contiguous rows, each part searched by a job of its own, and the runs of the parts merged."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from functools import reduce
 from pathlib import Path
 
 import polars as pl
 
-from multistage.data.runs import cut, in_run_order
+from multistage.data.runs import RUN, cut, in_run_order
 from multistage.data.tables import count_texts
 from multistage.jobs.errors import InputError
 
@@ -26,27 +27,14 @@ def shard_ids(passages: str | Path, shard: int, shards: int) -> pl.Series:
     return pl.scan_parquet(passages).select("id").slice(start, stop - start).collect()["id"]
 
 
-def in_batches(texts: Iterable[list[str]], size: int) -> Iterator[list[str]]:
-    """The texts in lists of `size`, however they come; what is encoded together decides the last digits of a vector."""
-    waiting: list[str] = []
-    for some in texts:
-        waiting.extend(some)
-        while len(waiting) >= size:
-            yield waiting[:size]
-            waiting = waiting[size:]
-    if waiting:
-        yield waiting
-
-
 def merge_runs(runs: Iterable[pl.DataFrame], depth: int) -> pl.DataFrame:
     """The `depth` best passages of every query over all runs, in run order (see `data.runs`).
 
     runs: of parts that share no passage, each holding the `depth` best of its part. Then the result holds the `depth` best of
     the whole: a passage among these is among the best of its own part. Memory: two runs, however many there are.
     """
-    merged: pl.DataFrame | None = None
-    for run in runs:
-        merged = cut(in_run_order(run if merged is None else pl.concat([merged, run], how="vertical_relaxed")), depth)
-    if merged is None:
-        raise ValueError("expected at least one run to merge")
-    return merged
+
+    def merge(merged: pl.DataFrame, run: pl.DataFrame) -> pl.DataFrame:
+        return cut(in_run_order(pl.concat([merged, run], how="vertical_relaxed")), depth)
+
+    return reduce(merge, runs, pl.DataFrame(schema=RUN))

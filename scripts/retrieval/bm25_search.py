@@ -6,12 +6,6 @@ from multistage.jobs.log import job_log
 from multistage.retrieval.lucene import search
 
 with job_log(snakemake.log[0]):
-    runs = search(
-        snakemake.input.index,
-        read_texts(snakemake.input.queries),
-        k1=snakemake.params.k1,
-        b=snakemake.params.b,
-        depth=snakemake.params.depth,
-        threads=snakemake.threads,
-    )
+    queries = read_texts(snakemake.input.queries)
+    runs = search(snakemake.input.index, queries, **snakemake.params.settings, threads=snakemake.threads)
     write_runs(snakemake.output.run, runs, tag=snakemake.wildcards.retriever)

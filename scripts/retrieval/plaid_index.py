@@ -6,9 +6,7 @@ from multistage.retrieval.late_interaction import build_plaid, read_token_vector
 with job_log(snakemake.log[0]):
     build_plaid(
         read_token_vectors(snakemake.input.vectors),
-        nbits=snakemake.params.nbits,
-        kmeans_passages=snakemake.params.kmeans_passages,
-        seed=0,
+        snakemake.output.index,
+        **snakemake.params.settings,
         device=snakemake.config["device"],
-        output=snakemake.output.index,
     )

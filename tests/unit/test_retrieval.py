@@ -17,19 +17,18 @@ from polars.testing import assert_frame_equal
 from multistage.data.runs import cut, in_run_order, read_run, write_run, write_runs
 from multistage.data.tables import read_ids, stream_texts, write_texts
 from multistage.jobs.errors import InputError
-from multistage.retrieval import dense, lucene
-from multistage.retrieval.dense import largest_products, load_bi_encoder, search_vectors
+from multistage.retrieval import dense, encoding, late_interaction, lucene
+from multistage.retrieval.dense import largest_products
+from multistage.retrieval.encoding import in_batches, read_vectors, write_vectors
 from multistage.retrieval.late_interaction import (
     build_plaid,
     encode_passages,
     encode_queries,
     load_encoder,
     read_token_vectors,
-    search_plaid,
 )
 from multistage.retrieval.ready_made import import_run
-from multistage.retrieval.shards import in_batches, merge_runs, shard_ids, shard_rows
-from multistage.retrieval.vectors import read_vectors, write_vectors
+from multistage.retrieval.shards import merge_runs, shard_ids, shard_rows
 from small_models import write_bert_checkpoint
 
 WORDS = ["paris", "france", "london", "thames", "river", "zebra", "violin", "copper", "lantern", "mozart"]
@@ -128,7 +127,9 @@ def test_parts_cover_every_row_once_and_evenly(count, shards):
 def test_batches_hold_the_same_texts_in_the_same_order(sizes, size):
     names = iter(range(1000))
     texts = [[str(next(names)) for _ in range(some)] for some in sizes]
-    batches = list(in_batches(texts, size))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(encoding, "AT_ONCE", size)
+        batches = list(in_batches(texts, sum(sizes)))
     assert [text for batch in batches for text in batch] == [text for some in texts for text in some]
     assert all(len(batch) == size for batch in batches[:-1]) and all(0 < len(batch) <= size for batch in batches)
 
@@ -196,8 +197,6 @@ def test_merging_keeps_the_order_of_runs(tmp_path):
     assert merged["passage"].to_list() == ["p1", "p4", "p3", "p9", "p10"]
     write_run(tmp_path / "merged.run", merged, tag="x")
     assert_frame_equal(read_run(tmp_path / "merged.run"), merged)
-    with pytest.raises(ValueError, match="no run"):
-        merge_runs([], depth=3)
 
 
 def late_interaction_run(encoder, table, folder, shards, depth):
@@ -208,8 +207,10 @@ def late_interaction_run(encoder, table, folder, shards, depth):
         start, stop = shard_rows(60, shard, shards)
         encode_passages(encoder, stream_texts(table, start, stop), stop - start, folder / "vectors.safetensors")
         vectors = read_token_vectors(folder / "vectors.safetensors")
-        build_plaid(vectors, nbits=4, kmeans_passages=None, seed=0, device="cpu", output=folder / "index")
-        runs.extend(search_plaid(folder / "index", encoder, QUERIES, names, depth=depth, full_scores=4096, device="cpu"))
+        build_plaid(vectors, folder / "index", nbits=4, kmeans_passages=None, device="cpu")
+        runs.extend(
+            late_interaction.search(folder / "index", encoder, QUERIES, names, depth=depth, full_scores=4096, device="cpu")
+        )
     return merge_runs(runs, depth)
 
 
@@ -248,7 +249,7 @@ def test_vectors_come_back_as_they_were_written(tmp_path):
     vectors, lengths = read_vectors(path)
     assert lengths == [2, 3, 1] and torch.equal(vectors, torch.cat([part for part, _ in parts]).half())
     assert [file.name for file in path.parent.iterdir()] == ["vectors.safetensors"]
-    with pytest.raises(InputError, match="half precision"):
+    with pytest.raises(InputError, match=r"torch\.float16 cannot"):
         write_vectors(path, [(torch.full((1, 4), 1e6), [1])])
     assert torch.equal(read_vectors(path)[0], vectors)
 
@@ -257,7 +258,7 @@ def test_vectors_come_back_as_they_were_written(tmp_path):
 def test_dense_vectors_are_the_pooled_ones(table, passages, encoder_folder, tmp_path, pooling):
     from transformers import AutoModel, AutoTokenizer
 
-    encoder = load_bi_encoder(encoder_folder, max_length=16, device="cpu", pooling=pooling, precision="float32")
+    encoder = dense.load_encoder(encoder_folder, max_length=16, device="cpu", pooling=pooling, precision="float32")
     dense.encode_passages(encoder, stream_texts(table), 60, tmp_path / "vectors.safetensors")
     vectors, lengths = read_vectors(tmp_path / "vectors.safetensors")
     assert lengths == [1] * 60
@@ -271,29 +272,31 @@ def test_dense_vectors_are_the_pooled_ones(table, passages, encoder_folder, tmp_
 
 
 def test_dense_runs_do_not_depend_on_the_parts(table, encoder_folder, tmp_path):
-    encoder = load_bi_encoder(encoder_folder, max_length=16, device="cpu", pooling="mean", precision="float32")
+    encoder = dense.load_encoder(encoder_folder, max_length=16, device="cpu", pooling="mean", precision="float32")
     queries = torch.from_numpy(encoder.encode_query(QUERIES["text"].to_list(), show_progress_bar=False))
     path = tmp_path / "vectors.safetensors"
     dense.encode_passages(encoder, stream_texts(table), 60, path)
-    whole = next(search_vectors(path, encoder, QUERIES, shard_ids(table, 0, 1), depth=5, device="cpu"))
+    whole = next(dense.search(path, encoder, QUERIES, shard_ids(table, 0, 1), depth=5, device="cpu"))
     assert_frame_equal(whole, brute_force(queries, read_vectors(path)[0], 5))
     runs = []
     for shard in range(4):
         start, stop = shard_rows(60, shard, 4)
         write_vectors(tmp_path / "part.safetensors", [(read_vectors(path)[0][start:stop], [1] * (stop - start))])
-        runs.extend(search_vectors(tmp_path / "part.safetensors", encoder, QUERIES, shard_ids(table, shard, 4), 5, "cpu"))
+        runs.extend(
+            dense.search(tmp_path / "part.safetensors", encoder, QUERIES, shard_ids(table, shard, 4), depth=5, device="cpu")
+        )
     assert_frame_equal(merge_runs(runs, 5), whole)
 
 
 def test_a_trained_bi_encoder_keeps_its_own_pooling(encoder_folder, tmp_path):
-    made = load_bi_encoder(encoder_folder, max_length=32, device="cpu", pooling="cls", precision="float32")
+    made = dense.load_encoder(encoder_folder, max_length=32, device="cpu", pooling="cls", precision="float32")
     made.save(str(tmp_path / "trained"))
-    taken = load_bi_encoder(tmp_path / "trained", max_length=16, device="cpu", pooling="cls", precision="float32")
+    taken = dense.load_encoder(tmp_path / "trained", max_length=16, device="cpu", pooling="cls", precision="float32")
     assert taken.max_seq_length == 16
     texts = ["paris river", "the capital of france"]
     assert np.array_equal(taken.encode(texts), made.encode(texts))
     with pytest.raises(InputError, match=r"trained: modules\.json pools by cls, the config by mean"):
-        load_bi_encoder(tmp_path / "trained", max_length=16, device="cpu", pooling="mean", precision="float32")
+        dense.load_encoder(tmp_path / "trained", max_length=16, device="cpu", pooling="mean", precision="float32")
 
 
 LINES = "x 0 p3 0 9 t\nq1 0 p1 7 0.5 t\nq1 0 p3 1 0.5 t\nq1 0 p2 2 1.25 t\nq0 0 p0 1 -3 t\n"

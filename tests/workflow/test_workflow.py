@@ -188,7 +188,7 @@ def test_a_stage_that_was_killed_goes_on(copy, tmp_path):
     succeed(ended)
     record = json.loads((copy / model).with_name("training.json").read_text())
     assert record["interruptions"] == 1 and record["loss"][-1]["step"] == 80
-    assert "going on from the checkpoint of step" in (copy / "results/slice/logs/finetune/tiny/cl/seed42.log").read_text()
+    assert "resuming from the checkpoint of step" in (copy / "results/slice/logs/finetune/tiny/cl/seed42.log").read_text()
     assert not state.exists()
     assert len(list((copy / "results/slice/tensorboard/tiny/cl/seed42").iterdir())) == 2
 
@@ -199,9 +199,11 @@ def test_fused_systems_stand_in_the_table(copy, tmp_path):
     def fuse(config, _):
         config["grid"].update(fusion={"norm": "min-max", "measure": "RR@10"}, recipes=["cl"], retrievers=["bm25"])
 
-    table = "results/slice/tables/effectiveness.csv"
+    table = "results/slice/tables/effectiveness.md"
     succeed(snakemake(copy, table, configs=[overlay(tmp_path, fuse)]))
-    rows = pd.read_csv(copy / table, keep_default_na=False).query("measure == 'RR@10' and recipe != 'teacher'")
+    rows = pd.read_csv((copy / table).with_suffix(".csv"), keep_default_na=False).query(
+        "measure == 'RR@10' and recipe != 'teacher'"
+    )
     assert rows["recipe"].tolist() == ["first-stage", "untrained", "untrained+fused", "cl", "cl+fused"]
     assert (rows["queries"] == 50).all()
     for recipe in ("untrained", "cl"):
@@ -214,7 +216,7 @@ def test_fused_systems_stand_in_the_table(copy, tmp_path):
     reranked = copy / RUN.format(experiment="slice", recipe="cl", retriever="bm25")
     pairs = [sorted(line.split()[:3] for line in path.read_text().splitlines()) for path in (fused, reranked)]
     assert pairs[0] == pairs[1]
-    assert "| bm25 | tiny cl, fused |" in (copy / table).with_suffix(".md").read_text()
+    assert "| bm25 | tiny cl, fused |" in (copy / table).read_text()
 
 
 def test_losses_on_scores_get_the_teachers_scores(copy, tmp_path):
