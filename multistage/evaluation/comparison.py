@@ -90,8 +90,7 @@ def _differences(systems: dict[Key, Values], bootstrap: Bootstrap, settings: Eva
     question = table.groupby(["measure", "against"], sort=False)
     for name in ("p", "p_equivalence", "p_randomization"):
         # Holm, Scandinavian Journal of Statistics 6, 1979.
-        adjusted = question[name].transform(lambda family: multipletests(family, method="holm")[1]) if rows else []
-        table[f"{name}_holm"] = adjusted
+        table[f"{name}_holm"] = question[name].transform(lambda p: multipletests(p, method="holm")[1]) if rows else []
     judged = zip(table["difference"], table["p_holm"], table["p_equivalence_holm"], strict=True)
     return table.assign(verdict=[verdict(*found, 1 - settings.confidence) for found in judged])
 
