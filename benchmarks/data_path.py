@@ -18,7 +18,7 @@ import numpy as np
 from multistage.data.groups import Groups
 from multistage.data.sampling import GroupSampler
 from multistage.data.tokens import Pairs, PairTemplate, StoreFiles, TokenStore
-from multistage.scoring.batches import by_token_budget
+from multistage.scoring.scoring import by_token_budget
 
 BERT = PairTemplate(before=[101], between=[102], after=[102], types=[[0], [0], [0], [1], [1]], pad=0)
 
@@ -75,7 +75,7 @@ def main() -> None:
         writer.join()
         print(f"{options.queries * options.depth:,} candidate rows, {options.passages:,} passages")
         before = memory_mb()
-        pairs = Pairs(*map(TokenStore, stores), BERT, max_length=256, max_query_length=64)
+        pairs = Pairs(*map(TokenStore.open, stores), BERT, max_length=256, max_query_length=64)
         sampler = GroupSampler(Groups.read(groups), contrast=True, size=options.group_size, queries_per_step=16, seed=42)
         print(f"opened: {memory_mb()[0] - before[0]:.1f} MB of its own")
         rates = []

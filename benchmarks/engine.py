@@ -9,12 +9,11 @@ from itertools import chain
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer
 
 from benchmarks.texts import Candidates, demo_candidates, run_candidates
 from multistage.config import PairSettings
 from multistage.data.groups import Groups, padded
-from multistage.data.tokens import Pairs, StoreFiles, TokenStore, build_store, load_tokenizer_file
+from multistage.data.tokens import Pairs, TokenStore, without_truncation
 from multistage.model.checkpoint import load_tokenizer
 from multistage.scoring.scoring import pairs_for
 from multistage.training.stage import initialise
@@ -64,26 +63,23 @@ def cpu_bench(title: str, queries: int, tokens_per_batch: int) -> Iterator[tuple
     texts = run_candidates(*own, *size) if own else demo_candidates(*size)
     with tempfile.TemporaryDirectory() as folder:
         initialise(options.checkpoint, BACKBONE.max_length, seed=42, output=f"{folder}/model")
-        bench = prepare_bench(f"{folder}/model", texts, folder)
+        bench = prepare_bench(f"{folder}/model", texts)
         lengths = bench.pairs.total_lengths(*bench.rows)
         print(f"{len(lengths)} pairs, {bench.texts.source}; {lengths.mean():.0f} tokens, at most {lengths.max()}")
         print(f"{torch.get_num_threads()} threads, {options.precision}")
         yield options, bench, folder
 
 
-def prepare_bench(model: str, texts: Candidates, folder: str) -> Bench:
-    """Tokenise candidates for a model's folder into stores under `folder`."""
-    tokenizer = load_tokenizer_file(f"{model}/tokenizer.json")
-    passages = _store(list(chain.from_iterable(texts.passages)), tokenizer, f"{folder}/passages")
-    pairs = pairs_for(load_tokenizer(model), _store(texts.queries, tokenizer, f"{folder}/queries"), passages, BACKBONE)
+def prepare_bench(model: str, texts: Candidates) -> Bench:
+    """Tokenise candidates for a model's folder."""
+    tokenizer = load_tokenizer(model)
+    stores = [
+        TokenStore.of("bench", [own], len(own), without_truncation(tokenizer.backend_tokenizer))
+        for own in (texts.queries, list(chain.from_iterable(texts.passages)))
+    ]
+    pairs = pairs_for(tokenizer, *stores, BACKBONE)
     sizes = np.array([len(of_query) for of_query in texts.passages])
     rows = padded(np.arange(sizes.sum(), dtype=np.int32), sizes, -1)
     ranks = np.where(rows < 0, 0, np.arange(1, rows.shape[1] + 1)).astype(np.int16)
     queries, nothing = np.arange(len(sizes), dtype=np.int32), np.full(rows.shape, -1, dtype=np.int16)
     return Bench(model, texts, pairs, Groups(queries, rows, nothing, ranks, np.full(rows.shape, np.nan, dtype=np.float32)))
-
-
-def _store(texts: list[str], tokenizer: Tokenizer, name: str) -> TokenStore:
-    files = StoreFiles(f"{name}.ids.npy", f"{name}.offsets.npy", f"{name}.json")
-    build_store([texts], len(texts), tokenizer, files)
-    return TokenStore(files)

@@ -180,7 +180,7 @@ def main() -> None:
         write_model(Path(folder) / "model", options.layers, options.width)
         tokenizer = Tokenizer.from_file(f"{folder}/model/tokenizer.json")
         texts = generated_candidates(options.queries, options.depth, tokenizer)
-        bench = prepare_bench(f"{folder}/model", texts, folder)
+        bench = prepare_bench(f"{folder}/model", texts)
         flops = forward_flops(bench, options.layers, options.width)
         memory = Memory(options.tokens_per_batch, options.tokens_kept)
         count = len(bench.text_pairs)
@@ -222,7 +222,7 @@ def rerank(bench: Bench, device: str, tokens_per_batch: int, runs: int, flops: f
     padded = whole_queries(bench, device, min(4, len(bench.texts.queries)), train=False)
 
     def ours() -> None:
-        score_pairs(model, bench.pairs, *bench.rows, tokens_per_batch)
+        score_pairs(model, bench.pairs, *bench.rows, tokens_per_batch=tokens_per_batch)
 
     def predict(size: int) -> Callable[[], float]:
         return lambda: timed(lambda: peer.predict(bench.text_pairs, batch_size=size, show_progress_bar=False), device)

@@ -45,7 +45,7 @@ def main() -> None:
             return model
 
         def score(name: str, model: torch.nn.Module) -> None:
-            scores[name] = score_pairs(model, bench.pairs, *bench.rows, options.tokens_per_batch)
+            scores[name] = score_pairs(model, bench.pairs, *bench.rows, tokens_per_batch=options.tokens_per_batch)
 
         def train(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
             chunks = prepare(bench.pairs, sampler.step(0), memory, (42, 0), model.device)

@@ -23,14 +23,14 @@ def main() -> None:
     """Print pairs a second and ratios."""
     from sentence_transformers import CrossEncoder
 
-    with cpu_bench(__doc__.splitlines()[0], queries=20, tokens_per_batch=4096) as (options, bench, folder):
+    with cpu_bench(__doc__.splitlines()[0], queries=20, tokens_per_batch=4096) as (options, bench, _):
         pairs, texts = bench.pairs, bench.text_pairs
         model = load_cross_encoder(bench.model, precision=options.precision)
         peer = CrossEncoder(bench.model, device="cpu", max_length=BACKBONE.max_length)
         scores: dict[str, np.ndarray] = {}
 
         def ours() -> None:
-            scores[OURS] = score_pairs(model, pairs, *bench.rows, options.tokens_per_batch)
+            scores[OURS] = score_pairs(model, pairs, *bench.rows, tokens_per_batch=options.tokens_per_batch)
 
         def predict(size: int, pairs_to_score: list[tuple[str, str]] = texts) -> None:
             scores["predict"] = peer.predict(pairs_to_score, batch_size=size, show_progress_bar=False)
@@ -52,7 +52,7 @@ def main() -> None:
         best = min(tried, key=lambda size: tried[size])
         print("predict by batch size:", ", ".join(f"{size}: {len(few) / s:.1f} pairs/s" for size, s in tried.items()))
         start = time.perf_counter()
-        prepare_bench(bench.model, bench.texts, folder)
+        prepare_bench(bench.model, bench.texts)
         print(f"tokenising all texts once: {time.perf_counter() - start:.2f} s")
         works = {
             OURS: ours,

@@ -42,12 +42,19 @@ def rerank(given: argparse.Namespace) -> None:
     if len(given.output) != len(given.run or [given.pairs]):
         given.usage("--output needs one file for each run, or for the pairs")
     with log_to_stderr():
-        from multistage.scoring.own_texts import Scorer, rerank_own_runs, score_own_pairs
+        from multistage.scoring.own_texts import rerank_own_runs, score_own_pairs, scorer_for
 
-        budget = given.tokens_per_batch or TOKENS_PER_BATCH[given.device]
-        scorer = Scorer(given.model, given.device, budget, given.max_length, given.max_query_length, given.precision)
+        scorer = scorer_for(
+            given.model,
+            device=given.device,
+            tokens_per_batch=given.tokens_per_batch or TOKENS_PER_BATCH[given.device],
+            precision=given.precision,
+            max_length=given.max_length,
+            max_query_length=given.max_query_length,
+        )
         if given.run:
-            rerank_own_runs(scorer, given.run, given.queries, given.passages, given.depth, given.output)
+            texts = {"queries": given.queries, "passages": given.passages}
+            rerank_own_runs(scorer, given.run, **texts, depth=given.depth, outputs=given.output)
         else:
             score_own_pairs(scorer, given.pairs, given.output[0])
 

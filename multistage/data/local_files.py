@@ -22,6 +22,7 @@ from multistage.jobs.errors import InputError
 
 ID_KEYS = ("id", "_id", "docid")
 BEIR_HEADER = ["query-id", "corpus-id", "score"]
+HALF_A_PAIR = re.compile("[\ud800-\udfff]")
 GRADE = re.compile(r"[+-]?[0-9]{1,5}")
 
 
@@ -69,10 +70,6 @@ def read_pairs(path: str | Path) -> Iterator[tuple[str, str, str]]:
                 raise ValueError("the query is empty.")
             if "score" in record:
                 raise ValueError("it already has a score; rename that key.")
-            try:
-                f"{query}{passage}".encode()
-            except UnicodeEncodeError:
-                raise ValueError("the text contains half of a surrogate pair, which is not a character.") from None
         except ValueError as error:
             raise InputError(f"{path}, line {number}: {error}") from error
         yield line.strip(), query, passage
@@ -131,6 +128,8 @@ def _json_object(line: str) -> dict[str, Any]:
         raise ValueError(f"not JSON ({error}), in a file of JSON lines.") from error
     if not isinstance(record, dict):
         raise ValueError("not a JSON object.")
+    if HALF_A_PAIR.search("".join(value for value in record.values() if isinstance(value, str))):
+        raise ValueError("the text contains half of a surrogate pair, which is not a character.")
     return record
 
 

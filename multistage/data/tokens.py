@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -32,15 +32,27 @@ class StoreFiles(NamedTuple):
     description: str
 
 
+@dataclass(frozen=True, eq=False)
 class TokenStore:
     """Token ids of numbered texts: `store.ids[store.offsets[row]:store.offsets[row + 1]]`, without special tokens."""
 
-    def __init__(self, files: StoreFiles) -> None:
-        self.name = files.ids
+    name: str
+    ids: Ints
+    offsets: Ints
+    fingerprint: str
+
+    @classmethod
+    def open(cls, files: StoreFiles) -> "TokenStore":
+        """Map the files that `build_store` wrote into memory."""
         # Plain arrays over the maps: slicing a numpy.memmap costs several times as much.
-        self.ids: Ints = np.asarray(np.load(files.ids, mmap_mode="r"))
-        self.offsets: Ints = np.asarray(np.load(files.offsets, mmap_mode="r"))
-        self.fingerprint: str = json.loads(Path(files.description).read_text())["vocabulary_sha256"]
+        ids, offsets = (np.asarray(np.load(file, mmap_mode="r")) for file in (files.ids, files.offsets))
+        return cls(files.ids, ids, offsets, json.loads(Path(files.description).read_text())["vocabulary_sha256"])
+
+    @classmethod
+    def of(cls, name: str, batches: Iterable[list[str]], texts: int, tokenizer: Tokenizer) -> "TokenStore":
+        """Tokenise batches of texts as `build_store` does, in memory. name: where they come from."""
+        ids, lengths = zip(*_tokenised(batches, texts, tokenizer), strict=True)
+        return cls(name, np.concatenate(ids), np.cumsum(np.concatenate([[0], *lengths])), vocabulary_fingerprint(tokenizer))
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -74,19 +86,14 @@ def build_store(batches: Iterable[list[str]], texts: int, tokenizer: Tokenizer, 
 
     texts: how many there are in all. Only one batch is in memory at a time.
     """
-    width = np.uint16 if tokenizer.get_vocab_size() <= 1 << 16 else np.uint32
-    rate = Rate(texts, "texts")
     end = 0
     with replacing(*output) as (ids_file, offsets_file, description_file):
         with NpyAppendArray(ids_file) as ids, NpyAppendArray(offsets_file) as offsets:
             offsets.append(np.zeros(1, dtype=np.int64))
-            for batch in batches:
-                encoded = [encoding.ids for encoding in tokenizer.encode_batch_fast(batch, add_special_tokens=False)]
-                ends = end + np.cumsum([len(tokens) for tokens in encoded], dtype=np.int64)
-                offsets.append(ends)
-                ids.append(np.fromiter(chain.from_iterable(encoded), dtype=width, count=int(ends[-1]) - end))
-                end = int(ends[-1])
-                rate.advance(len(batch), f"{end:,} tokens")
+            for tokens, lengths in _tokenised(batches, texts, tokenizer):
+                ids.append(tokens)
+                offsets.append(end + np.cumsum(lengths))
+                end += len(tokens)
         description = {"vocabulary_sha256": vocabulary_fingerprint(tokenizer), "texts": texts, "tokens": end}
         description_file.write_text(json.dumps(description, indent=1) + "\n")
 
@@ -188,6 +195,17 @@ def without_truncation(tokenizer: Tokenizer) -> Tokenizer:
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer
+
+
+def _tokenised(batches: Iterable[list[str]], texts: int, tokenizer: Tokenizer) -> Iterator[tuple[Ints, Ints]]:
+    """Of each batch the token ids, end to end, and each text's number of tokens."""
+    width = np.uint16 if tokenizer.get_vocab_size() <= 1 << 16 else np.uint32
+    rate = Rate(texts, "texts")
+    for batch in batches:
+        encoded = [encoding.ids for encoding in tokenizer.encode_batch_fast(batch, add_special_tokens=False)]
+        lengths = np.array([len(tokens) for tokens in encoded], dtype=np.int64)
+        yield np.fromiter(chain.from_iterable(encoded), dtype=width, count=lengths.sum()), lengths
+        rate.advance(len(batch))
 
 
 def _copy(out: npt.NDArray[np.int64], store: TokenStore, *, rows: Ints, starts: Ints, lengths: Ints) -> None:

@@ -1,14 +1,10 @@
-"""Scoring texts of the user's own with any model: TREC runs re-ranked, or JSON lines of pairs scored.
-
-The texts that are wanted become token stores in a temporary folder; from there on it is the workflow's re-ranking.
-"""
+"""Scoring texts of the user's own with any model: TREC runs re-ranked, or JSON lines of pairs scored."""
 
 import json
 import logging
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import polars as pl
@@ -17,100 +13,77 @@ import torch
 from multistage.config import PairSettings
 from multistage.data.local_files import read_own_texts, read_pairs
 from multistage.data.packed import open_text
-from multistage.data.runs import COLUMNS, read_run, write_run
-from multistage.data.tables import ROWS_AT_ONCE, count_texts, stream_texts, write_queries, write_texts
-from multistage.data.tokens import StoreFiles, build_store, without_truncation
+from multistage.data.runs import COLUMNS, read_run, rows_of
+from multistage.data.tables import ROWS_AT_ONCE
+from multistage.data.tokens import TokenStore, without_truncation
 from multistage.jobs.errors import InputError
 from multistage.jobs.files import replacing
 from multistage.model.checkpoint import load_tokenizer, require_re_ranker
-from multistage.scoring.reranking import RerankInputs, rerank, score_rows
+from multistage.scoring.reranking import Scorer
 
 logger = logging.getLogger("jobs")
 # Of tokenizers that record no length, transformers says a number like 1e30.
 NO_LENGTH = 1_000_000
 
 
-@dataclass(frozen=True)
-class Scorer:
-    """A re-ranker in a folder, and how it scores.
+def scorer_for(
+    folder: Path,
+    *,
+    device: str,
+    tokens_per_batch: int,
+    precision: str,
+    max_length: int | None = None,
+    max_query_length: int | None = None,
+) -> Scorer:
+    """A scorer with any checkpoint, which cuts pairs to the lengths that it was trained with.
 
     max_length: tokens of a pair, special tokens included; None: as the checkpoint's tokenizer records. max_query_length: tokens
-    of a query at most; None: as the stage that made the checkpoint recorded, else half a pair. tokens_per_batch: padded tokens
-    in one forward pass. precision: of the encoder, auto, float32 or bfloat16.
+    of a query at most; None: as the stage that made the checkpoint recorded, else half a pair. Raises InputError for a
+    checkpoint that is not a re-ranker, or that records no length where none is given, and for a missing device.
     """
-
-    folder: Path
-    device: str
-    tokens_per_batch: int
-    max_length: int | None = None
-    max_query_length: int | None = None
-    precision: str = "auto"
-
-    def lengths(self) -> PairSettings:
-        """The lengths that pairs are cut to.
-
-        Raises InputError for a checkpoint that is not a re-ranker, or that records no length where none is given, and for a
-        missing device.
-        """
-        require_re_ranker(self.folder)
-        if self.device == "cuda" and not torch.cuda.is_available():
-            raise InputError("device cuda: PyTorch finds no usable GPU here; choose cpu.")
-        length = self.max_length or load_tokenizer(self.folder).model_max_length
-        if length > NO_LENGTH:
-            raise InputError(f"{self.folder}: the checkpoint does not record how many tokens a pair has; give max_length.")
-        record = self.folder / "training.json"
-        recorded = json.loads(record.read_text(encoding="utf-8")).get("backbone", {}) if record.is_file() else {}
-        of_query = self.max_query_length or recorded.get("max_query_length", length // 2)
-        return PairSettings(max_length=length, max_query_length=of_query)
-
-    @property
-    def tag(self) -> str:
-        """The tag of its runs: the end of its path, which in the workflow's folders is backbone, recipe and seed."""
-        return "_".join("/".join(self.folder.absolute().parts[-3:]).split())
+    require_re_ranker(folder)
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("device cuda: PyTorch finds no usable GPU here; choose cpu.")
+    length = max_length or load_tokenizer(folder).model_max_length
+    if length > NO_LENGTH:
+        raise InputError(f"{folder}: the checkpoint does not record how many tokens a pair has; give max_length.")
+    record = folder / "training.json"
+    recorded = json.loads(record.read_text(encoding="utf-8")).get("backbone", {}) if record.is_file() else {}
+    of_query = max_query_length or recorded.get("max_query_length", length // 2)
+    lengths = PairSettings(max_length=length, max_query_length=of_query)
+    return Scorer(folder=folder, lengths=lengths, tokens_per_batch=tokens_per_batch, device=device, precision=precision)
 
 
 def rerank_own_runs(
-    scorer: Scorer, runs: list[str], queries: str | Path, passages: str | Path, depth: int | None, outputs: list[str]
+    scorer: Scorer,
+    runs: Sequence[str],
+    *,
+    queries: str | Path,
+    passages: str | Path,
+    depth: int | None,
+    outputs: Sequence[str | Path],
 ) -> None:
     """Re-rank the first `depth` passages (None: all) of every query of TREC runs; one output run per run, in their order.
 
     All runs are scored together, each distinct pair once. queries, passages: as `read_own_texts` reads them; of a file of any
-    size, only the wanted texts are kept. Raises InputError before anything is written: a bad line of a file, an id of a run
-    that has no text, a query without text, a checkpoint that is not a re-ranker, a missing device, an output that is an
-    input, another output or a folder.
+    size, only the wanted texts' tokens are kept. The runs' tag is the end of the model's path, which in the workflow's folders
+    is backbone, recipe and seed. Raises InputError before anything is written: a bad line of a file, an id of a run that has
+    no text, a query without text, an output that is an input, another output or a folder.
     """
     _check_outputs(outputs, [*runs, queries, passages])
-    lengths = scorer.lengths()
     candidates = {path: read_run(path, depth) for path in runs}
-    with TemporaryDirectory() as name:
-        folder = Path(name)
-        tables = {what: folder / f"{what}.parquet" for what in ("query", "passage")}
-        write_queries(tables["query"], _wanted_texts(queries, "query", candidates), queries)
-        write_texts(tables["passage"], _wanted_texts(passages, "passage", candidates), passages)
-        stores = {
-            what: _store(scorer, stream_texts(table), count_texts(table), folder / what) for what, table in tables.items()
-        }
-        kept = [str(folder / f"{number}.run") for number in range(len(runs))]
-        for run, path in zip(runs, kept, strict=True):
-            write_run(path, candidates[run], tag="kept")
-        inputs = RerankInputs(
-            model=str(scorer.folder / "model.safetensors"),
-            runs=kept,
-            query_ids=str(tables["query"]),
-            passage_ids=str(tables["passage"]),
-            queries=stores["query"],
-            passages=stores["passage"],
-        )
-        rerank(
-            inputs,
-            depth=depth,
-            backbone=lengths,
-            tokens_per_batch=scorer.tokens_per_batch,
-            device=scorer.device,
-            precision=scorer.precision,
-            tag=scorer.tag,
-            outputs=outputs,
-        )
+    files = {"query": queries, "passage": passages}
+    texts = {what: _wanted(scorer, path, what, candidates) for what, path in files.items()}
+    scorer.rerank(
+        [
+            run.with_columns(pl.Series(what, rows_of(run[what], ids, path, what)) for what, (ids, _) in texts.items())
+            for path, run in candidates.items()
+        ],
+        queries=texts["query"],
+        passages=texts["passage"],
+        tag="_".join("/".join(scorer.folder.absolute().parts[-3:]).split()),
+        outputs=outputs,
+    )
 
 
 def score_own_pairs(scorer: Scorer, pairs: str | Path, output: str | Path) -> None:
@@ -119,7 +92,6 @@ def score_own_pairs(scorer: Scorer, pairs: str | Path, output: str | Path) -> No
     pairs: as `read_pairs` reads them; memory holds their distinct texts. Raises InputError as `rerank_own_runs` does.
     """
     _check_outputs([output], [pairs])
-    lengths = scorer.lengths()
     queries: dict[str, int] = {}
     passages: dict[str, int] = {}
     rows = [
@@ -128,22 +100,9 @@ def score_own_pairs(scorer: Scorer, pairs: str | Path, output: str | Path) -> No
     ]
     if not rows:
         raise InputError(f"{pairs}: found no pairs.")
-    with TemporaryDirectory() as name:
-        folder = Path(name)
-        query_store = _store(scorer, _in_batches(list(queries)), len(queries), folder / "query")
-        passage_store = _store(scorer, _in_batches(list(passages)), len(passages), folder / "passage")
-        query_rows, passage_rows = np.array(rows).T
-        scores = score_rows(
-            scorer.folder,
-            query_store,
-            passage_store,
-            query_rows=query_rows,
-            passage_rows=passage_rows,
-            backbone=lengths,
-            tokens_per_batch=scorer.tokens_per_batch,
-            device=scorer.device,
-            precision=scorer.precision,
-        )
+    tokens = [_store(scorer, pairs, iter(texts), len(texts)) for texts in (queries, passages)]
+    query_rows, passage_rows = np.array(rows).T
+    scores = scorer.score(tokens[0], tokens[1], query_rows, passage_rows)
     with replacing(output) as (partial,), open(partial, "w", encoding="utf-8") as stream:
         for (line, _, _), score in zip(read_pairs(pairs), scores, strict=True):
             # The line as it stood, so that numbers and the order of keys are what they were.
@@ -161,21 +120,31 @@ def _check_outputs(outputs: Sequence[str | Path], inputs: Sequence[str | Path]) 
         taken.add(Path(path).resolve())
 
 
-def _wanted_texts(path: str | Path, what: str, runs: dict[str, pl.DataFrame]) -> Iterator[tuple[str, str]]:
-    """The texts whose ids stand in the runs' column `what`, in the file's order; ends in InputError when one is missing."""
+def _wanted(scorer: Scorer, path: str | Path, what: str, runs: dict[str, pl.DataFrame]) -> tuple[pl.Series, TokenStore]:
+    """Ids and tokens of the texts that the runs name in their column `what`, in the file's order."""
     wanted = set().union(*(run[what] for run in runs.values()))
     logger.info("%s: looking for %s texts", path, f"{len(wanted):,}")
-    missing = set(wanted)
-    for name, text in read_own_texts(path):
-        if name in wanted:
-            missing.discard(name)
-            yield name, text
-    for run_path, run in runs.items():
-        for name in run[what].filter(run[what].is_in(list(missing))).head(1):
-            raise InputError(
-                f"{run_path}, line {_line_of(run_path, what, name)}: {what} {name!r} is not in {path} "
-                f"({len(missing):,} of {len(wanted):,} that the runs name are not)."
-            )
+    found: dict[str, None] = {}
+
+    def texts() -> Iterator[str]:
+        for name, text in read_own_texts(path):
+            if name in found:
+                raise InputError(f"{path}: id {name!r} is there twice.")
+            if name in wanted:
+                if what == "query" and not text.strip():
+                    raise InputError(f"{path}: query {name!r} is empty; give it a text or leave it out of the run.")
+                found[name] = None
+                yield text
+        missing = wanted - found.keys()
+        for run_path, run in runs.items():
+            for name in run[what].filter(run[what].is_in(list(missing))).head(1):
+                raise InputError(
+                    f"{run_path}, line {_line_of(run_path, what, name)}: {what} {name!r} is not in {path} "
+                    f"({len(missing):,} of {len(wanted):,} that the runs name are not)."
+                )
+
+    store = _store(scorer, path, texts(), len(wanted))
+    return pl.Series(list(found), dtype=pl.String), store
 
 
 def _line_of(run: str, what: str, name: str) -> int:
@@ -185,13 +154,7 @@ def _line_of(run: str, what: str, name: str) -> int:
         return next(number for number, line in enumerate(stream, start=1) if line.split()[column] == name)
 
 
-def _store(scorer: Scorer, batches: Iterable[list[str]], texts: int, path: Path) -> StoreFiles:
-    """Texts as a token store in the model's own vocabulary, beside `path`."""
-    files = StoreFiles(*(f"{path}.{suffix}" for suffix in ("ids.npy", "offsets.npy", "json")))
-    build_store(batches, texts, without_truncation(load_tokenizer(scorer.folder).backend_tokenizer), files)
-    return files
-
-
-def _in_batches(texts: list[str]) -> Iterator[list[str]]:
-    for start in range(0, len(texts), ROWS_AT_ONCE):
-        yield texts[start : start + ROWS_AT_ONCE]
+def _store(scorer: Scorer, source: str | Path, texts: Iterator[str], count: int) -> TokenStore:
+    """Texts as tokens of the model's own vocabulary."""
+    batches = iter(lambda: list(islice(texts, ROWS_AT_ONCE)), [])
+    return TokenStore.of(str(source), batches, count, without_truncation(load_tokenizer(scorer.folder).backend_tokenizer))

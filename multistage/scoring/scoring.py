@@ -14,7 +14,6 @@ from multistage.config import PairSettings
 from multistage.data.tokens import Ints, Pairs, PairTemplate, TokenStore, vocabulary_fingerprint
 from multistage.jobs.errors import InputError
 from multistage.jobs.log import Rate
-from multistage.scoring.batches import by_token_budget
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -53,12 +52,29 @@ def logits(model: "PreTrainedModel", inputs: dict[str, Tensor]) -> Tensor:
     return scores
 
 
+def by_token_budget(lengths: Ints, budget: int) -> list[Ints]:
+    """Split pairs into batches of at most `budget` tokens, padding included, the longest first.
+
+    lengths: (pairs,) tokens of each pair. A pair of more than `budget` tokens gets its own batch. Returns index arrays that
+    together hold every pair once; sorted by length, so that almost nothing is padding, and ties keep their order.
+    """
+    order = np.argsort(-lengths, kind="stable")
+    batches: list[Ints] = []
+    start = 0
+    while start < len(order):
+        size = max(1, budget // max(1, int(lengths[order[start]])))
+        batches.append(order[start : start + size])
+        start += size
+    return batches
+
+
 @torch.inference_mode()
 def score_pairs(
     model: "PreTrainedModel",
     pairs: Pairs,
     query_rows: Ints,
     passage_rows: Ints,
+    *,
     tokens_per_batch: int,
     rate: Rate | None = None,
 ) -> npt.NDArray[np.float32]:
@@ -70,52 +86,32 @@ def score_pairs(
     model.eval()
     scores = np.empty(len(query_rows), dtype=np.float32)
     lengths = pairs.total_lengths(query_rows, passage_rows)
-    left: Ints = np.arange(len(query_rows))
-    while len(left):
-        left = _score_batches(model, pairs, query_rows, passage_rows, lengths, left, tokens_per_batch, scores, rate)
-        if len(left):
-            if tokens_per_batch <= pairs.max_length:
-                raise InputError(f"the device's memory does not hold one pair of {pairs.max_length} tokens.")
-            tokens_per_batch = max(pairs.max_length, tokens_per_batch // 2)
-            torch.cuda.empty_cache()
-            logger.warning("WARNING: out of memory; from here on %d tokens in a batch", tokens_per_batch)
-    return scores
-
-
-def _score_batches(
-    model: "PreTrainedModel",
-    pairs: Pairs,
-    query_rows: Ints,
-    passage_rows: Ints,
-    lengths: Ints,
-    chosen: Ints,
-    tokens_per_batch: int,
-    scores: npt.NDArray[np.float32],
-    rate: Rate | None,
-) -> Ints:
-    """Fill in the scores of the pairs `chosen`, batch by batch; returns those that are left when memory runs out."""
+    batches = deque(by_token_budget(lengths, tokens_per_batch))
+    on_cpu = model.device.type == "cpu"
     waiting: deque[tuple[Ints, Tensor, torch.Event | None]] = deque()
-
-    def collect(at_most: int) -> None:
-        while len(waiting) > at_most:
+    while batches or waiting:
+        out_of_memory = False
+        if batches:
+            try:
+                inputs = on_device(pairs.batch(query_rows[batches[0]], passage_rows[batches[0]]), model.device)
+                result = logits(model, inputs).to("cpu", non_blocking=True)
+                waiting.append((batches.popleft(), result, None if on_cpu else torch.cuda.current_stream().record_event()))
+            except torch.OutOfMemoryError:
+                out_of_memory = True
+        # A batch is fetched when it is ready, while the device works on later ones; a CPU works on one.
+        while len(waiting) > (IN_FLIGHT if batches and not (on_cpu or out_of_memory) else 0):
             done, result, ready = waiting.popleft()
             if ready is not None:
                 ready.synchronize()
             scores[done] = result.numpy()
             if rate is not None:
                 rate.advance(len(done))
-
-    on_cpu = model.device.type == "cpu"
-    batches = [chosen[batch] for batch in by_token_budget(lengths[chosen], tokens_per_batch)]
-    for number, batch in enumerate(batches):
-        try:
-            inputs = on_device(pairs.batch(query_rows[batch], passage_rows[batch]), model.device)
-            result = logits(model, inputs).to("cpu", non_blocking=True)
-        except torch.OutOfMemoryError:
-            collect(0)
-            return np.concatenate(batches[number:])
-        # A batch is fetched when it is ready, while the device works on later ones; a CPU works on one.
-        waiting.append((batch, result, None if on_cpu else torch.cuda.current_stream().record_event()))
-        collect(0 if on_cpu else IN_FLIGHT)
-    collect(0)
-    return chosen[:0]
+        if out_of_memory:
+            if tokens_per_batch <= pairs.max_length:
+                raise InputError(f"the device's memory does not hold one pair of {pairs.max_length} tokens.")
+            tokens_per_batch = max(pairs.max_length, tokens_per_batch // 2)
+            torch.cuda.empty_cache()
+            logger.warning("WARNING: out of memory; from here on %d tokens in a batch", tokens_per_batch)
+            left = np.concatenate(batches)
+            batches = deque(left[batch] for batch in by_token_budget(lengths[left], tokens_per_batch))
+    return scores

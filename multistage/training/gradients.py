@@ -19,8 +19,7 @@ from multistage.data.sampling import StepBatch
 from multistage.data.tokens import Ints, Pairs
 from multistage.jobs.errors import InputError
 from multistage.losses import Loss, kendall_tau
-from multistage.scoring.batches import by_token_budget
-from multistage.scoring.scoring import logits, on_device
+from multistage.scoring.scoring import by_token_budget, logits, on_device
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -159,7 +159,7 @@ def _train(
     before = {name: weight.detach().cpu().clone() for name, weight in model.state_dict().items()}
     groups = Groups.read(inputs.groups)
     logger.info("%s: %s groups of up to %d passages", record["recipe"], f"{len(groups.queries):,}", groups.passages.shape[1])
-    passages = TokenStore(inputs.passages)
+    passages = TokenStore.open(inputs.passages)
     stage = Stage(
         model,
         sampler=GroupSampler(
@@ -171,10 +171,10 @@ def _train(
             process=process_number(),
             processes=process_count(),
         ),
-        pairs=pairs_for(tokenizer, TokenStore(inputs.queries), passages, backbone),
+        pairs=pairs_for(tokenizer, TokenStore.open(inputs.queries), passages, backbone),
         validation=ValidationPlan(
             ValidationSet.read(inputs.validation),
-            pairs_for(tokenizer, TokenStore(inputs.validation_queries), passages, backbone),
+            pairs_for(tokenizer, TokenStore.open(inputs.validation_queries), passages, backbone),
             validation.share,
         ),
         objective=objective,

@@ -19,5 +19,5 @@ def validation_ndcg(candidates: ValidationSet, model: "PreTrainedModel", pairs: 
     line, column = np.nonzero(candidates.passages >= 0)
     scores = np.full(candidates.passages.shape, np.finfo(np.float32).min, dtype=np.float32)
     rows = candidates.queries[line], candidates.passages[line, column]
-    scores[line, column] = score_pairs(model, pairs, *rows, tokens_per_batch)
+    scores[line, column] = score_pairs(model, pairs, *rows, tokens_per_batch=tokens_per_batch)
     return float(ndcg_score(candidates.grades, scores, k=10, ignore_ties=True))

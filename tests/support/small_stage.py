@@ -1,12 +1,17 @@
 """A stage small enough to train in a moment: two queries, six passages, a tiny BERT."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
 from multistage.config import Backbone, Objective, Training, Validation
+from multistage.data.runs import read_run
+from multistage.data.tables import read_ids
 from multistage.data.tokens import StoreFiles, TokenStore, build_store, load_tokenizer_file
 from multistage.data.validation_set import ValidationSet
 from multistage.model.checkpoint import load_cross_encoder, load_tokenizer
+from multistage.scoring.reranking import Scorer
 from multistage.scoring.scoring import pairs_for
 from multistage.training.stage import StageInputs, initialise, train_stage
 from small_groups import groups_from
@@ -90,8 +95,26 @@ def train(inputs, output, seed=3, share=1.0, export="best", backbone=None, train
     return output
 
 
+def stores(inputs):
+    """The queries' and the passages' tokens."""
+    return TokenStore.open(inputs.queries), TokenStore.open(inputs.passages)
+
+
+def rerank_by_workflow(inputs, weights, runs, *, depth, outputs, tag="tag"):
+    """Re-rank runs as the rule does."""
+    ids = [read_ids(files.ids.replace("ids.npy", "parquet")) for files in (inputs.queries, inputs.passages)]
+    queries, passages = zip(ids, stores(inputs), strict=True)
+    Scorer(folder=Path(weights).parent, lengths=BACKBONE, tokens_per_batch=64, device="cpu", precision="float32").rerank(
+        [read_run(run, depth, queries=ids[0], passages=ids[1]) for run in runs],
+        queries=queries,
+        passages=passages,
+        tag=tag,
+        outputs=outputs,
+    )
+
+
 def untrained_model(inputs):
     """The model that the stage starts from, without dropout, and its pairs."""
     model = load_cross_encoder(inputs.parent.rpartition("/")[0], precision="float32").eval()
-    pairs = pairs_for(load_tokenizer(model.name_or_path), TokenStore(inputs.queries), TokenStore(inputs.passages), BACKBONE)
+    pairs = pairs_for(load_tokenizer(model.name_or_path), *stores(inputs), BACKBONE)
     return model, pairs

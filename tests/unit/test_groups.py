@@ -12,7 +12,7 @@ from multistage.data.groups import Groups, training_groups
 from multistage.data.sampling import GroupSampler
 from multistage.data.validation_set import validation_set
 from multistage.jobs.errors import InputError
-from multistage.scoring.batches import by_token_budget
+from multistage.scoring.scoring import by_token_budget
 from small_groups import groups_from
 
 QUERIES, PASSAGES = pl.Series([f"q{n}" for n in range(6)]), pl.Series([f"p{n}" for n in range(8)])

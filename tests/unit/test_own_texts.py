@@ -12,10 +12,9 @@ from sentence_transformers import CrossEncoder
 
 from multistage.data.runs import RUN, read_run, write_run
 from multistage.jobs.errors import InputError
-from multistage.scoring.own_texts import Scorer, rerank_own_runs, score_own_pairs
-from multistage.scoring.reranking import RerankInputs, rerank
+from multistage.scoring.own_texts import rerank_own_runs, score_own_pairs, scorer_for
 from small_models import WORDS, write_bert_checkpoint, write_bert_tokenizer
-from small_stage import BACKBONE, PASSAGES, QUERIES, train, write_inputs
+from small_stage import BACKBONE, PASSAGES, QUERIES, rerank_by_workflow, train, write_inputs
 
 CANDIDATES = {
     "one": [("q1", "p5", 9), ("q0", "p0", 3), ("q0", "p1", 2), ("q0", "p2", 1)],
@@ -59,7 +58,11 @@ def model(stage):
 
 
 def scorer(folder, **changes):
-    return Scorer(**({"folder": folder, "device": "cpu", "tokens_per_batch": 64, "precision": "float32"} | changes))
+    return scorer_for(folder, **({"device": "cpu", "tokens_per_batch": 64, "precision": "float32"} | changes))
+
+
+def rerank(model, runs, texts, outputs, depth=None):
+    rerank_own_runs(scorer(model), runs, queries=texts[0], passages=texts[1], depth=depth, outputs=outputs)
 
 
 @pytest.mark.parametrize("kind", ["files", "tables"])
@@ -67,19 +70,9 @@ def scorer(folder, **changes):
 def test_the_runs_are_the_workflows_byte_for_byte(stage, runs, texts, tmp_path, kind, depth):
     inputs, model = stage
     tables = [inputs.queries.ids.replace("ids.npy", "parquet"), inputs.passages.ids.replace("ids.npy", "parquet")]
-    job = RerankInputs(str(model / "model.safetensors"), runs, *tables, inputs.queries, inputs.passages)
     theirs, ours = ([str(tmp_path / who / f"{name}.run") for name in CANDIDATES] for who in ("workflow", "own"))
-    rerank(
-        job,
-        depth=depth,
-        backbone=BACKBONE,
-        tokens_per_batch=64,
-        device="cpu",
-        precision="float32",
-        tag="tiny/cl/seed3",
-        outputs=theirs,
-    )
-    rerank_own_runs(scorer(model), runs, *(texts if kind == "files" else tables), depth, ours)
+    rerank_by_workflow(inputs, model / "model.safetensors", runs, depth=depth, tag="tiny/cl/seed3", outputs=theirs)
+    rerank(model, runs, texts if kind == "files" else tables, ours, depth)
     for their, our in zip(theirs, ours, strict=True):
         assert (tmp_path / our).read_bytes() == (tmp_path / their).read_bytes()
     kept = read_run(ours[0])
@@ -144,11 +137,11 @@ def test_a_checkpoint_of_another_kind_is_scored_as_another_library_does(tmp_path
 
 
 def test_the_lengths_are_those_the_checkpoint_was_trained_with(model):
-    trained = scorer(model).lengths()
+    trained = scorer(model).lengths
     assert (trained.max_length, trained.max_query_length) == (BACKBONE.max_length, BACKBONE.max_query_length) == (24, 10)
-    given = scorer(model, max_length=20, max_query_length=5).lengths()
+    given = scorer(model, max_length=20, max_query_length=5).lengths
     assert (given.max_length, given.max_query_length) == (20, 5)
-    untrained = scorer(model.parents[2] / "untrained").lengths()
+    untrained = scorer(model.parents[2] / "untrained").lengths
     assert (untrained.max_length, untrained.max_query_length) == (24, 12)
 
 
@@ -161,24 +154,28 @@ def test_the_lengths_are_those_the_checkpoint_was_trained_with(model):
         ("one.run", None, r"one\.run: this file does not exist"),
         ("queries.tsv", "q0\tparis\nq1\n", r"queries\.tsv, line 2: 0 tabs; expected id, tab, text"),
         ("queries.tsv", "q0\tparis\nq1\t \n", r"queries\.tsv: query 'q1' is empty"),
-        ("queries.tsv", "q0\tparis\nq1\tcity\nq0\tthames\n", r"queries\.tsv: id 'q0' is empty, repeated or holds a blank"),
+        ("queries.tsv", "q0\tparis\nq1\tcity\nq0\tthames\n", r"queries\.tsv: id 'q0' is there twice"),
         ("passages.jsonl.gz", '{"id": "p0", "text": "a"}\n{"id": "p1"\n', r"passages\.jsonl\.gz, line 2: not JSON"),
-        (
-            "passages.jsonl.gz",
-            '{"id": "p0", "title": "a"}\n',
-            r"passages\.jsonl\.gz, line 1: expected id, _id or docid, and text",
-        ),
+        ("passages.jsonl.gz", '{"id": "p0", "title": "a"}\n', "line 1: expected id, _id or docid, and text"),
+        ("passages.jsonl.gz", '{"id": "p0", "text": "\\ud800"}\n', "line 1: the text contains half of a surrogate pair"),
+        ("passages.parquet", b"no table", "not a Parquet file"),
+        ("passages.parquet", pl.DataFrame({"id": ["p0"], "body": ["a"]}), "its columns are id, body; expected id and text"),
         ("passages.jsonl.gz", None, r"passages\.jsonl\.gz: this file does not exist"),
     ],
 )
 def test_bad_files_of_a_run_stop_it(model, runs, texts, tmp_path, file, content, message):
+    path = tmp_path / file
     if content is None:
-        (tmp_path / file).unlink()
+        path.unlink()
+    elif isinstance(content, pl.DataFrame):
+        content.write_parquet(path)
     else:
-        (tmp_path / file).write_text(content)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    if path.suffix == ".parquet":
+        texts = texts[0], path
     outputs = [str(tmp_path / "out" / f"{name}.run") for name in CANDIDATES]
     with pytest.raises(InputError, match=message):
-        rerank_own_runs(scorer(model), runs, *texts, None, outputs)
+        rerank(model, runs, texts, outputs)
     assert not (tmp_path / "out").exists()
 
 
@@ -213,28 +210,12 @@ def test_an_output_replaces_nothing_but_an_output(model, runs, texts, tmp_path):
         (["same.out", "same.out"], r"same\.out: this file is an input or another output"),
     ):
         with pytest.raises(InputError, match=message):
-            rerank_own_runs(scorer(model), runs, *texts, None, [str(tmp_path / output) for output in outputs])
+            rerank(model, runs, texts, [tmp_path / output for output in outputs])
     pairs = write_pairs(tmp_path / "pairs.jsonl")
     with pytest.raises(InputError, match=r"pairs\.jsonl: this file is an input"):
         score_own_pairs(scorer(model), pairs, pairs)
     assert (tmp_path / "folder" / "kept").exists() and (tmp_path / "one.run").read_bytes() == before
     assert not list(tmp_path.glob("*.out"))
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
-        ("passages.parquet", b"no table", "not a Parquet file"),
-        ("passages.parquet", None, "its columns are id, body; expected id and text"),
-    ],
-)
-def test_a_table_that_is_none_stops_it(model, runs, texts, tmp_path, name, content, message):
-    if content is None:
-        pl.DataFrame({"id": ["p0"], "body": ["a"]}).write_parquet(tmp_path / name)
-    else:
-        (tmp_path / name).write_bytes(content)
-    with pytest.raises(InputError, match=message):
-        rerank_own_runs(scorer(model), runs, texts[0], tmp_path / name, None, [str(tmp_path / "x"), str(tmp_path / "y")])
 
 
 def test_what_is_no_re_ranker_stops_it(tmp_path):
@@ -266,22 +247,11 @@ class TestCommand:
         return subprocess.run(list(map(str, command)), cwd=folder, env=environment, capture_output=True, text=True)
 
     def test_it_writes_what_the_functions_write(self, model, runs, texts, tmp_path):
-        files = ["--queries", "queries.tsv", "--passages", "passages.jsonl.gz", "--depth", "2"]
-        ended = self.run(
-            tmp_path,
-            "--run",
-            "one.run",
-            "--output",
-            "out/one.run",
-            "--tokens-per-batch",
-            "64",
-            "--precision",
-            "float32",
-            *files,
-            model=model,
-        )
+        options = ["--run", "one.run", "--depth", "2", "--tokens-per-batch", "64", "--precision", "float32"]
+        options += ["--queries", "queries.tsv", "--passages", "passages.jsonl.gz", "--output", "out/one.run"]
+        ended = self.run(tmp_path, *options, model=model)
         assert ended.returncode == 0 and "3 of 3 pairs" in ended.stderr
-        rerank_own_runs(scorer(model), runs[:1], *texts, 2, [str(tmp_path / "direct.run")])
+        rerank(model, runs[:1], texts, [tmp_path / "direct.run"], depth=2)
         assert (tmp_path / "out" / "one.run").read_bytes() == (tmp_path / "direct.run").read_bytes()
 
     def test_bad_input_ends_it_with_one_message(self, model, tmp_path):

@@ -12,14 +12,12 @@ from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from multistage.data.runs import RUN, read_run, write_run
-from multistage.data.tokens import TokenStore
 from multistage.jobs.errors import InputError
 from multistage.model.checkpoint import FILES, WEIGHTS, distance, load_cross_encoder, load_tokenizer, new_cross_encoder
-from multistage.scoring.reranking import RerankInputs, rerank
 from multistage.scoring.scoring import pairs_for
 from multistage.training.stage import initialise
 from small_models import write_bert_checkpoint
-from small_stage import BACKBONE, OBJECTIVE, PASSAGES, QUERIES, train
+from small_stage import BACKBONE, OBJECTIVE, PASSAGES, QUERIES, rerank_by_workflow, stores, train
 
 
 def test_a_model_is_an_ordinary_checkpoint_with_its_record(inputs, tmp_path):
@@ -87,7 +85,7 @@ def test_other_libraries_give_the_same_scores(inputs, tmp_path):
     folder = train(inputs, tmp_path / "cl")
     data = [(query, passage) for query in QUERIES for passage in PASSAGES]
     queries, passages = zip(*data, strict=True)
-    pairs = pairs_for(load_tokenizer(folder), TokenStore(inputs.queries), TokenStore(inputs.passages), BACKBONE)
+    pairs = pairs_for(load_tokenizer(folder), *stores(inputs), BACKBONE)
     rows = np.divmod(np.arange(len(data)), len(PASSAGES))
     with torch.inference_mode():
         ours = load_cross_encoder(folder, precision="float32").eval()(
@@ -185,28 +183,19 @@ class TestReranking:
     """Re-ranking cuts every run from one scoring of the union."""
 
     @pytest.fixture
-    def job(self, inputs, tmp_path):
+    def runs(self, tmp_path):
         one = [("q0", "p0", 3), ("q0", "p1", 2), ("q0", "p2", 1), ("q1", "p5", 9)]
         two = [("q1", "p5", 3), ("q1", "p1", 2), ("q0", "p1", 1)]
         paths = [str(tmp_path / f"{name}.run") for name in ("one", "two")]
         for run, path in zip((one, two), paths, strict=True):
             write_run(path, pl.DataFrame(run, schema=RUN, orient="row"), tag="first")
-        return RerankInputs(
-            model=inputs.parent,
-            runs=paths,
-            query_ids=str(tmp_path / "queries.parquet"),
-            passage_ids=str(tmp_path / "passages.parquet"),
-            queries=inputs.queries,
-            passages=inputs.passages,
-        )
+        return paths
 
-    def test_runs_are_the_models_scores_of_the_first_candidates(self, job, tmp_path):
+    def test_runs_are_the_models_scores_of_the_first_candidates(self, inputs, runs, tmp_path):
         from sentence_transformers import CrossEncoder
 
         outputs = [str(tmp_path / f"{name}.reranked.run") for name in ("one", "two")]
-        rerank(
-            job, depth=2, backbone=BACKBONE, tokens_per_batch=64, device="cpu", precision="float32", tag="t", outputs=outputs
-        )
+        rerank_by_workflow(inputs, inputs.parent, runs, depth=2, outputs=outputs)
         one, two = read_run(outputs[0]), read_run(outputs[1])
         assert set(zip(one["query"], one["passage"], strict=True)) == {("q0", "p0"), ("q0", "p1"), ("q1", "p5")}
         assert set(zip(two["query"], two["passage"], strict=True)) == {("q1", "p5"), ("q1", "p1"), ("q0", "p1")}
@@ -216,19 +205,10 @@ class TestReranking:
             assert run["score"].to_list() == pytest.approx(model.predict(texts).tolist(), abs=1e-5)
 
     @pytest.mark.parametrize("line", ["q0 Q0 p77 9 0.1 t", "q0 Q0 p1 9 0.1", "q0 Q0 p0 9 0.1 t"])
-    def test_a_bad_run_leaves_no_output(self, job, tmp_path, line):
-        with open(job.runs[1], "a") as stream:
+    def test_a_bad_run_leaves_no_output(self, inputs, runs, tmp_path, line):
+        with open(runs[1], "a") as stream:
             stream.write(f"q0 Q0 p0 8 0.5 t\n{line}\n")
         outputs = [str(tmp_path / "out" / f"{name}.run") for name in ("one", "two")]
         with pytest.raises(InputError, match=r"two\.run"):
-            rerank(
-                job,
-                depth=50,
-                backbone=BACKBONE,
-                tokens_per_batch=64,
-                device="cpu",
-                precision="float32",
-                tag="t",
-                outputs=outputs,
-            )
+            rerank_by_workflow(inputs, inputs.parent, runs, depth=50, outputs=outputs)
         assert not (tmp_path / "out").exists()

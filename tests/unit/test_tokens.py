@@ -31,7 +31,7 @@ def store(folder, name, texts):
     files = StoreFiles(*(str(folder / f"{name}.{suffix}") for suffix in ("ids.npy", "offsets.npy", "json")))
     batches = [texts[start : start + 2] for start in range(0, len(texts), 2)]
     build_store(batches, len(texts), load_tokenizer_file(folder / "tokenizer.json"), files)
-    return TokenStore(files)
+    return TokenStore.open(files)
 
 
 @settings(max_examples=60, deadline=None)
