@@ -5,10 +5,11 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from statsmodels.stats.multitest import multipletests
 
 from multistage.config import Evaluation
 from multistage.config.recipes import FIRST_STAGE, UNTRAINED
-from multistage.evaluation.inference import difference, holm, verdict
+from multistage.evaluation.inference import difference, verdict
 from multistage.evaluation.measures import SYSTEM
 from multistage.evaluation.resampling import Bootstrap, randomization_tests
 from multistage.measures import compares
@@ -88,7 +89,8 @@ def _differences(systems: dict[Key, Values], bootstrap: Bootstrap, settings: Eva
     table["p_randomization"] = randomization_tests(np.array(by_query), settings) if rows else []
     question = table.groupby(["measure", "against"], sort=False)
     for name in ("p", "p_equivalence", "p_randomization"):
-        table[f"{name}_holm"] = question[name].transform(holm) if rows else []
+        # Holm, Scandinavian Journal of Statistics 6, 1979.
+        table[f"{name}_holm"] = question[name].transform(lambda p: multipletests(p, method="holm")[1]) if rows else []
     judged = zip(table["difference"], table["p_holm"], table["p_equivalence_holm"], strict=True)
     return table.assign(verdict=[verdict(*found, 1 - settings.confidence) for found in judged])
 

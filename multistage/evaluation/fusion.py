@@ -14,7 +14,7 @@ from multistage.data.runs import in_run_order, read_run, write_run
 from multistage.evaluation.judgements import ranking_of, read_judgements
 from multistage.evaluation.measures import measure_ranking
 from multistage.jobs.errors import InputError
-from multistage.jobs.files import replacing
+from multistage.jobs.files import write_texts
 
 if TYPE_CHECKING:
     from ranx import Run
@@ -65,26 +65,23 @@ def choose_weight(
     Raises InputError as `Sides` does, or when run and judgements share no query.
     """
     sides, judgements = Sides(reranked, first_stage, depth), read_judgements(qrels, relevance)
-    tried = []
+    means = {}
     for weight in WEIGHTS:
-        values = measure_ranking(ranking_of(sides.fused(weight, norm), judgements), judgements, [measure], relevance)[measure]
-        tried.append({"weight_of_reranker": weight, "mean": float(values.mean())})
-    best = max(tried, key=lambda entry: entry["mean"])
-    logger.info(
-        "weight of the re-ranker %.2f: %s %.4f on %d queries", best["weight_of_reranker"], measure, best["mean"], len(values)
-    )
+        ranking = ranking_of(sides.fused(weight, norm), judgements)
+        means[weight] = float(measure_ranking(ranking, judgements, [measure], relevance)[measure].mean())
+    best, queries = max(means, key=means.__getitem__), len(judgements.queries)
+    logger.info("weight of the re-ranker %.2f: %s %.4f on %d queries", best, measure, means[best], queries)
     record = {
-        "weight_of_reranker": best["weight_of_reranker"],
-        "weight_of_first_stage": round(1.0 - best["weight_of_reranker"], 2),
+        "weight_of_reranker": best,
+        "weight_of_first_stage": round(1.0 - best, 2),
         "norm": norm,
         "measure": measure,
         "relevance": relevance,
-        "queries": len(values),
+        "queries": queries,
         "inputs": {"reranked": str(reranked), "first_stage": str(first_stage), "qrels": str(qrels)},
-        "tried": tried,
+        "tried": [{"weight_of_reranker": weight, "mean": mean} for weight, mean in means.items()],
     }
-    with replacing(output) as (partial,):
-        partial.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    write_texts({output: json.dumps(record, indent=1) + "\n"})
 
 
 def fuse_files(

@@ -15,7 +15,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
 Values = npt.NDArray[np.float64]
 
@@ -78,12 +77,6 @@ def _seed_variances(values: Values) -> tuple[float, float]:
     residual = values - means[:, None] - values.mean(0) + values.mean()
     error = float((residual**2).sum()) / ((seeds - 1) * (queries - 1))
     return float(means.var(ddof=1)) / seeds, error / (seeds * queries)
-
-
-def holm(p: npt.ArrayLike) -> Values:
-    """p-values, (tests,), adjusted for being a family (Holm, Scandinavian Journal of Statistics 6, 1979)."""
-    adjusted: Values = multipletests(p, method="holm")[1]
-    return adjusted
 
 
 def verdict(mean: float, p: float, p_equivalence: float, alpha: float) -> str:

@@ -1,7 +1,7 @@
 """Effectiveness of runs, query by query, with ranx; equal to trec_eval's, ties included."""
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,12 +12,10 @@ from multistage.jobs.files import replacing
 from multistage.jobs.log import Rate
 from multistage.measures import split_cutoff
 
-SYSTEM = ["retriever", "backbone", "recipe", "seed"]
 Values = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class System:
+class System(NamedTuple):
     """What produced a run. retriever: the first stage. recipe: `first-stage`, `teacher`, or the re-ranker's recipe, with
     `+fused` behind it where its scores are fused with the first stage's.
 
@@ -30,10 +28,13 @@ class System:
     seed: str
 
 
+SYSTEM = list(System._fields)
+
+
 def measure_ranking(ranking: Grades, judgements: Judgements, measures: list[str], relevance: int) -> dict[str, Values]:
     """Each measure's values, (queries,), in the order of the judgements' queries.
 
-    ranking: what `judgements.ranked_columns` gives. relevance: the least grade that counts as relevant for binary measures;
+    ranking: what `Judgements.ranking` gives. relevance: the least grade that counts as relevant for binary measures;
     nDCG takes all grades above 0 as linear gains. A query without a relevant passage, or that the run lacks, counts as zero.
     """
     from ranx import metrics
@@ -72,7 +73,7 @@ def evaluate_runs(
         rate.advance(1)
     queries, count = pd.Index(judgements.queries.to_list()), len(judgements.queries)
     numbers = np.arange(len(systems)).repeat(count)
-    columns = {name: pd.Categorical([getattr(system, name) for system in systems])[numbers] for name in SYSTEM}
+    columns = {name: pd.Categorical(own)[numbers] for name, own in zip(SYSTEM, zip(*systems, strict=True), strict=True)}
     columns["query"] = pd.Categorical.from_codes(np.tile(np.arange(count), len(systems)), categories=queries)
     table = pd.DataFrame(columns | {measure: np.concatenate(parts) for measure, parts in values.items()})
     with replacing(output) as (partial,):

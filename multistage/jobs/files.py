@@ -5,7 +5,7 @@ import hashlib
 import os
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -39,6 +39,13 @@ def replacing(*targets: str | Path) -> Iterator[list[Path]]:
     finally:
         for path in partial:
             remove(path)
+
+
+def write_texts(texts: Mapping[str | Path, str]) -> None:
+    """Write text files, by path, as `replacing` does."""
+    with replacing(*texts) as files:
+        for file, text in zip(files, texts.values(), strict=True):
+            file.write_text(text, encoding="utf-8")
 
 
 @contextmanager

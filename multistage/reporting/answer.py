@@ -1,26 +1,18 @@
 """The answer to the question that the grid asks: is the baseline on par with recipes of more stages?"""
 
-from pathlib import Path
-
 import pandas as pd
 
 from multistage.config import Evaluation
 from multistage.config.recipes import FIRST_STAGE, FUSED
 from multistage.evaluation.comparison import POOLED
-from multistage.jobs.files import replacing
-from multistage.reporting.pages import markdown_table, recipe_name, signed, system_names
-
-
-def write_answer(
-    means: pd.DataFrame, differences: pd.DataFrame, settings: Evaluation, *, measure: str, output: str | Path
-) -> None:
-    """Write the answer as Markdown. means, differences: what `comparison.compare` made. measure: the one that decides."""
-    with replacing(output) as (partial,):
-        partial.write_text(answer(means, differences, settings, measure), encoding="utf-8")
+from multistage.reporting.pages import fixed, markdown_table, recipe_name, signed, system_names
 
 
 def answer(means: pd.DataFrame, differences: pd.DataFrame, settings: Evaluation, measure: str) -> str:
-    """A paragraph with the answer, the comparisons behind it, and how to read them."""
+    """The answer as Markdown: a paragraph, the comparisons behind it, and how to read them.
+
+    means, differences: what `comparison.compare` made. measure: the one that decides.
+    """
     chosen = differences[(differences["measure"] == measure) & (differences["against"] != FIRST_STAGE)]
     staged = chosen[chosen["recipe"].str.contains("-") & ~chosen["recipe"].str.endswith(FUSED)]
     relevant = staged if len(staged) else chosen
@@ -48,8 +40,8 @@ def _comparisons(chosen: pd.DataFrame, means: pd.DataFrame, measure: str, baseli
             "Benchmark": rows["benchmark"],
             "First stage": rows["retriever"],
             "Recipe": system_names(rows),
-            measure: rows["mean"].map("{:.3f}".format),
-            baseline: (rows["mean"] - rows["difference"]).map("{:.3f}".format),
+            measure: fixed(rows["mean"]),
+            baseline: fixed(rows["mean"] - rows["difference"]),
             "Difference": rows["difference"].map(signed),
             "Interval": rows["low"].map(signed) + " to " + rows["high"].map(signed),
             "p": rows["p_holm"].map(_p),

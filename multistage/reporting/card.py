@@ -9,7 +9,7 @@ from typing import Any
 from huggingface_hub import ModelCardData
 
 from multistage.config.recipes import last_objective
-from multistage.jobs.files import replacing
+from multistage.jobs.files import write_texts
 from multistage.reporting.pages import TEMPLATES, html_page, markdown_to_html
 
 Record = dict[str, Any]
@@ -40,10 +40,9 @@ def write_card(
         folder=folder,
         curve=curve and Path(curve).name,
     )
-    with replacing(readme, page) as (readme_file, page_file):
-        readme_file.write_text(f"---\n{_card_data(stages[0], lineage).to_yaml()}\n---\n\n{body}\n", encoding="utf-8")
-        title = body.partition("\n")[0].removeprefix("# ")
-        page_file.write_text(html_page(title, markdown_to_html(body, folder)), encoding="utf-8")
+    title = body.partition("\n")[0].removeprefix("# ")
+    front_matter = f"---\n{_card_data(stages[0], lineage).to_yaml()}\n---\n\n"
+    write_texts({readme: f"{front_matter}{body}\n", page: html_page(title, markdown_to_html(body, folder))})
 
 
 def _card_data(record: Record, lineage: dict[str, Any]) -> ModelCardData:

@@ -9,9 +9,8 @@ import pandas as pd
 
 from multistage.config.recipes import FUSED, TEACHER, stages_of
 from multistage.evaluation.comparison import POOLED
-from multistage.jobs.errors import InputError
-from multistage.jobs.files import replacing
-from multistage.reporting.pages import markdown_table, system_names, write_tables
+from multistage.jobs.files import write_texts
+from multistage.reporting.pages import fixed, markdown_table, system_names, write_tables
 
 NOTE = (
     "Training: seconds of all stages that lead to the model, on all devices together, mean over seeds. Re-ranking: the "
@@ -31,25 +30,16 @@ class Model(NamedTuple):
 def training_costs(models: Sequence[Model], records: Sequence[str]) -> pd.DataFrame:
     """What each model's last stage took: columns of Model, device, seconds (of all processes together), pairs.
 
-    records: the training.json of each model. Raises InputError for a record without these numbers.
+    records: the training.json of each model.
     """
-    rows = []
-    for model, path in zip(models, records, strict=True):
-        record = json.loads(Path(path).read_text(encoding="utf-8"))
-        try:
-            run = record["run"]
-            rows.append([*model, run["device"], record["seconds"] * run["processes"], record["pairs"] * run["processes"]])
-        except KeyError as error:
-            raise InputError(f"{path}: {error} is missing; this is not the record of a trained stage.") from error
-    return pd.DataFrame(rows, columns=[*Model._fields, "device", "seconds", "pairs"])
+    read = pd.json_normalize([json.loads(Path(path).read_text(encoding="utf-8")) for path in records])
+    of_all = read[["seconds", "pairs"]].mul(read["run.processes"], axis=0)
+    return pd.DataFrame(models, columns=Model._fields).assign(device=read["run.device"], **of_all)
 
 
 def rerank_seconds(path: str) -> float:
-    """The seconds of a job, from Snakemake's benchmark file. Raises InputError when it holds none."""
-    table = pd.read_csv(path, sep="\t")
-    if "s" not in table or table.empty:
-        raise InputError(f"{path}: expected a benchmark file of Snakemake, with a job's seconds in a column s.")
-    return float(table["s"].mean())
+    """The seconds of a job, from Snakemake's benchmark file."""
+    return float(pd.read_csv(path, sep="\t")["s"].mean())
 
 
 def cost_table(means: pd.DataFrame, training: pd.DataFrame, reranking: pd.DataFrame, measure: str) -> pd.DataFrame:
@@ -83,26 +73,20 @@ def on_front(cost: pd.Series, value: pd.Series) -> pd.Series:
     return pd.Series(~beaten.any(axis=1), index=cost.index)
 
 
-def as_markdown(table: pd.DataFrame) -> str:
-    """A Markdown table for each benchmark."""
+def write_costs(table: pd.DataFrame, csv: str | Path, markdown: str | Path, html: str | Path) -> None:
+    """Write what `cost_table` made as CSV, and as a Markdown table for each benchmark and a page of them."""
     parts = []
     for benchmark, rows in table.groupby("benchmark", sort=False):
         unit = rows["device"].map(lambda device: "GPU-s" if device == "cuda" else "CPU-s")
         columns = {
             "First stage": rows["retriever"],
             "System": system_names(rows),
-            rows["measure"].iloc[0]: rows["mean"].map("{:.3f}".format),
+            rows["measure"].iloc[0]: fixed(rows["mean"]),
             "Training": (rows["training_seconds"].map("{:,.0f} ".format) + unit).where(rows["training_seconds"] > 0, "–"),
             "Pairs seen": rows["training_pairs"].map("{:,.0f}".format).where(rows["training_pairs"] > 0, "–"),
             "Re-ranking a query": rows["rerank_ms"].map("{:.1f} ms".format).where(rows["rerank_ms"] > 0, "–"),
             "Front": rows["front"].map({True: "●", False: ""}),
         }
         parts += [f"### {benchmark}", "", markdown_table(columns, "llrrrrc"), ""]
-    return "\n".join([*parts, NOTE, ""])
-
-
-def write_costs(table: pd.DataFrame, csv: str | Path, markdown: str | Path, html: str | Path) -> None:
-    """Write what `cost_table` made, three ways."""
-    write_tables("Effectiveness and cost", as_markdown(table), markdown, html)
-    with replacing(csv) as (file,):
-        table.to_csv(file, index=False, float_format="%.6g")
+    write_tables("Effectiveness and cost", "\n".join([*parts, NOTE, ""]), markdown, html)
+    write_texts({csv: table.to_csv(index=False, float_format="%.6g")})

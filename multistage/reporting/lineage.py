@@ -8,27 +8,11 @@ from multistage.config.recipes import last_objective, stages_of
 Config = dict[str, Any]
 # An entry of the config that has a licence: its section, its name, and what it is used as.
 Use = tuple[str, str, str]
-# The keys that name what data and models are made from, and the sections that define those names.
-REFERENCES = {
-    "queryset": "querysets",
-    "collection": "collections",
-    "source": "sources",
-    "passages": "sources",
-    "queries": "sources",
-    "qrels": "sources",
-    "retriever": "retrievers",
-    "teacher": "teachers",
-    "checkpoint": "checkpoints",
-    "candidates": "sources",
-    "permutations": "sources",
-    "run": "sources",
-}
-NOUNS = {
-    "querysets": "the query set",
-    "collections": "the collection",
-    "retrievers": "the first stage",
-    "teachers": "the teacher",
-}
+# The keys that name what data and models are made from, and what their sources are used as, if that is their own.
+NOUNS = {"queryset": "the query set", "collection": "the collection", "retriever": "the first stage", "teacher": "the teacher"}
+FILES = ("source", "passages", "queries", "qrels", "candidates", "permutations", "run")
+# The section that defines what a key names.
+SECTIONS = {key: f"{key}s" for key in (*NOUNS, "checkpoint")} | dict.fromkeys(FILES, "sources")
 
 
 def lineage(config: Config, backbone: str, recipe: str) -> dict[str, Any]:
@@ -41,19 +25,17 @@ def lineage(config: Config, backbone: str, recipe: str) -> dict[str, Any]:
     objectives = [last_objective(stage) for stage in stages_of(recipe)]
     checkpoint = config["backbones"][backbone]["checkpoint"]
     uses = list(_uses(config, {"checkpoint": checkpoint}, "the pre-trained model"))
-    for objective in dict.fromkeys(objectives):
-        uses += _uses(config, config["objectives"][objective]["candidates"])
-    if objectives:
-        uses += _uses(config, config["validation"])
-    used_as: dict[tuple[str, str], dict[str, None]] = {}
-    for section, name, use in uses:
-        used_as.setdefault((section, name), {})[use] = None
+    for entry in [config["objectives"][name]["candidates"] for name in objectives] + [config["validation"]] * bool(objectives):
+        uses += _uses(config, entry)
+    used_as: dict[tuple[str, str], list[str]] = {}
+    for section, name, use in dict.fromkeys(uses):
+        used_as.setdefault((section, name), []).append(use)
     sources = [_source(config[section][name], name, "; ".join(roles)) for (section, name), roles in used_as.items()]
     models = {use[:2] for name in config["checkpoints"] for use in _uses(config, {"checkpoint": name})}
     return {
         "checkpoint": config["checkpoints"][checkpoint].get("hub", checkpoint),
         "licence": sources[0]["licence"],
-        "stages": [{"objective": name, **_stage(config, name)} for name in objectives],
+        "stages": [_stage(config, name) for name in objectives],
         "sources": sources,
         "data": [name for section, name in used_as if (section, name) not in models],
     }
@@ -67,11 +49,11 @@ def _uses(config: Config, entry: Config, use: str = "", queryset: str = "") -> I
     queryset = entry.get("queryset", queryset)
     if queryset in entry.get("runs", {}):
         yield "sources", entry["runs"][queryset], use
-    for key, section in REFERENCES.items():
+    for key, section in SECTIONS.items():
         name = entry.get(key)
         if not isinstance(name, str):
             continue
-        named, own_use = config[section][name], f"{NOUNS[section]} {name}" if section in NOUNS else use
+        named, own_use = config[section][name], f"{NOUNS[key]} {name}" if key in NOUNS else use
         if "licence" in named:
             yield section, name, own_use
         else:
@@ -83,6 +65,7 @@ def _stage(config: Config, objective: str) -> dict[str, str]:
     collection = config["querysets"][candidates["queryset"]]["collection"]
     dataset = config["collections"][collection].get("id")
     return {
+        "objective": objective,
         "queryset": candidates["queryset"],
         "collection": collection + (f" (ir_datasets: {dataset})" if dataset else ""),
         "passages": _passages(config, candidates),
@@ -104,12 +87,12 @@ def _passages(config: Config, candidates: Config) -> str:
 
 
 def _source(entry: Config, name: str, use: str) -> dict[str, str]:
-    if "hub" in entry:
-        place = f"Hugging Face Hub: {entry['hub']}, revision {entry['revision']}"
-    elif "package" in entry:
-        place = f"Python package {entry['package']}"
-    elif "id" in entry:
-        place = f"ir_datasets: {entry['id']}"
-    else:
-        place = entry.get("url") or entry["path"]
+    forms = {
+        "hub": "Hugging Face Hub: {hub}, revision {revision}",
+        "package": "Python package {package}",
+        "id": "ir_datasets: {id}",
+        "url": "{url}",
+        "path": "{path}",
+    }
+    place = next(form for key, form in forms.items() if entry.get(key)).format_map(entry)
     return {"name": name, "use": use, "place": place, "licence": entry["licence"]}

@@ -13,7 +13,7 @@ from markdown_it.token import Token
 from markupsafe import Markup
 
 from multistage.config.recipes import FIRST_STAGE, FUSED, TEACHER
-from multistage.jobs.files import replacing
+from multistage.jobs.files import write_texts
 
 TEMPLATES = Environment(
     loader=PackageLoader("multistage.reporting"),
@@ -46,6 +46,11 @@ def signed(value: float) -> str:
     return f"{value:+.3f}".replace("-", "−")
 
 
+def fixed(values: pd.Series, digits: int = 3) -> pd.Series:
+    """Numbers as text with so many decimals."""
+    return values.map(f"{{:.{digits}f}}".format)
+
+
 def markdown_table(columns: Mapping[str, Any], alignment: str) -> str:
     """A table in Markdown. columns: for each heading the text of its cells. alignment: a letter for each column, l, r or c."""
     rules = {"l": "---", "r": "---:", "c": ":---:"}
@@ -60,9 +65,7 @@ def html_page(title: str, body: str) -> str:
 
 def write_tables(title: str, text: str, markdown: str | Path, html: str | Path) -> None:
     """Write Markdown as it is and as a page."""
-    with replacing(markdown, html) as (markdown_file, html_file):
-        markdown_file.write_text(text, encoding="utf-8")
-        html_file.write_text(html_page(title, markdown_to_html(f"# {title}\n\n{text}")), encoding="utf-8")
+    write_texts({markdown: text, html: html_page(title, markdown_to_html(f"# {title}\n\n{text}"))})
 
 
 def markdown_to_html(text: str, folder: str | Path | None = None) -> str:

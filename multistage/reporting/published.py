@@ -5,8 +5,8 @@ from pathlib import Path
 import pandas as pd
 
 from multistage.jobs.errors import InputError
-from multistage.jobs.files import replacing
-from multistage.reporting.pages import markdown_table, system_names
+from multistage.jobs.files import write_texts
+from multistage.reporting.pages import fixed, markdown_table, system_names
 
 KEY = ["benchmark", "retriever", "backbone", "recipe", "measure"]
 COLUMNS = ["backbone", "recipe", "retriever", "benchmark", "measure", "value"]
@@ -53,9 +53,9 @@ def write_beside(both: pd.DataFrame, csv: str | Path, markdown: str | Path) -> N
         columns = {
             "First stage": rows["retriever"],
             "System": system_names(rows),
-            "Ours": rows["mean"].map("{:.4f}".format),
-            "Interval": rows["low"].map("{:.4f} to ".format) + rows["high"].map("{:.4f}".format),
-            "Published": rows["published"].map("{:.4f}".format),
+            "Ours": fixed(rows["mean"], 4),
+            "Interval": fixed(rows["low"], 4) + " to " + fixed(rows["high"], 4),
+            "Published": fixed(rows["published"], 4),
             "Difference": rows["gap"].map("{:+.4f}".format),
         }
         title = f"### {benchmark}, {measure} ({rows['queries'].iloc[0]:,} queries)"
@@ -65,6 +65,4 @@ def write_beside(both: pd.DataFrame, csv: str | Path, markdown: str | Path) -> N
         f"{len(both)} results beside their published values; mean absolute difference {both['gap'].abs().mean():.4f}; "
         f"{inside} published values lie in our bootstrap interval over queries.\n"
     )
-    with replacing(csv, markdown) as (csv_file, markdown_file):
-        both.to_csv(csv_file, index=False, float_format="%.6g")
-        markdown_file.write_text("\n".join(parts), encoding="utf-8")
+    write_texts({csv: both.to_csv(index=False, float_format="%.6g"), markdown: "\n".join(parts)})

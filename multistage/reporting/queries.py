@@ -8,7 +8,7 @@ import polars as pl
 
 from multistage.data.runs import read_run
 from multistage.data.tables import read_qrels, read_texts
-from multistage.jobs.files import replacing
+from multistage.jobs.files import write_texts
 from multistage.reporting.pages import TEMPLATES
 
 SIDES = ("before", "after")
@@ -76,9 +76,7 @@ def write_view(
         examples=examples,
         stages=stages,
     )
-    with replacing(csv, html) as (csv_file, html_file):
-        view.to_csv(csv_file, index=False, float_format="%.6g")
-        html_file.write_text(page, encoding="utf-8")
+    write_texts({csv: view.to_csv(index=False, float_format="%.6g"), html: page})
 
 
 def _top_passages(run: str, passages: str | Path, qrels: pl.DataFrame) -> pd.DataFrame:

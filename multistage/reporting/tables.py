@@ -7,9 +7,9 @@ import pandas as pd
 from multistage.config import Evaluation
 from multistage.config.recipes import FIRST_STAGE
 from multistage.evaluation.comparison import POOLED
-from multistage.jobs.files import replacing
+from multistage.jobs.files import write_texts
 from multistage.measures import compares
-from multistage.reporting.pages import markdown_table, recipe_name, system_names, write_tables
+from multistage.reporting.pages import fixed, markdown_table, recipe_name, system_names, write_tables
 
 # What marks a cell: against the first stage, against the baseline, and on par with the baseline.
 BETTER, WORSE, ABOVE, BELOW, EQUIVALENT = "▲", "▼", "↑", "↓", "≈"
@@ -26,9 +26,8 @@ def write_comparison(
     means: pd.DataFrame, differences: pd.DataFrame, means_csv: str | Path, differences_csv: str | Path
 ) -> None:
     """Write the two tables that `comparison.compare` made, with every digit that counts."""
-    with replacing(means_csv, differences_csv) as files:
-        for table, file in zip((means, differences), files, strict=True):
-            table.to_csv(file, index=False, float_format="%.10g")
+    tables = {means_csv: means, differences_csv: differences}
+    write_texts({path: table.to_csv(index=False, float_format="%.10g") for path, table in tables.items()})
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
@@ -49,21 +48,17 @@ def write_effectiveness(
     """Write the tables of what `comparison.compare` made, three ways."""
     found, note = cells(means, differences), _note(means, differences, settings)
     write_tables("Effectiveness", as_markdown(found, note), markdown, html)
-    with replacing(latex) as (file,):
-        file.write_text(as_latex(found, note), encoding="utf-8")
+    write_texts({latex: as_latex(found, note)})
 
 
 def cells(means: pd.DataFrame, differences: pd.DataFrame) -> pd.DataFrame:
     """The means with what stands in a cell: text, whether it is the best over its first stage, and its marks."""
     key = ["benchmark", *POOLED, "measure"]
-    against_first = differences["against"] == FIRST_STAGE
-    marks = [_marks(verdict, first) for verdict, first in zip(differences["verdict"], against_first, strict=True)]
+    marks = [_marks(*row) for row in differences[["verdict", "against"]].itertuples(index=False)]
     by_cell = differences.assign(marks=marks).groupby(key)["marks"].sum().rename("marks")
     best = means.groupby(["benchmark", "retriever", "measure"])["mean"].transform("max") == means["mean"]
     table = means.join(by_cell, on=key).fillna({"marks": ""})
-    return table.assign(
-        text=means["mean"].map("{:.3f}".format), best=best & means["measure"].map(compares), system=system_names(means)
-    )
+    return table.assign(text=fixed(means["mean"]), best=best & means["measure"].map(compares), system=system_names(means))
 
 
 def as_markdown(found: pd.DataFrame, note: str) -> str:
@@ -105,11 +100,12 @@ def _systems_by_measures(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.set_index(["retriever", "system", "measure"])["cell"].unstack(sort=False).rename_axis(columns=None)
 
 
-def _marks(verdict: str, against_first: bool) -> str:
-    up, down = (BETTER, WORSE) if against_first else (ABOVE, BELOW)
-    mark = up if verdict.startswith("better") else down if verdict.startswith("worse") else ""
-    on_par = verdict == "equivalent" or verdict.endswith("the margin")
-    return mark + (EQUIVALENT if on_par and not against_first else "")
+def _marks(verdict: str, against: str) -> str:
+    """The marks of a verdict, such as "better, by less than the margin"."""
+    word, _, within = verdict.partition(",")
+    if against == FIRST_STAGE:
+        return {"better": BETTER, "worse": WORSE}.get(word, "")
+    return {"better": ABOVE, "worse": BELOW, "equivalent": EQUIVALENT}.get(word, "") + EQUIVALENT * bool(within)
 
 
 def _note(means: pd.DataFrame, differences: pd.DataFrame, settings: Evaluation) -> str:

@@ -1,4 +1,4 @@
-"""Fusion against its formula and trec_eval: the scores, the order at both ends, and the weight that is chosen."""
+"""Fusion against its formula and trec_eval: the scores, the order, and the weight that is chosen."""
 
 import json
 
@@ -11,7 +11,6 @@ from test_evaluation import nested
 from multistage.data.runs import RUN, in_run_order, read_run, write_run
 from multistage.evaluation.fusion import WEIGHTS, Sides, choose_weight, fuse_files
 from multistage.jobs.errors import InputError
-from multistage.reporting.pages import system_name
 
 DEPTH = 12
 NORMS = {
@@ -57,16 +56,6 @@ def test_the_scores_are_the_weighted_sum(files, weight, norm):
     assert run["score"].to_list() == pytest.approx(expected["score"].to_list(), abs=1e-6)
 
 
-@pytest.mark.parametrize("norm", NORMS)
-def test_at_both_ends_the_order_is_that_of_one_side(files, norm):
-    reranked, first = read_run(files["reranked"]), read_run(files["first"], DEPTH)
-    sides = Sides(files["reranked"], files["first"], DEPTH)
-    order = ["query", "passage"]
-    assert not reranked[order].equals(first[order])
-    assert sides.fused(1.0, norm)[order].equals(reranked[order])
-    assert sides.fused(0.0, norm)[order].equals(first[order])
-
-
 @pytest.mark.parametrize(("norm", "measure", "theirs"), [("min-max", "nDCG@10", "ndcg_cut_10"), ("zmuv", "AP", "map")])
 def test_the_weight_is_the_best_of_those_tried(files, tmp_path, norm, measure, theirs):
     options = {"depth": DEPTH, "norm": norm, "measure": measure, "relevance": 2}
@@ -101,7 +90,3 @@ def test_a_query_whose_scores_all_tie_has_no_say(tmp_path):
 def test_sides_that_rank_other_passages_are_refused(files):
     with pytest.raises(InputError, match=r"reranked\.run has 480 passages, the first 11 of each query in .*first\.run are 440"):
         Sides(files["reranked"], files["first"], DEPTH - 1)
-
-
-def test_a_fused_system_has_a_name():
-    assert system_name("bm25", "tiny", "kd-cl+fused") == "tiny kd→cl, fused"
