@@ -95,12 +95,11 @@ rule finetune:
         validation_queries=tokens("queries", VALIDATION),
         passages=tokens("passages"),
     output:
-        multiext(
-            "<experiment>/models/{backbone}/{recipe}/seed{seed}/",
-            **MODEL_FILES,
-            best="best.safetensors",
-            last="last.safetensors",
-        ),
+        # No multiext: with --cache, its prefix must not end in a folder.
+        **{
+            name: f"<experiment>/models/{{backbone}}/{{recipe}}/seed{{seed}}/{file}"
+            for name, file in (MODEL_FILES | {"best": "best.safetensors", "last": "last.safetensors"}).items()
+        },
     log:
         "<experiment>/logs/finetune/{backbone}/{recipe}/seed{seed}.log",
     wildcard_constraints:

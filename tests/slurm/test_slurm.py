@@ -25,14 +25,14 @@ def run(cluster, tmp_path_factory, index):
     config.write_text(yaml.safe_dump({"grid": {"recipes": ["cl-kd"]}}))
     others = ",".join(cluster.names[GPUS:])
     cluster.run("scontrol", "update", f"nodename={others}", "state=drain", "reason=two GPUs")
+    running, seen = SlurmRun(cluster, folder / "work", configs=[SLICE, config], environment=index), []
     try:
-        running = SlurmRun(cluster, folder / "work", configs=[SLICE, config], environment=index)
-        seen = []
         while running.process.poll() is None:
             seen.append(cluster.jobs("--me", f"--name={run_id(running)}"))
             time.sleep(0.3)
         running.succeed()
     finally:
+        running.kill()
         cluster.run("scontrol", "update", f"nodename={others}", "state=resume")
     return folder / "work", running.text(), seen
 

@@ -118,10 +118,13 @@ class Cluster:
             psutil.wait_procs(processes, timeout=5)
 
     def run(self, *command: str) -> str:
-        """Run a command against this cluster; returns what it printed."""
-        ended = subprocess.run(
-            command, env=self.environment, cwd=self.folder / "log", stdin=subprocess.DEVNULL, capture_output=True, text=True
-        )
+        """Run a command against this cluster; returns what it printed. On a busy machine the controller may miss a question."""
+        for _ in range(3):
+            ended = subprocess.run(
+                command, env=self.environment, cwd=self.folder / "log", stdin=subprocess.DEVNULL, capture_output=True, text=True
+            )
+            if ended.returncode == 0 or command[0] not in ("squeue", "sinfo"):
+                break
         assert ended.returncode == 0, f"{' '.join(command)}: {ended.stdout}{ended.stderr}"
         return ended.stdout
 
