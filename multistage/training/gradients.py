@@ -63,13 +63,12 @@ class Chunk(NamedTuple):
     targets: dict[str, Tensor]
 
 
-@dataclass
-class Work:
+class Work(NamedTuple):
     """What was computed: pairs, and tokens with and without padding."""
 
-    pairs: int = 0
-    tokens: int = 0
-    padded_tokens: int = 0
+    pairs: int
+    tokens: int
+    padded_tokens: int
 
 
 def prepare(pairs: Pairs, step: StepBatch, memory: Memory, *, seed: tuple[int, ...], device: torch.device) -> list[Chunk]:

@@ -1,7 +1,7 @@
 """What a stage has done: curves and totals for training.json, progress lines, TensorBoard."""
 
 import time
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,23 +12,21 @@ Point = dict[str, float]
 
 
 @dataclass
-class Best:
-    """The best validation after training began. weights: where its parameters are kept, None for the last
-    step's, which the model has."""
-
-    step: int = 0
-    ndcg: float = -1.0
-    weights: dict[str, str] | None = None
-
-
-@dataclass
 class StageRecord:
-    """Curves and totals. The totals are this process's; several that train together do about the same."""
+    """Curves and totals. The totals are this process's; several that train together do about the same.
+
+    best_step, best_ndcg: of the best validation after training began. best_weights: the file that keeps its parameters, None
+    for the last step's, which the model has.
+    """
 
     loss: list[Point] = field(default_factory=list)
     validation: list[Point] = field(default_factory=list)
-    best: Best = field(default_factory=Best)
-    work: Work = field(default_factory=Work)
+    best_step: int = 0
+    best_ndcg: float = -1.0
+    best_weights: dict[str, str] | None = None
+    pairs: int = 0
+    tokens: int = 0
+    padded_tokens: int = 0
     seconds: float = 0.0
     validation_seconds: float = 0.0
     interruptions: int = 0
@@ -37,17 +35,14 @@ class StageRecord:
     loss_since: float = 0.0
     tau_since: float = 0.0
 
-    @classmethod
-    def from_saved(cls, saved: dict[str, Any]) -> "StageRecord":
-        """A record from `dataclasses.asdict` of one."""
-        values = {entry.name: saved[entry.name] for entry in fields(cls)}
-        return cls(**values | {"best": Best(**saved["best"]), "work": Work(**saved["work"])})
-
     def add(self, work: Work, loss: float, tau: float) -> None:
         """Count a step."""
-        for name, value in asdict(work).items():
-            setattr(self.work, name, getattr(self.work, name) + value)
-        self.steps_since, self.loss_since, self.tau_since = self.steps_since + 1, self.loss_since + loss, self.tau_since + tau
+        self.pairs += work.pairs
+        self.tokens += work.tokens
+        self.padded_tokens += work.padded_tokens
+        self.steps_since += 1
+        self.loss_since += loss
+        self.tau_since += tau
 
     def add_validation(self, step: int, ndcg: float) -> Point:
         """Add a point to the curves: mean loss and tau since the last one, nDCG@10 on the validation set."""
@@ -59,14 +54,19 @@ class StageRecord:
         self.steps_since, self.loss_since, self.tau_since = 0, 0.0, 0.0
         return means | {"ndcg@10": ndcg}
 
+    @property
+    def padding_share(self) -> float:
+        """The share of padding in the tokens that the model computed."""
+        return 1 - self.tokens / max(1, self.padded_tokens)
+
     def summary(self) -> dict[str, Any]:
         """Totals and curves for training.json."""
         return {
-            "pairs": self.work.pairs,
-            "tokens": self.work.tokens,
-            "padding_share": 1 - self.work.tokens / max(1, self.work.padded_tokens),
+            "pairs": self.pairs,
+            "tokens": self.tokens,
+            "padding_share": self.padding_share,
             "seconds": round(self.seconds, 1),
-            "pairs_per_second": round(self.work.pairs / max(self.seconds, 1e-9), 1),
+            "pairs_per_second": round(self.pairs / max(self.seconds, 1e-9), 1),
             "validation_share": round(self.validation_seconds / max(self.seconds, 1e-9), 4),
             "interruptions": self.interruptions,
             "loss": self.loss,
@@ -78,9 +78,8 @@ class Progress:
     """Reports a stage's progress: a line in the log every few seconds and, on request, TensorBoard event files."""
 
     def __init__(self, record: StageRecord, steps: int, done: int, tensorboard: str | Path | None) -> None:
-        self.record, self.step = record, done
-        self.rate = Rate(steps, "steps", done)
-        self.start, self.before = time.perf_counter(), Work(**asdict(record.work))
+        self.record, self.rate = record, Rate(steps, "steps", done)
+        self.start, self.pairs, self.tokens = time.perf_counter(), record.pairs, record.tokens
         self.writer = None
         if tensorboard:
             from tensorboardX import SummaryWriter
@@ -89,10 +88,8 @@ class Progress:
 
     def advance(self, loss: float, learning_rate: float) -> None:
         """Report a step."""
-        self.step += 1
-        work, seconds = self.record.work, time.perf_counter() - self.start
-        pairs, tokens = (work.pairs - self.before.pairs) / seconds, (work.tokens - self.before.tokens) / seconds
-        padding = 1 - work.tokens / max(1, work.padded_tokens)
+        seconds, padding = time.perf_counter() - self.start, self.record.padding_share
+        pairs, tokens = (self.record.pairs - self.pairs) / seconds, (self.record.tokens - self.tokens) / seconds
         self.rate.advance(1, f"loss {loss:.4f}, {pairs:,.0f} pairs/s, {tokens:,.0f} tokens/s, {padding:.1%} padding")
         self.write({"loss": loss, "learning_rate": learning_rate, "pairs_per_second": pairs, "tokens_per_second": tokens})
 
@@ -100,7 +97,7 @@ class Progress:
         """Values of the present step for TensorBoard."""
         if self.writer is not None:
             for name, value in values.items():
-                self.writer.add_scalar(f"training/{name}", value, self.step)
+                self.writer.add_scalar(f"training/{name}", value, self.rate.done)
 
     def close(self) -> None:
         """Write out what TensorBoard has been given."""

@@ -125,8 +125,7 @@ class StageState:
             try:
                 saved = json.loads(description.read_text())
                 files = [(tensors, saved["sha256"])]
-                best = saved["record"]["best"]["weights"]
-                if best:
+                if best := saved["record"]["best_weights"]:
                     files.append((self.folder / best["file"], best["sha256"]))
                 for path, expected in files:
                     if sha256(path) != expected:
@@ -171,7 +170,7 @@ class StageState:
         names = {path.with_suffix(suffix).name for path in kept for suffix in (".json", ".safetensors")}
         for path in kept:
             try:
-                names.add(json.loads(path.read_text())["record"]["best"]["weights"]["file"])
+                names.add(json.loads(path.read_text())["record"]["best_weights"]["file"])
             except (ValueError, KeyError, TypeError):
                 continue  # damaged, or no best yet
         for path in self.folder.iterdir():

@@ -4,7 +4,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,6 @@ from torch import Tensor
 from transformers import get_scheduler
 
 from multistage.config import Backbone, Objective, Training
-from multistage.data.groups import Groups
 from multistage.data.sampling import GroupSampler
 from multistage.data.tokens import Pairs
 from multistage.jobs.errors import InputError, RunAgain
@@ -21,36 +20,16 @@ from multistage.jobs.signals import StopRequest, stop_request
 from multistage.losses import LOSSES
 from multistage.training.gradients import Chunk, Memory, Work, accumulate_in_memory, prepare, work_of
 from multistage.training.parallel import process_number, sum_gradients, summed
-from multistage.training.record import Best, Progress, StageRecord
+from multistage.training.record import Progress, StageRecord
 from multistage.training.state import StageState, Tensors
-from multistage.training.validation import validation_ndcg
+from multistage.training.validation import Validator
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 logger = logging.getLogger("jobs")
-# What a training step costs of a pair, in forward passes: measured on a CPU; by multiplications it is three.
-PASSES_PER_STEP = 2.5
 # What AdamW keeps of each parameter, beside the number of steps.
 MOMENTS = ("exp_avg", "exp_avg_sq")
-
-
-@dataclass(frozen=True)
-class ValidationPlan:
-    """The validation set, and the share of a stage's compute that it may take."""
-
-    candidates: Groups
-    pairs: Pairs
-    share: float
-
-    def interval(self, objective: Objective, steps: int) -> int:
-        """Steps between two validations: `validate_every`, or more where that would cost more than the share.
-
-        A validation costs a forward pass over its pairs; the first is before training, the last after it.
-        """
-        affordable = self.share * steps * PASSES_PER_STEP * objective.queries_per_step * objective.group_size
-        validations = max(1, int(affordable // self.candidates.pairs) - 1)
-        return max(objective.validate_every, math.ceil(steps / validations))
 
 
 class Stage:
@@ -62,7 +41,7 @@ class Stage:
         *,
         sampler: GroupSampler,
         pairs: Pairs,
-        validation: ValidationPlan,
+        validator: Validator,
         objective: Objective,
         backbone: Backbone,
         training: Training,
@@ -71,13 +50,13 @@ class Stage:
     ) -> None:
         """tensorboard: a folder for event files, where the training section asks for them. Raises InputError when a part of the
         backbone's `frozen` occurs in no parameter's name."""
-        self.model, self.sampler, self.pairs, self.validation = model, sampler, pairs, validation
+        self.model, self.sampler, self.pairs, self.validator = model, sampler, pairs, validator
         self.objective, self.state = objective, state
         self.memory = Memory(backbone.tokens_per_batch, backbone.tokens_kept)
         self.checkpoint_seconds = 60 * training.checkpoint_minutes
         self.tensorboard = tensorboard if training.tensorboard else None
         self.steps = objective.total_steps(len(sampler.groups.queries))
-        self.interval = validation.interval(objective, self.steps)
+        self.interval = validator.interval(objective, self.steps)
         self.trained = dict(_trained_parameters(model, backbone.frozen))
         self.optimizer = torch.optim.AdamW(
             self.trained.values(), lr=objective.learning_rate, weight_decay=objective.weight_decay, fused=True
@@ -125,7 +104,7 @@ class Stage:
 
     def best_weights(self) -> Tensors | None:
         """The parameters that validated best, when they are not the last step's."""
-        weights = self.record.best.weights
+        weights = self.record.best_weights
         return None if weights is None else self.state.load_best(weights)
 
     def _prepare(self) -> list[Chunk]:
@@ -166,16 +145,15 @@ class Stage:
         if not self.leads:
             return False
         start = time.perf_counter()
-        plan = self.validation
-        ndcg = validation_ndcg(plan.candidates, self.model, plan.pairs, self.memory.tokens_per_batch)
+        ndcg = self.validator.ndcg(self.model, self.memory.tokens_per_batch)
         self.record.validation_seconds += time.perf_counter() - start
         values = self.record.add_validation(self.step, ndcg)
         progress.write(values)
         logger.info("step %d: %s", self.step, ", ".join(f"{name} {value:.4f}" for name, value in values.items()))
-        if not self.step or ndcg < self.record.best.ndcg:
+        if not self.step or ndcg < self.record.best_ndcg:
             return False
-        last = self.step == self.steps
-        self.record.best = Best(self.step, ndcg, None if last else self.state.save_best(self.step, self._parameters()))
+        self.record.best_step, self.record.best_ndcg = self.step, ndcg
+        self.record.best_weights = None if self.step == self.steps else self.state.save_best(self.step, self._parameters())
         return True
 
     def _parameters(self) -> Tensors:
@@ -196,7 +174,7 @@ class Stage:
         if saved is None:
             return
         self.step, tensors, record = saved
-        self.record = StageRecord.from_saved(record)
+        self.record = StageRecord(**record)
         self.record.interruptions += 1
         self.model.load_state_dict({name: tensors[f"model.{name}"] for name in self._parameters()}, strict=False)
         for name, parameter in self.trained.items():

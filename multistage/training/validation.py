@@ -1,9 +1,12 @@
-"""How well a model in training re-ranks the validation set."""
+"""How well a model in training re-ranks the validation set, and how often that is measured."""
 
+import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from multistage.config import Objective
 from multistage.data.groups import Groups
 from multistage.data.tokens import Pairs
 from multistage.scoring.scoring import score_pairs
@@ -11,13 +14,34 @@ from multistage.scoring.scoring import score_pairs
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+# What a training step costs of a pair, in forward passes: measured on a CPU; by multiplications it is three.
+PASSES_PER_STEP = 2.5
 
-def validation_ndcg(candidates: Groups, model: "PreTrainedModel", pairs: Pairs, tokens_per_batch: int) -> float:
-    """Mean nDCG@10 (linear gain) of the model's order of each query's candidates, against their ideal order."""
-    from sklearn.metrics import ndcg_score  # takes a second to import, which jobs that only score do without
 
-    line, column = np.nonzero(candidates.passages >= 0)
-    scores = np.full(candidates.passages.shape, np.finfo(np.float32).min, dtype=np.float32)
-    rows = candidates.queries[line], candidates.passages[line, column]
-    scores[line, column] = score_pairs(model, pairs, *rows, tokens_per_batch=tokens_per_batch)
-    return float(ndcg_score(candidates.grades, scores, k=10, ignore_ties=True))
+@dataclass(frozen=True)
+class Validator:
+    """The validation set and its pairs. share: of a stage's compute that validation may take."""
+
+    candidates: Groups
+    pairs: Pairs
+    share: float
+
+    def interval(self, objective: Objective, steps: int) -> int:
+        """Steps between two validations: `validate_every`, or more where that would cost more than the share.
+
+        A validation costs a forward pass over its pairs; the first is before training, the last after it.
+        """
+        affordable = self.share * steps * PASSES_PER_STEP * objective.queries_per_step * objective.group_size
+        validations = max(1, int(affordable // self.candidates.pairs) - 1)
+        return max(objective.validate_every, math.ceil(steps / validations))
+
+    def ndcg(self, model: "PreTrainedModel", tokens_per_batch: int) -> float:
+        """Mean nDCG@10 (linear gain) of the model's order of each query's candidates, against their ideal order."""
+        from sklearn.metrics import ndcg_score  # takes a second to import, which jobs that only score do without
+
+        queries, passages, grades = self.candidates.queries, self.candidates.passages, self.candidates.grades
+        line, column = np.nonzero(passages >= 0)
+        scores = np.full(passages.shape, np.finfo(np.float32).min, dtype=np.float32)
+        rows = queries[line], passages[line, column]
+        scores[line, column] = score_pairs(model, self.pairs, *rows, tokens_per_batch=tokens_per_batch)
+        return float(ndcg_score(grades, scores, k=10, ignore_ties=True))

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from multistage.data.tokens import StoreFiles
 from multistage.jobs.errors import InputError, RunAgain
+from multistage.training.stage import StageInputs
 from multistage.training.state import StageState, sole_writer
 from repository import REPOSITORY
 from small_stage import train
@@ -46,17 +48,14 @@ with job_log(str(folder / "log")):
 
 def read_inputs(folder):
     """The inputs that `write_inputs` left in a folder."""
-    from multistage.data.tokens import StoreFiles
-    from multistage.training.stage import StageInputs
-
     saved = json.loads((folder / "inputs.json").read_text())
-    return StageInputs(**{name: StoreFiles(*value) if isinstance(value, list) else value for name, value in saved.items()})
+    return StageInputs(*(StoreFiles(*value) if isinstance(value, list) else value for value in saved))
 
 
 @pytest.fixture
 def job(inputs, tmp_path):
     """Starts the stage in a process of its own, which saves after every step and takes its time."""
-    (tmp_path / "inputs.json").write_text(json.dumps(vars(inputs)))
+    (tmp_path / "inputs.json").write_text(json.dumps(inputs))
 
     def start(pause=0.15, processes=1):
         command = [sys.executable, "-c", JOB, str(tmp_path), str(pause), str(processes)]
