@@ -147,17 +147,19 @@ def rows_of(ids: pl.Series, known: pl.Series, source: str | Path, what: str) -> 
 
 class _Found(NamedTuple):
     """What was read. rankings: of each query its `query_row`, the `number` of its first line, whether a passage is `wrong`, and
-    lists of `passage_row`, `tie` and `score`. wrong: the first wrong line. others: queries that are not in the query set."""
+    lists of `passage_row`, `tie` and `score`. wrong: the first wrong line. others: queries that are not in the query set.
+    blanks: whether an unknown id holds some, so that the columns are not what they seemed."""
 
     rankings: pl.DataFrame
     lines: int
     wrong: int | None
     others: set[str]
+    blanks: bool
 
     @property
     def sound(self) -> bool:
         """Whether nothing is wrong with it."""
-        return self.wrong is None and not self.rankings.is_empty() and not self.rankings["wrong"].any()
+        return self.wrong is None and not self.blanks and not self.rankings.is_empty() and not self.rankings["wrong"].any()
 
 
 def _read(
@@ -168,27 +170,29 @@ def _read(
     passage_rows = None if passages is None else _Rows(passages)
     # Ties are ordered by a number, the passage's rank among all ids, where all ids are known.
     ranks = None if passages is None or keep_unknown else passages.rank("ordinal")
-    parts, count, wrong, others = [], 0, None, set[str]()
+    parts, count, wrong, others, blanks = [], 0, None, set[str](), False
     for part in lines.collect_batches(chunk_size=LINES_AT_ONCE, maintain_order=True, engine="streaming"):
         count += len(part)
         for number in part.filter(pl.col("score").is_null())["number"].head(1 if wrong is None else 0):
             wrong = int(number)
         if query_rows is not None:
             found = query_rows.of(part["query"])
-            others.update(part["query"].filter(found.is_null()).unique())
+            others.update(part["query"].filter(found.is_null()).drop_nulls().unique())
             part = part.with_columns(query=found).filter(found.is_not_null())
         row = part["passage"] if passage_rows is None else passage_rows.of(part["passage"])
+        blanks |= bool(part["passage"].filter(row.is_null()).str.contains(BLANK).any())
         tie = part["passage"] if ranks is None else ranks.gather(row)
         unknown = row.is_null() & (not keep_unknown)
         parts.append(_best(part.select("number", "score", query_row="query", passage_row=row, tie=tie, wrong=unknown), depth))
     if not parts:
-        return _Found(pl.DataFrame(schema={"wrong": pl.Boolean}), 0, None, others)
+        return _Found(pl.DataFrame(schema={"wrong": pl.Boolean}), 0, None, others, blanks)
     rankings = pl.concat(parts)
     again = rankings["query_row"].is_duplicated()
     if again.any():
         whole = _best(rankings.filter(again).explode("passage_row", "tie", "score"), depth)
         rankings = pl.concat([rankings.filter(~again), whole])
-    return _Found(rankings, count, wrong, others)
+    blanks |= any(name.split() != [name] for name in others)
+    return _Found(rankings, count, wrong, others, blanks)
 
 
 def _best(lines: pl.DataFrame, depth: int | None) -> pl.DataFrame:

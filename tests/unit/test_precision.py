@@ -50,7 +50,7 @@ def test_gradients_reach_every_parameter_in_float32(kind):
         each(**INPUTS).logits.sum().backward()
     for (name, exact), parameter in zip(plain.named_parameters(), model.parameters(), strict=True):
         assert parameter.dtype == parameter.grad.dtype == torch.float32
-        assert torch.linalg.vector_norm(parameter.grad - exact.grad) <= 0.05 * torch.linalg.vector_norm(exact.grad) + 1e-4, name
+        assert torch.linalg.vector_norm(parameter.grad - exact.grad) <= 0.1 * torch.linalg.vector_norm(exact.grad) + 1e-4, name
 
 
 def test_an_encoder_alone_gives_float32_vectors_of_bfloat16_accuracy():
