@@ -14,17 +14,17 @@ from multistage.sources.downloads import verify
 logger = logging.getLogger("jobs")
 
 
-def fetch_package(requirement: str, sha256: str, output: str | Path) -> None:
+def fetch_package(package: str, sha256: str, output: str | Path) -> None:
     """Download the wheel of `name==version` to `output`.
 
     Raises InputError when pip cannot get it, or when its SHA-256 is another; nothing is left behind then.
     """
     with tempfile.TemporaryDirectory() as folder, replacing(output) as (partial,):
-        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--dest", folder, requirement]
+        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--dest", folder, package]
         ended = subprocess.run(command, capture_output=True, text=True)
         logger.info("%s", ended.stdout.strip())
         if ended.returncode:
-            raise InputError(f"pip could not download {requirement}:\n{ended.stderr.strip()}")
+            raise InputError(f"pip could not download {package}:\n{ended.stderr.strip()}")
         (wheel,) = Path(folder).iterdir()
-        verify(wheel, requirement, sha256=sha256)
+        verify(wheel, package, sha256=sha256)
         shutil.move(wheel, partial)
