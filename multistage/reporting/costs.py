@@ -9,6 +9,7 @@ import pandas as pd
 
 from multistage.config.recipes import FUSED, TEACHER, stages_of
 from multistage.evaluation.comparison import POOLED
+from multistage.jobs.errors import InputError
 from multistage.jobs.files import write_texts
 from multistage.reporting.pages import fixed, markdown_table, system_names, write_tables
 
@@ -30,16 +31,22 @@ class Model(NamedTuple):
 def training_costs(models: Sequence[Model], records: Sequence[str]) -> pd.DataFrame:
     """What each model's last stage took: columns of Model, device, seconds (of all processes together), pairs.
 
-    records: the training.json of each model.
+    records: the training.json of each model. Raises InputError for one that lacks these numbers.
     """
     read = pd.json_normalize([json.loads(Path(path).read_text(encoding="utf-8")) for path in records])
+    read = read.reindex(columns=["seconds", "pairs", "run.processes", "run.device"])
+    if (lacking := read.isna().any(axis=1)).any():
+        raise InputError(f"{records[lacking.to_numpy().argmax()]}: seconds, pairs or run is missing; delete it to train again.")
     of_all = read[["seconds", "pairs"]].mul(read["run.processes"], axis=0)
     return pd.DataFrame(models, columns=Model._fields).assign(device=read["run.device"], **of_all)
 
 
 def rerank_seconds(path: str) -> float:
-    """The seconds of a job, from Snakemake's benchmark file."""
-    return float(pd.read_csv(path, sep="\t")["s"].mean())
+    """The seconds of a job, from Snakemake's benchmark file. Raises InputError when it holds none."""
+    table = pd.read_csv(path, sep="\t")
+    if "s" not in table or table.empty:
+        raise InputError(f"{path}: the column s with a job's seconds is missing; delete it to re-rank again.")
+    return float(table["s"].mean())
 
 
 def cost_table(means: pd.DataFrame, training: pd.DataFrame, reranking: pd.DataFrame, measure: str) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from multistage.data.runs import cut, in_run_order, read_run, write_run
 from multistage.evaluation.depth import depth_curves
 from multistage.evaluation.measures import System
 from multistage.jobs.errors import InputError
-from multistage.reporting.costs import Model, cost_table, on_front, training_costs, write_costs
+from multistage.reporting.costs import Model, cost_table, on_front, rerank_seconds, training_costs, write_costs
 from multistage.reporting.tables import read_table
 
 
@@ -60,6 +60,16 @@ def test_the_front_is_what_nothing_beats():
     points = list(zip(cost, value, strict=True))
     beaten = [any((c <= a and v >= b) and (c, v) != (a, b) for c, v in points) for a, b in points]
     assert on_front(cost, value).tolist() == [not each for each in beaten]
+
+
+@pytest.mark.parametrize("text", ["x\n", "s\th:m:s\n", "seconds\n3\n"])
+def test_a_file_without_seconds_is_an_error(tmp_path, text):
+    (tmp_path / "bench.tsv").write_text(text)
+    with pytest.raises(InputError, match=r"bench\.tsv: the column s with a job's seconds is missing"):
+        rerank_seconds(str(tmp_path / "bench.tsv"))
+    (tmp_path / "training.json").write_text('{"run": {"device": "cpu"}}')
+    with pytest.raises(InputError, match=r"training\.json: seconds, pairs or run is missing"):
+        training_costs([Model("a", "cl", "1")], [str(tmp_path / "training.json")])
 
 
 def test_depth_curves_are_those_of_cut_and_appended_runs(tmp_path):
