@@ -36,7 +36,9 @@ def training_costs(models: Sequence[Model], records: Sequence[str]) -> pd.DataFr
     read = pd.json_normalize([json.loads(Path(path).read_text(encoding="utf-8")) for path in records])
     read = read.reindex(columns=["seconds", "pairs", "run.processes", "run.device"])
     if (lacking := read.isna().any(axis=1)).any():
-        raise InputError(f"{records[lacking.to_numpy().argmax()]}: seconds, pairs or run is missing; delete it to train again.")
+        raise InputError(
+            f"{records[int(lacking.to_numpy().argmax())]}: seconds, pairs or run is missing; delete it to train again."
+        )
     of_all = read[["seconds", "pairs"]].mul(read["run.processes"], axis=0)
     return pd.DataFrame(models, columns=Model._fields).assign(device=read["run.device"], **of_all)
 
