@@ -38,6 +38,12 @@ def set_precision(encoder: "SentenceTransformer | MultiVectorEncoder", precision
     model: Any = encoder[0].auto_model
     if resolve(precision, model, training=False) == "bfloat16":
         use_bfloat16(model, training=False)
+        # sentence-transformers calls the model's forward itself, past its hooks; what comes after it is float32.
+        encoder[0].register_forward_hook(_float32_tokens)
+
+
+def _float32_tokens(module: torch.nn.Module, inputs: Any, features: dict[str, Any]) -> None:
+    features["token_embeddings"] = features["token_embeddings"].float()
 
 
 def in_batches(texts: Iterable[list[str]], total: int) -> Iterator[list[str]]:
