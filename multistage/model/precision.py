@@ -4,6 +4,8 @@ Pooler, head, losses, scores, the optimizer and the weights in training are floa
 bfloat16 have 8 significant bits: one or two in ten of a list tie.
 """
 
+from collections.abc import Callable
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -42,9 +44,9 @@ def use_bfloat16(model: "PreTrainedModel", training: bool) -> None:
     if pooler is not None:
         pooler.register_forward_pre_hook(_float32_inputs)
         pooler.forward = torch.autocast(kind, enabled=False)(pooler.forward)
-    encoder.register_forward_hook(_float32_state)
+    forward = torch.autocast(kind, dtype=torch.bfloat16)(encoder.forward) if training else encoder.forward
+    encoder.forward = _with_float32_state(forward)
     if training:
-        encoder.forward = torch.autocast(kind, dtype=torch.bfloat16)(encoder.forward)
         return
     for part in encoder.children():
         if part is not pooler:
@@ -55,5 +57,13 @@ def _float32_inputs(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tens
     return tuple(value.float() for value in inputs)
 
 
-def _float32_state(module: nn.Module, inputs: tuple[Tensor, ...], output: Any) -> None:
-    output.last_hidden_state = output.last_hidden_state.float()
+def _with_float32_state(forward: Callable[..., Any]) -> Callable[..., Any]:
+    """A model's forward whose last hidden state is float32. No hook does this: sentence-transformers calls forward itself."""
+
+    @wraps(forward)
+    def wrapped(*inputs: Any, **options: Any) -> Any:
+        output = forward(*inputs, **options)
+        output.last_hidden_state = output.last_hidden_state.float()
+        return output
+
+    return wrapped
