@@ -14,7 +14,7 @@ from workflow_runs import SLICE, SlurmRun
 GPUS = 2
 # What a table says of a system beside others, of which this run has fewer.
 MARKS = r"\*\*| ?[▲▼↑↓≈]+"
-ON_A_GPU = {"finetune", "rerank", "colbert_shard", "dense_encode", "teacher_rank"}
+ON_A_GPU = {"finetune", "rerank", "colbert_shard", "dense_shard", "teacher_rank"}
 
 
 @pytest.fixture(scope="module")

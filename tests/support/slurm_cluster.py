@@ -176,7 +176,7 @@ class Cluster:
             with contextlib.suppress(psutil.Error):
                 if log in {file.path for file in process.open_files()}:
                     own |= {process, *process.children(recursive=True)}
-        _kill(own)
+        _kill(sorted(own, key=lambda process: process.pid))  # daemons first: a step whose job dies reports that
 
     @staticmethod
     def wait(condition, what: str, seconds: float = 60.0):

@@ -282,6 +282,15 @@ def test_dense_runs_do_not_depend_on_the_parts(table, encoder_folder, tmp_path):
     assert_frame_equal(merge_runs(runs, 5), whole)
 
 
+def test_what_follows_an_encoder_in_bfloat16_is_float32(encoder_folder):
+    found = {}
+    for precision in ("float32", "bfloat16"):
+        encoder = dense.load_encoder(encoder_folder, max_length=16, device="cpu", pooling="mean", precision=precision)
+        found[precision] = encoder.encode(["paris river"], convert_to_tensor=True)
+    assert found["bfloat16"].dtype == torch.float32 and not torch.equal(*found.values())
+    assert torch.allclose(*found.values(), atol=0.03)
+
+
 def test_a_trained_bi_encoder_keeps_its_own_pooling(encoder_folder, tmp_path):
     made = dense.load_encoder(encoder_folder, max_length=32, device="cpu", pooling="cls", precision="float32")
     made.save(str(tmp_path / "trained"))
