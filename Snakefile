@@ -27,7 +27,7 @@ os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [str(ROOT), os.getenv(
 from multistage.config import complete_config
 from multistage.config.recipes import FUSED, UNTRAINED, last_objective, parent_of, stages_of
 from multistage.jobs.errors import InputError
-from multistage.jobs.slurm import cancel_leftover_jobs
+from multistage.jobs.slurm import prepare
 from multistage.sources.checkpoints import model_files
 
 # The same twice: a dictionary, which Snakemake looks up and hands to jobs, and typed.
@@ -41,9 +41,9 @@ pathvars:
 
 
 onstart:
-    # After a Snakemake that was killed, its jobs run on, and would write what this one's jobs write.
+    # Is the cluster one that can be watched? Jobs of a Snakemake that was killed would write what this one's jobs write.
     if workflow.executor_plugin.name == "slurm":
-        cancel_leftover_jobs(os.getcwd())
+        prepare(os.getcwd())
 
 
 include: "rules/paths.smk"
