@@ -27,6 +27,7 @@ os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [str(ROOT), os.getenv(
 from multistage.config import complete_config
 from multistage.config.recipes import FUSED, UNTRAINED, last_objective, parent_of, stages_of
 from multistage.jobs.errors import InputError
+from multistage.jobs.notices import notices
 from multistage.jobs.slurm import cancel_leftover_jobs
 from multistage.sources.checkpoints import model_files
 
@@ -36,14 +37,35 @@ settings = complete_config(config)
 EXPERIMENT = f"results/{config['experiment']}"
 
 
+def notices_of_run():
+    """What was dropped, cut or looks wrong, from the logs of all jobs behind the targets, those of earlier runs included."""
+    return notices(settings.warnings, [log for job in workflow.dag.jobs for log in job.log])
+
+
+def show_notices():
+    """Say it on the screen."""
+    if found := notices_of_run():
+        print("Left out, repaired or cut, or looking wrong:", *found, sep="\n  ", file=sys.stderr)
+
+
 pathvars:
     experiment=EXPERIMENT,
 
 
 onstart:
+    for warning in settings.warnings:
+        print(f"WARNING: {warning}", file=sys.stderr)
     # After a Snakemake that was killed, its jobs run on, and would write what this one's jobs write.
     if workflow.executor_plugin.name == "slurm":
         cancel_leftover_jobs(os.getcwd())
+
+
+onsuccess:
+    show_notices()
+
+
+onerror:
+    show_notices()
 
 
 include: "rules/paths.smk"

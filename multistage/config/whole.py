@@ -69,6 +69,11 @@ class Config(Section):
 
         return objectives | {name: complete(name) for name in entries}
 
+    @property
+    def warnings(self) -> list[str]:
+        """What is allowed and may be a mistake, one sentence each; a run says it at its start and end, the report in front."""
+        return []
+
     def stage(self, recipe: str) -> dict[str, Any]:
         """What defines the last stage of a recipe: its objective, as it is at that position."""
         *before, name = recipe.split("-")

@@ -2,6 +2,9 @@
 
 import re
 
+from docutils.core import publish_parts
+
+from multistage.reporting.front_page import answer, define, listed
 from multistage.reporting.pages import html_page, markdown_to_html
 
 
@@ -26,3 +29,17 @@ def test_images_are_embedded_and_links_to_files_are_text(tmp_path):
     assert '<img src="data:image/svg+xml;base64,PHN2Zy8+" alt="a curve" />' in html
     assert "From its parent, as" in html and '<a href="https://example.org/a">said</a>' in html
     assert '<a href="../README.md">its parent</a>' in markdown_to_html(text)
+
+
+def test_the_front_page_has_the_answer_and_the_notices(tmp_path):
+    found = []
+    define("answer", lambda: answer(tmp_path / "answer.md"))
+    define("notices", lambda: listed(found))
+
+    def page():
+        return publish_parts(".. answer::\n\n.. notices::\n", writer_name="html")["html_body"]
+
+    assert "answer.md is missing" in page() and "Nothing that the jobs know of." in page()
+    (tmp_path / "answer.md").write_text("**Yes**")
+    found += ["3 *of* 4 pairs (a.log)", "<b>"]
+    assert "<strong>Yes</strong>" in page() and "<li>3 *of* 4 pairs (a.log)</li>" in page() and "<li>&lt;b&gt;</li>" in page()
