@@ -69,8 +69,7 @@ def test_the_papers_grid(paper):
         "evaluate": 4,
         "depth_curves": 4,
         "view_queries": 2 * 4,
-        **dict.fromkeys(["compare", "tabulate", "tabulate_costs", "tabulate_published"], 1),
-        **dict.fromkeys(["plot_effectiveness", "plot_costs", "plot_depths"], 1),
+        **dict.fromkeys(["compare", "tabulate", "tabulate_published", "plot"], 1),
         "untrained_card": 2,
         "model_card": 2 * 4,
     }
