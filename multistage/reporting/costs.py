@@ -52,10 +52,10 @@ def reranking_costs(timed: Sequence[tuple[str, ...]], timings: Sequence[str]) ->
 def cost_table(means: pd.DataFrame, training: pd.DataFrame, reranking: pd.DataFrame, measure: str) -> pd.DataFrame:
     """A row for each benchmark and system that is a first stage or a re-ranker of the grid.
 
-    means: what `comparison.compare` made. training: what `training_costs` gives. reranking: what
-    `reranking_costs` gives. Columns: benchmark, retriever, backbone, recipe, device, training_seconds and training_pairs (of all its stages,
-    mean over seeds), rerank_ms (of a query, the job's start and the loading of the model included), the measure's mean, low,
-    high, and front: no system over the same first stage is better and takes no longer to train.
+    means: what `comparison.compare` made. training, reranking: what the two functions above give.
+    Columns: benchmark, retriever, backbone, recipe, device, training_seconds and training_pairs (of all its stages, mean over
+    seeds), rerank_ms (of a query, the job's start and the loading of the model included), the measure's mean, low, high, and
+    front: no system over the same first stage is better and takes no longer to train.
     """
     stages = [training[training["recipe"].isin(stages_of(name))].assign(recipe=name) for name in training["recipe"].unique()]
     models = pd.concat(stages).groupby(MODEL, sort=False, as_index=False)

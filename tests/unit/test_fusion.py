@@ -10,7 +10,6 @@ from test_evaluation import nested
 
 from multistage.data.runs import RUN, in_run_order, read_run, write_run
 from multistage.evaluation.fusion import WEIGHTS, Sides, choose_weight, fuse_files
-from multistage.jobs.errors import InputError
 
 DEPTH = 12
 NORMS = {
@@ -85,8 +84,3 @@ def test_a_query_whose_scores_all_tie_has_no_say(tmp_path):
     for norm in NORMS:
         run = Sides(tmp_path / "reranked.run", tmp_path / "first.run", 2).fused(0.5, norm)
         assert run["passage"].to_list() == ["x", "x", "y"] and run["score"].is_finite().all()
-
-
-def test_sides_that_rank_other_passages_are_refused(files):
-    with pytest.raises(InputError, match=r"reranked\.run has 480 passages, the first 11 of each query in .*first\.run are 440"):
-        Sides(files["reranked"], files["first"], DEPTH - 1)
