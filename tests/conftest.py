@@ -3,6 +3,7 @@
 import os
 import shutil
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,22 @@ from small_models import write_bert_checkpoint
 NODES = 5
 # For what tests start: it imports the package and the tests' own support.
 os.environ["PYTHONPATH"] = os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "tests" / "support")])
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    """Print how the inputs of each kind were judged (tests/support/wrong_inputs.py)."""
+    verdicts = Counter()
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.stats.get(outcome, []):
+            for kind, verdict in [value for name, value in report.user_properties if name == "input"]:
+                verdicts[kind, verdict if outcome == "passed" else "wrong"] += 1
+    if verdicts:
+        heads = ["refused clearly", "accepted rightly", "wrong"]
+        terminalreporter.section("inputs, by kind")
+        terminalreporter.write_line(f"{'kind':50}{'inputs':>18}" + "".join(f"{head:>18}" for head in heads))
+        for kind in [*sorted({kind for kind, _ in verdicts}), "all"]:
+            row = [sum(n for (k, v), n in verdicts.items() if v == head and kind in (k, "all")) for head in heads]
+            terminalreporter.write_line(f"{kind:50}" + "".join(f"{number:>18}" for number in (sum(row), *row)))
 
 
 @pytest.fixture(scope="session")
