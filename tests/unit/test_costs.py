@@ -8,17 +8,13 @@ import polars as pl
 import pytest
 from test_evaluation import measured, random_judgements
 
-from multistage.config.recipes import stages_of
 from multistage.data.runs import cut, in_run_order, read_run, write_run
 from multistage.evaluation.depth import depth_curves
 from multistage.evaluation.measures import System
+from multistage.evaluation.reranked import read_both
 from multistage.jobs.errors import InputError
 from multistage.reporting.costs import cost_table, on_front, reranking_costs, training_costs, write_costs
 from multistage.reporting.tables import read_table
-
-
-def test_stages_of_a_recipe():
-    assert stages_of("cl-kd-cl") == ["cl", "cl-kd", "cl-kd-cl"] and stages_of("untrained") == []
 
 
 @pytest.fixture
@@ -103,15 +99,9 @@ def test_depth_curves_are_those_of_cut_and_appended_runs(tmp_path):
 
 
 def test_a_run_of_other_passages_is_no_re_ranking(tmp_path):
-    qrels, first = random_judgements(1)
+    _, first = random_judgements(1)
     write_run(tmp_path / "first.run", first, tag="t")
     swapped = first.with_columns(passage=pl.Series(np.roll(first["passage"].to_numpy(), 30)))
     write_run(tmp_path / "again.run", swapped.unique(["query", "passage"]), tag="t")
-    qrels.write_parquet(tmp_path / "qrels.parquet")
-    paths = [str(tmp_path / name) for name in ("again.run", "first.run", "qrels.parquet")]
     with pytest.raises(InputError, match=r"again\.run has \d+ passages, the first 30 of each query in .*first\.run are"):
-        system = System("bm25", "tiny", "cl", "42")
-        measured_as = {"measure": "AP", "relevance": 1, "candidates": 30, "depths": [5]}
-        files = {"first_stages": {"bm25": paths[1]}, "qrels": paths[2], "output": tmp_path / "curves.csv"}
-        depth_curves([system], paths[:1], **files, **measured_as)
-    assert not (tmp_path / "curves.csv").exists()
+        read_both(tmp_path / "again.run", tmp_path / "first.run", 30)
