@@ -118,7 +118,7 @@ def recompute(benchmark, values, means, differences, settings):
         word = ("better" if row["difference"] > 0 else "worse") + (", by less than the margin" if on_par else "")
         assert verdict == (word if significant else "equivalent" if on_par else "undecided")
     gaps = pd.concat(
-        [(mine - table[mine.columns]).abs().stack() for mine, table in zip(own, (means, differences), strict=True)]
+        [(mine - table[mine.columns]).abs().stack() for mine, table in zip(again, (means, differences), strict=True)]
     )
     return gaps.max(), len(gaps)
 
