@@ -21,7 +21,7 @@ def read_published(path: str | Path) -> pd.DataFrame:
     """
     expected = f"expected a CSV file with the columns {', '.join(COLUMNS)}"
     try:
-        table = pl.read_csv(path, infer_schema=False, missing_utf8_is_empty_string=True).to_pandas()
+        table = pl.read_csv(path, infer_schema=False).fill_null("").to_pandas()
     except pl.exceptions.PolarsError as error:
         raise InputError(f"{path}: {expected}, and this cannot be read ({str(error).partition(chr(10))[0]}).") from error
     if list(table.columns) != COLUMNS:
