@@ -27,7 +27,7 @@ os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [str(ROOT), os.getenv(
 from multistage.config import complete_config
 from multistage.config.recipes import FUSED, UNTRAINED, last_objective, parent_of, stages_of
 from multistage.jobs.errors import InputError
-from multistage.jobs.notices import notices
+from multistage.jobs.notices import show_notices
 from multistage.jobs.slurm import cancel_leftover_jobs
 from multistage.sources.checkpoints import model_files
 
@@ -35,17 +35,6 @@ from multistage.sources.checkpoints import model_files
 settings = complete_config(config)
 # For paths outside of inputs and outputs; those write <experiment>.
 EXPERIMENT = f"results/{config['experiment']}"
-
-
-def notices_of_run():
-    """What was dropped, cut or looks wrong, from the logs of all jobs behind the targets, those of earlier runs included."""
-    return notices(settings.warnings, [log for job in workflow.dag.jobs for log in job.log])
-
-
-def show_notices():
-    """Say it on the screen."""
-    if found := notices_of_run():
-        print("Left out, repaired or cut, or looking wrong:", *found, sep="\n  ", file=sys.stderr)
 
 
 pathvars:
@@ -61,11 +50,11 @@ onstart:
 
 
 onsuccess:
-    show_notices()
+    show_notices(settings.warnings, workflow.dag.jobs)
 
 
 onerror:
-    show_notices()
+    show_notices(settings.warnings, workflow.dag.jobs)
 
 
 include: "rules/paths.smk"

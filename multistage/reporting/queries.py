@@ -46,7 +46,8 @@ def query_view(
     for step in steps:
         own = values[(values["retriever"] == retriever) & (values["backbone"] == step.backbone)]
         means = own.groupby(["query", "recipe"], sort=False)[measure].mean().unstack(sort=False)
-        table = means[[step.parent, step.recipe]].set_axis(SIDES, axis=1).eval("change = after - before")
+        table = means[[step.parent, step.recipe]].set_axis(list(SIDES), axis=1)
+        table["change"] = table["after"] - table["before"]
         table = table[table["change"] != 0].sort_values("change", ascending=False, kind="stable")
         for side, run in zip(SIDES, (step.parent_run, step.run), strict=True):
             table = table.join(_top_passages(run, passages, judgements).add_prefix(f"{side}_"))

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -52,10 +53,10 @@ def test_the_log_holds_everything(tmp_path, ending, code, last, traceback):
         assert "peak memory" in lines[-1]
     other = tmp_path / "other.log"
     other.write_text(path.read_text())
-    logs = [str(log) for log in (other, path, tmp_path / "deleted.log")]
-    assert notices(["of the config"], logs) == ["of the config", f"3 judgements left out ({path} and 1 more)"]
-    assert len(notices(map(str, range(MOST + 7)), logs)) == MOST + 1
-    assert notices(map(str, range(MOST + 7)), logs)[-1] == "and 8 more: grep -r 'jobs WARNING' results"
+    run = [SimpleNamespace(log=[other, path]), SimpleNamespace(log=[tmp_path / "deleted.log"])]
+    assert notices(["of the config"], run) == ["of the config", f"3 judgements left out ({path} and 1 more)"]
+    assert len(notices(map(str, range(MOST + 7)), run)) == MOST + 1
+    assert notices(map(str, range(MOST + 7)), run)[-1] == "and 8 more: grep -r 'jobs WARNING' results"
 
 
 def test_files_are_whole_or_absent(tmp_path):

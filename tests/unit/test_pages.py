@@ -36,8 +36,7 @@ def test_its_own_images_are_embedded_and_links_to_files_are_text(tmp_path):
 
 @pytest.mark.parametrize("text", ["![x](/etc/passwd)", "a | b\n\n![x][y]\n\n[y]: /etc/passwd", "<img src=x> *a* `b`"])
 def test_what_a_config_says_is_text_in_a_card(text):
-    row = TEMPLATES.from_string("| a | {{ text|cell }} |\n|---|---|\n").render(text=text)
-    html = markdown_to_html(row, {})
+    html = markdown_to_html(f"| a | {TEMPLATES.filters['cell'](text)} |\n|---|---|\n", {})
     assert not re.search(r"<(img|em|code|a)\b", html)
     assert [unescape(cell) for cell in re.findall(r"<th>(.*)</th>", html)] == ["a", " ".join(text.split())]
 
