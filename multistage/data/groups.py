@@ -77,8 +77,9 @@ def training_groups(
     another candidate; else those with fewer than two candidates.
     """
     own = qrels.filter(pl.col("query").is_in(queries.implode()))
-    here = own.filter(pl.col("passage").is_in(passages.implode()))
-    if absent := int((own["grade"] >= relevance).sum() - (here["grade"] >= relevance).sum()):
+    is_here = pl.col("passage").is_in(passages.implode())
+    here = own.filter(is_here)
+    if absent := len(own.filter(~is_here, pl.col("grade") >= relevance)):
         logger.warning("%s relevant passages left out: they are not in the collection", f"{absent:,}")
     judged = here.select(
         query=pl.Series(rows_of(here["query"], queries, "judgements", "query")),

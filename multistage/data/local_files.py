@@ -94,8 +94,8 @@ def numbered_lines(path: str | Path) -> Iterator[tuple[str, str]]:
     """The lines of a text file that are not empty, without their ends, each behind its place: the file and its number."""
     with open_text(path) as stream:
         for number, line in enumerate(stream, start=1):
-            if "\0" in line:
-                raise InputError(f"{path}, line {number}: it holds a NUL character; is this UTF-16 without a byte-order mark?")
+            if number == 1 and "\0" in line:
+                raise InputError(f"{path}, line 1: it holds a NUL character; is this UTF-16 without a byte-order mark?")
             if line := line.rstrip("\r\n"):
                 yield f"{path}, line {number}", line
 
@@ -105,7 +105,7 @@ def json_object(place: str, line: str) -> dict[str, Any]:
     try:
         record = from_json(line)
     except ValueError as error:
-        raise InputError(f"{place}: not JSON ({error}), in a file of JSON lines.") from error
+        raise InputError(f"{place}: not JSON ({str(error).replace(' line 1', '')}), in a file of JSON lines.") from error
     if not isinstance(record, dict):
         raise InputError(f"{place}: not a JSON object.")
     return record

@@ -242,7 +242,7 @@ class TestIrDatasets:
         [
             ("msmarco-passage/dev/smal", r"the dataset 'msmarco-passage/dev/smal'; did you mean msmarco-passage/dev/small"),
             ("beir/dbpedia-entity", r"beir/dbpedia-entity has no qrels; give the id of one of its parts"),
-            ("beir", r"beir has no queries"),
+            ("beir", r"beir has no qrels"),
         ],
     )
     def test_a_wrong_id(self, home, tmp_path, name, message):
@@ -276,7 +276,7 @@ class TestIrDatasets:
 
 
 WORD = st.text(string.ascii_letters + string.digits + "éß😀-_:<>", min_size=1, max_size=8)
-LINE = st.text(st.characters(blacklist_characters="\t\r\n", blacklist_categories=["Cs"]), max_size=20)
+LINE = st.text(st.characters(blacklist_characters="\t\r\n\0", blacklist_categories=["Cs"]), max_size=20)
 
 
 class TestLocal:

@@ -172,9 +172,7 @@ NO_ID = [None, "", "a b", "a\tb", "\u2009", 1.5, True, [], {}]
 
 
 def wrong_lines():
-    yield from third_line(
-        "lines of texts", "passages.tsv", ["d2", "d2 b", "\ta", " \ta", "d 2\ta", "d2\u2009\ta", "{}", "d\0\ta"]
-    )
+    yield from third_line("lines of texts", "passages.tsv", ["d2", "d2 b", "\ta", " \ta", "d 2\ta", "d2\u2009\ta", "{}"])
     objects = [
         "{",
         "[1]",
