@@ -1,8 +1,9 @@
 """Sections of the config that say where data and models come from."""
 
+import os
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from multistage.config.fields import LETTERS, Count, Name, Section, Seed, Text, Told, matching, refers_to
 
@@ -14,6 +15,7 @@ Address = Annotated[str, matching(r"^https?://", "an address (http:// or https:/
 FileName = Annotated[str, matching(r"^[A-Za-z0-9_][A-Za-z0-9._-]*$", f"a file name ({LETTERS}); give one with the key file")]
 Sha256 = Annotated[str, matching(r"^[0-9a-f]{64}$", "a SHA-256 (64 hexadecimal digits in lower case)")]
 Md5 = Annotated[str, matching(r"^[0-9a-f]{32}$", "an MD5 sum (32 hexadecimal digits in lower case)")]
+OwnPath = Annotated[Text, AfterValidator(os.path.expanduser)]
 Licence = Annotated[str, Field(description="The licence, which model cards name.")]
 
 
@@ -44,7 +46,7 @@ class Download(Section):
 class OwnFile(Section):
     """A file of your own, used where it lies."""
 
-    path: Text = Field(description="The file, relative to the folder that Snakemake runs in.")
+    path: OwnPath = Field(description="The file, relative to the folder that Snakemake runs in.")
     licence: Licence
 
 
@@ -70,7 +72,7 @@ class HubCheckpoint(Section):
 class OwnCheckpoint(Section):
     """A model of your own."""
 
-    path: Text = Field(description="The folder with config.json, model.safetensors and tokenizer.json.")
+    path: OwnPath = Field(description="The folder with config.json, model.safetensors and tokenizer.json.")
     licence: Licence = "unknown"
 
 
@@ -95,7 +97,7 @@ class IrDatasets(Section):
 
 
 class LocalCollection(Section):
-    """Passages of your own: JSON lines with id and text (and title), or lines of id, tab, text; both also compressed."""
+    """Passages of your own: JSON lines with id and text (and title), or lines of id, tab, text; both packed or not."""
 
     kind: Literal["local"]
     passages: SourceName = Field(description="The source of the passages.")
@@ -124,7 +126,9 @@ class QuerySet(Section):
     """Queries with relevance judgements; those of vital articles need no more than this."""
 
     collection: CollectionName = Field(description="The collection that answers the queries.")
-    relevance: Count = Field(1, description="The least grade that counts as relevant in binary measures (TREC DL: 2).")
+    relevance: Count = Field(
+        1, description="The least grade that counts as relevant in training and in binary measures (TREC DL: 2)."
+    )
     draw: Draw | None = Field(None, description="Which of the queries are used; without it, all.")
 
 
