@@ -116,6 +116,7 @@ def test_the_report_opens_whole_and_alone(report, tmp_path, width):
         front = opened(driver, lambda: driver.find_elements("css selector", "#app .prose"))[0]
         sentence = (report.parent / "results/slice/tables/answer.md").read_text().split("\n\n")[0]
         assert re.sub(r"\W", "", sentence) in re.sub(r"\W", "", front.text)
+        assert "are read in part: the passage is cut at max_length" in front.text
         opened(driver, lambda: driver.find_elements("css selector", "#rulegraph canvas, #rulegraph svg"))
         assert overflow(driver) <= 0
         categories = driver.execute_script("return categories")
