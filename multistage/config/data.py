@@ -1,14 +1,15 @@
 """Sections of the config that say where data and models come from."""
 
+import os
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from multistage.config.fields import COUNTABLE, LETTERS, Count, Name, Section, Seed, Text, Told, matching, refers_to
 
 SourceName = Annotated[Name, refers_to("sources")]
 CollectionName = Annotated[Name, refers_to("collections")]
-PackageName = Annotated[str, matching(r"^[A-Za-z0-9._-]+==[A-Za-z0-9.+!]+$", "a package (name==version)")]
+PackageName = Annotated[str, matching(r"^[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.+!]+$", "a package (name==version)")]
 HubName = Annotated[
     str, matching(r"^[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*$", "a model of the Hub (organisation/model)")
 ]
@@ -20,6 +21,7 @@ FileName = Annotated[
 ]
 Sha256 = Annotated[str, matching(r"^[0-9a-f]{64}$", "a SHA-256 (64 hexadecimal digits in lower case)")]
 Md5 = Annotated[str, matching(r"^[0-9a-f]{32}$", "an MD5 sum (32 hexadecimal digits in lower case)")]
+OwnPath = Annotated[Text, AfterValidator(os.path.expanduser)]
 Licence = Annotated[Text, Field(description="The licence, which model cards name.")]
 
 
@@ -50,7 +52,7 @@ class Download(Section):
 class OwnFile(Section):
     """A file of your own, used where it lies."""
 
-    path: Text = Field(description="The file, relative to the folder that Snakemake runs in.")
+    path: OwnPath = Field(description="The file, relative to the folder that Snakemake runs in.")
     licence: Licence
 
 
@@ -76,7 +78,7 @@ class HubCheckpoint(Section):
 class OwnCheckpoint(Section):
     """A model of your own."""
 
-    path: Text = Field(description="The folder with config.json, model.safetensors and tokenizer.json.")
+    path: OwnPath = Field(description="The folder with config.json, model.safetensors and tokenizer.json.")
     licence: Licence = "unknown"
 
 
@@ -101,7 +103,7 @@ class IrDatasets(Section):
 
 
 class LocalCollection(Section):
-    """Passages of your own: JSON lines with id and text (and title), or lines of id, tab, text; both also compressed."""
+    """Passages of your own: JSON lines with id and text (and title), or lines of id, tab, text; both packed or not."""
 
     kind: Literal["local"]
     passages: SourceName = Field(description="The source of the passages.")
@@ -130,7 +132,9 @@ class QuerySet(Section):
     """Queries with relevance judgements; those of vital articles need no more than this."""
 
     collection: CollectionName = Field(description="The collection that answers the queries.")
-    relevance: Count = Field(1, description="The least grade that counts as relevant in binary measures (TREC DL: 2).")
+    relevance: Count = Field(
+        1, description="The least grade that counts as relevant in training and in binary measures (TREC DL: 2)."
+    )
     draw: Draw | None = Field(None, description="Which of the queries are used; without it, all.")
 
 

@@ -70,6 +70,18 @@ class Config(Section):
 
         return config | {"objectives": objectives | {name: complete(name) for name in entries}}
 
+    @property
+    def warnings(self) -> list[str]:
+        """What is allowed and may be a mistake, one sentence each; a run says it at its start and end, the report in front."""
+        trained = dict.fromkeys(name for recipe in self.grid.recipes for name in recipe.split("-"))
+        uses = [(f"objective {name}", self.objectives[name].candidates.queryset) for name in trained]
+        uses += [("validation", self.validation.queryset), *((f"benchmark {name}", name) for name in self.grid.benchmarks)]
+        users: dict[str, list[str]] = {}
+        for user, queryset in uses:
+            users.setdefault(self.querysets[queryset].collection, []).append(user)
+        parts = "; ".join(f"{collection} ({', '.join(names)})" for collection, names in users.items())
+        return [f"More than one collection is used, so results are out of domain: {parts}."] if len(users) > 1 else []
+
     def stage(self, recipe: str) -> dict[str, Any]:
         """What defines the last stage of a recipe: its objective, as it is at that position."""
         *before, name = recipe.split("-")

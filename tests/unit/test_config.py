@@ -177,6 +177,14 @@ def test_an_objective_like_another_differs_by_what_it_says():
     assert complete_config(config).group_owner("fast") == "fast"
 
 
+def test_query_sets_of_several_collections_are_warned_of():
+    config = changed({"collections.other": DEFAULT["collections"]["wikipedia"]})
+    assert complete_config(config).warnings == []
+    config["querysets"]["wikipedia-validation"]["collection"] = "other"
+    (warning,) = complete_config(config).warnings
+    assert warning.endswith("wikipedia (objective cl, objective kd, benchmark wikipedia-test); other (validation).")
+
+
 def test_a_stage_is_configured_by_its_place():
     places = {"2": {"learning_rate": 1e-8, "epochs": 0.5}, "3": {"steps": 4}}
     config = changed({"objectives.kd.steps": 9, "objectives.kd.positions": places})
