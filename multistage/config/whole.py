@@ -80,7 +80,11 @@ class Config(Section):
         for user, queryset in uses:
             users.setdefault(self.querysets[queryset].collection, []).append(user)
         parts = "; ".join(f"{collection} ({', '.join(names)})" for collection, names in users.items())
-        return [f"More than one collection is used, so results are out of domain: {parts}."] if len(users) > 1 else []
+        return (
+            [f"Training, validation and benchmarks are of several collections, so results are out of domain: {parts}."]
+            if len(users) > 1
+            else []
+        )
 
     def stage(self, recipe: str) -> dict[str, Any]:
         """What defines the last stage of a recipe: its objective, as it is at that position."""
