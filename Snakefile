@@ -31,6 +31,11 @@ from multistage.jobs.notices import show_notices
 from multistage.jobs.slurm import cancel_leftover_jobs
 from multistage.sources.checkpoints import model_files
 
+for path in workflow.configfiles:
+    if Path("results").absolute() in Path(path).parents:
+        raise InputError(
+            f"{path}: a result is given as a config file. Name targets before --configfile, which takes all that follows."
+        )
 # The same twice: a dictionary, which Snakemake looks up and hands to jobs, and typed.
 settings = complete_config(config)
 # For paths outside of inputs and outputs; those write <experiment>.

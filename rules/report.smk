@@ -25,7 +25,7 @@ CARD = {
         "<experiment>/models/{backbone}/{recipe}/seed{seed}/README.html",
         caption="../report/model.rst",
         category="Models",
-        labels=model_labels,
+        labels=lambda wc: {"backbone": wc.backbone, "recipe": wc.recipe.replace("-", "→"), "seed": wc.seed},
     ),
 }
 

@@ -49,12 +49,15 @@ class Groups:
             save_file({name: matrix for name, matrix in vars(self).items() if matrix is not None}, partial)
 
     @classmethod
-    def read(cls, path: str | Path) -> "Groups":
-        """Map what `write` wrote into memory. Raises InputError when it holds no groups."""
+    def read(cls, path: str | Path, wanted: int = 0) -> "Groups":
+        """Map what `write` wrote into memory. Raises InputError when it holds no groups, or none of as many as are wanted."""
         with safe_open(path, framework="pt") as file:  # maps tensors, where framework="numpy" reads them
             groups = cls(**{name: file.get_tensor(name).numpy() for name in file.keys()})  # noqa: SIM118
         if not len(groups.queries):
             raise InputError(f"{path}: no group is left; the log of the rule that made it says what was dropped.")
+        most = groups.passages.shape[1]
+        if most < wanted:
+            raise InputError(f"{path}: no query has more than {most} passages, but the objective's group_size is {wanted}.")
         return groups
 
 

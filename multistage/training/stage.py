@@ -123,7 +123,7 @@ def train_stage(
         set_dropout(model, backbone.dropout)
         tokenizer = load_tokenizer(parent)
         before = {name: weight.detach().cpu().clone() for name, weight in model.state_dict().items()}
-        groups = Groups.read(inputs.groups)
+        groups = Groups.read(inputs.groups, objective.group_size)
         logger.info("%s: %s groups of up to %d passages", recipe, f"{len(groups.queries):,}", groups.passages.shape[1])
         passages = TokenStore.open(inputs.passages)
         pairs = pairs_for(tokenizer, TokenStore.open(inputs.queries), passages, backbone)

@@ -63,6 +63,7 @@ def test_the_papers_grid(paper):
         "read_permutations": 1,
         "training_groups": 2,
         "validation_set": 1,
+        "check_leaks": 1,
         "initialise": 2,
         "finetune": 2 * 4,
         "rerank": 2 * 5 * 4,

@@ -99,6 +99,7 @@ def overlay(tmp_path, change):
             ),
             {
                 "prepare_queries": 1,
+                "check_leaks": 1,
                 "tokenize": 1,
                 "bm25_search": 1,
                 "plaid_search": 1,
