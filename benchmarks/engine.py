@@ -59,8 +59,8 @@ def cpu_bench(title: str, queries: int, tokens_per_batch: int) -> Iterator[tuple
         help="a TREC run and the texts of its ids, as `multistage rerank` takes them, instead of the demo's texts",
     )
     options = parser.parse_args()
-    own, size = options.texts, (options.queries, options.depth)
-    texts = run_candidates(*own, *size) if own else demo_candidates(*size)
+    own, size = options.texts, {"queries": options.queries, "depth": options.depth}
+    texts = run_candidates(*own, **size) if own else demo_candidates(**size)
     with tempfile.TemporaryDirectory() as folder:
         initialise(options.checkpoint, BACKBONE.max_length, seed=42, output=f"{folder}/model")
         bench = prepare_bench(f"{folder}/model", texts)

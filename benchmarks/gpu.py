@@ -191,7 +191,7 @@ def main() -> None:
         works = {
             OURS: lambda: timed(ours.step, device),
             "CrossEncoderTrainer, 4 x 4 queries": lambda: trainer_step(
-                bench, 32, f"{folder}/trainer", device, queries=min(4, options.queries)
+                bench, f"{folder}/trainer", mini_batch=32, device=device, queries=min(4, options.queries)
             ),
             "whole queries padded, 4 at a time": lambda: timed(padded, device),
         }
@@ -210,11 +210,11 @@ def main() -> None:
             print(f"activations of {kept} tokens kept: {count / took:.0f} pairs/s, peak memory {peak:.1f} GiB")
 
         print(f"\nre-ranking, {count} pairs")
-        rerank(bench, device, options.tokens_per_batch, options.runs, flops, rate)
+        rerank(bench, device=device, tokens_per_batch=options.tokens_per_batch, runs=options.runs, flops=flops, rate=rate)
 
 
-def rerank(bench: Bench, device: str, tokens_per_batch: int, runs: int, flops: float, rate: float) -> None:
-    """Print the re-ranking figures."""
+def rerank(bench: Bench, *, device: str, tokens_per_batch: int, runs: int, flops: float, rate: float) -> None:
+    """Print the re-ranking figures. flops: a pass over all pairs. rate: FLOP/s of matrix products."""
     from sentence_transformers import CrossEncoder
 
     model = load_cross_encoder(bench.model, device)
