@@ -25,10 +25,10 @@ check: .venv/tests
 	@$(MAKE) --no-print-directory --jobs 2 types unit
 
 types:
-	$(BIN)/mypy multistage scripts
+	$(BIN)/mypy multistage scripts benchmarks
 
 unit: lint
-	OMP_NUM_THREADS=1 $(BIN)/pytest tests/unit --numprocesses 2
+	OMP_NUM_THREADS=1 NUMBA_DISABLE_JIT=1 $(BIN)/pytest tests/unit --numprocesses 2
 
 lint:
 	$(BIN)/ruff check multistage scripts tests benchmarks

@@ -73,11 +73,11 @@ def cpu_bench(title: str, queries: int, tokens_per_batch: int) -> Iterator[tuple
 def prepare_bench(model: str, texts: Candidates) -> Bench:
     """Tokenise candidates for a model's folder."""
     tokenizer = load_tokenizer(model)
-    stores = [
+    queries_store, passages_store = (
         TokenStore.of("bench", [own], len(own), without_truncation(tokenizer.backend_tokenizer))
         for own in (texts.queries, list(chain.from_iterable(texts.passages)))
-    ]
-    pairs = pairs_for(tokenizer, *stores, BACKBONE)
+    )
+    pairs = pairs_for(tokenizer, queries_store, passages_store, BACKBONE)
     sizes = np.array([len(of_query) for of_query in texts.passages])
     rows = padded(np.arange(sizes.sum(), dtype=np.int32), sizes, -1)
     ranks = np.where(rows < 0, 0, np.arange(1, rows.shape[1] + 1)).astype(np.int16)
