@@ -27,9 +27,15 @@ os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [str(ROOT), os.getenv(
 from multistage.config import complete_config
 from multistage.config.recipes import FUSED, UNTRAINED, last_objective, parent_of, stages_of
 from multistage.jobs.errors import InputError
+from multistage.jobs.notices import show_notices
 from multistage.jobs.slurm import prepare
 from multistage.sources.checkpoints import model_files
 
+for path in workflow.configfiles:
+    if Path("results").absolute() in Path(path).parents:
+        raise InputError(
+            f"{path}: a result is given as a config file. Name targets before --configfile, which takes all that follows."
+        )
 # The same twice: a dictionary, which Snakemake looks up and hands to jobs, and typed.
 settings = complete_config(config)
 # For paths outside of inputs and outputs; those write <experiment>.
@@ -41,9 +47,19 @@ pathvars:
 
 
 onstart:
+    for warning in settings.warnings:
+        print(f"WARNING: {warning}", file=sys.stderr)
     # Is the cluster one that can be watched? Jobs of a Snakemake that was killed would write what this one's jobs write.
     if workflow.executor_plugin.name == "slurm":
         prepare(os.getcwd())
+
+
+onsuccess:
+    show_notices(settings.warnings, workflow.dag.jobs)
+
+
+onerror:
+    show_notices(settings.warnings, workflow.dag.jobs)
 
 
 include: "rules/paths.smk"

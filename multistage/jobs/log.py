@@ -33,9 +33,12 @@ def job_log(path: str) -> Iterator[None]:
 def log_to_stderr() -> Iterator[None]:
     """Log to standard error, and end with time and peak memory.
 
-    Bad input (`InputError`) ends the process with its message only; any other exception keeps its traceback.
+    Bad input (`InputError`) ends the process with its message only; any other exception keeps its traceback. A warning of the
+    logger "jobs" says what was dropped, repaired or cut, or looks wrong: people see it as one of the run's `jobs.notices`.
     """
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(message)s", force=True)
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s: %(message)s", force=True
+    )
     for chatty in ("httpx", "httpx2", "sentence_transformers", "pyserini", "transformers", "datasets"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     start = time.perf_counter()

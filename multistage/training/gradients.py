@@ -147,7 +147,7 @@ def accumulate_in_memory(
         model.zero_grad(set_to_none=True)
         prepared = []
         torch.cuda.empty_cache()
-        logger.warning("WARNING: out of memory; from here on %s", memory)
+        logger.warning("out of memory; from here on %s", memory)
         prepared = prepare(pairs, step, memory, seed=seed, device=model.device)
 
 

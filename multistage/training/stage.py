@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 from transformers.utils import logging as transformers_logging
 
 from multistage.config import Backbone, Objective, Training, Validation
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("jobs")
 transformers_logging.disable_progress_bar()
+# Groups whose pairs are looked at for texts that are cut.
+COUNTED = 10_000
 
 
 class StageInputs(NamedTuple):
@@ -120,9 +123,13 @@ def train_stage(
         set_dropout(model, backbone.dropout)
         tokenizer = load_tokenizer(parent)
         before = {name: weight.detach().cpu().clone() for name, weight in model.state_dict().items()}
-        groups = Groups.read(inputs.groups)
+        groups = Groups.read(inputs.groups, objective.group_size)
         logger.info("%s: %s groups of up to %d passages", recipe, f"{len(groups.queries):,}", groups.passages.shape[1])
         passages = TokenStore.open(inputs.passages)
+        pairs = pairs_for(tokenizer, TokenStore.open(inputs.queries), passages, backbone)
+        # Of all groups it would take a while at full size.
+        line, column = np.nonzero(groups.passages[:COUNTED] >= 0)
+        pairs.warn_if_cut(groups.queries[line], groups.passages[line, column])
         validation_pairs = pairs_for(tokenizer, TokenStore.open(inputs.validation_queries), passages, backbone)
         stage = Stage(
             model,
@@ -135,7 +142,7 @@ def train_stage(
                 process=process_number(),
                 processes=process_count(),
             ),
-            pairs=pairs_for(tokenizer, TokenStore.open(inputs.queries), passages, backbone),
+            pairs=pairs,
             validator=Validator(Groups.read(inputs.validation), validation_pairs, validation.share),
             objective=objective,
             backbone=backbone,
@@ -204,7 +211,7 @@ def _write_stage(
     )
     if moved[export]["changed"] == 0:
         rate = stage.objective.learning_rate
-        logger.warning("WARNING: no weight changed in this stage: the learning rate %g is too small.", rate)
+        logger.warning("no weight changed in this stage: the learning rate %g is too small.", rate)
 
 
 @contextmanager

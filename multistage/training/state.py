@@ -131,7 +131,7 @@ class StageState:
                     if sha256(path) != expected:
                         raise ValueError(f"{path.name} does not have its recorded SHA-256")
             except (OSError, ValueError, KeyError, TypeError) as error:
-                logger.warning("WARNING: %s is damaged (%s); the checkpoint before it is used.", tensors, error)
+                logger.warning("%s is damaged (%s); the checkpoint before it is used.", tensors, error)
                 continue
             return saved["step"], load_file(tensors), saved["record"]
         return None
