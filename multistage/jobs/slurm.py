@@ -33,8 +33,9 @@ def require_memory_of_jobs() -> None:
     except InputError as error:
         raise InputError(
             f"This cluster forgets a job {age[1]} s after its end (MinJobAge in `scontrol show config`), and has no accounting "
-            f"that remembers it ({error}). Snakemake looks at its jobs every {LOOKS} s at the longest and would wait for ever "
-            f"for one that is forgotten. Ask for accounting or for MinJobAge={LOOKS}; or run `snakemake --cores N` in one job."
+            f"that remembers it ({error}). Up to {LOOKS} s go by between two looks of Snakemake at its jobs, and it would wait "
+            f"for ever for one that is forgotten. Ask for accounting, or for MinJobAge={LOOKS}; or run `snakemake --cores N` "
+            "in one job."
         ) from error
 
 

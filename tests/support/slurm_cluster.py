@@ -74,6 +74,7 @@ ACCOUNTED = """\
 AccountingStorageType=accounting_storage/slurmdbd
 AccountingStorageHost=127.0.0.1
 AccountingStoragePort={port}
+AccountingStoragePass={folder}/munge/sock
 AccountingStorageEnforce=limits
 MinJobAge=2
 """
@@ -255,7 +256,7 @@ class Cluster:
                 gres.append(f"NodeName={node} Name=gpu File={device}")
         places = {"folder": self.folder, "controller_port": controller, "node_lines": "\n".join(nodes)}
         places["usual"] = ",".join(self.names[: -1 if self.gpus > 1 else None])
-        kept = ACCOUNTED.format(port=accounting) if self.accounted else NOT_ACCOUNTED
+        kept = ACCOUNTED.format(folder=self.folder, port=accounting) if self.accounted else NOT_ACCOUNTED
         self.configuration.write_text(CONFIGURATION.format(**places, accounting=kept))
         (self.folder / "gres.conf").write_text("\n".join(gres) + "\n")
 
