@@ -23,7 +23,7 @@ pytestmark = pytest.mark.xdist_group("slurm")
 GPUS = 2
 # What a table says of a system beside others, of which this run has fewer.
 MARKS = r"\*\*| ?[▲▼↑↓≈]+"
-ON_A_GPU = {"finetune", "rerank", "colbert_encode+plaid_index", "dense_encode+dense_search", "teacher_rank"}
+ON_A_GPU = {"finetune", "rerank", "colbert_encode", "dense_encode", "teacher_rank"}
 
 
 @pytest.fixture(scope="module")
