@@ -78,7 +78,7 @@ def _submit(arguments: list[str], snakemake: str) -> subprocess.CompletedProcess
     if name:
         arguments[arguments.index("--job-name") + 1] = name
     note = PLACE / f"{name.replace('/', '_')}.refused"
-    while (ended := _run("sbatch", arguments, input=script)).returncode:
+    while (ended := _run("sbatch", arguments, script)).returncode:
         note.write_text(f"{name}: {'; '.join(line.rpartition(': ')[2] for line in ended.stderr.splitlines())}")
         if not PASSING.search(ended.stderr):
             return ended
@@ -99,10 +99,12 @@ def _states() -> subprocess.CompletedProcess[str]:
     return subprocess.CompletedProcess([], status, re.sub(" by .*", "", lines), answers[-1].stderr)
 
 
-def _run(command: str, arguments: list[str], **options) -> subprocess.CompletedProcess[str]:
+def _run(
+    command: str, arguments: list[str], script: str | None = None, timeout: float | None = None
+) -> subprocess.CompletedProcess[str]:
     """Slurm's own command; one that is not there or says nothing for long has failed."""
     try:
-        return subprocess.run([command, *arguments], capture_output=True, text=True, **options)
+        return subprocess.run([command, *arguments], input=script, capture_output=True, text=True, timeout=timeout)
     except (FileNotFoundError, subprocess.TimeoutExpired) as error:
         return subprocess.CompletedProcess([], 1, "", str(error))
 
