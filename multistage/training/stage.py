@@ -30,7 +30,7 @@ from multistage.model.checkpoint import (
 from multistage.model.precision import resolve
 from multistage.scoring.scoring import pairs_for
 from multistage.training.parallel import launch, process_count, process_number
-from multistage.training.state import StageState, Tensors, sole_writer, stage_key
+from multistage.training.state import StageState, sole_writer, stage_key
 from multistage.training.steps import Stage
 from multistage.training.validation import Validator
 
@@ -119,7 +119,6 @@ def train_stage(
         model = load_cross_encoder(parent, device, precision, training=True)
         set_dropout(model, backbone.dropout)
         tokenizer = load_tokenizer(parent)
-        before = {name: weight.detach().cpu().clone() for name, weight in model.state_dict().items()}
         groups = Groups.read(inputs.groups)
         logger.info("%s: %s groups of up to %d passages", recipe, f"{len(groups.queries):,}", groups.passages.shape[1])
         passages = TokenStore.open(inputs.passages)
@@ -146,9 +145,7 @@ def train_stage(
         stage.run()
         if process_number() == 0:
             own = record | {"precision": resolve(precision, model, training=True)}
-            _write_stage(
-                stage, tokenizer, backbone.max_length, before=before, export=validation.export, record=own, output=output
-            )
+            _write_stage(stage, tokenizer, backbone.max_length, export=validation.export, record=own, output=output)
 
     with sole_writer(state) as waited:
         if waited and _finished(output, key):
@@ -168,27 +165,24 @@ def _write_stage(
     tokenizer: "PreTrainedTokenizerBase",
     max_length: int,
     *,
-    before: Tensors,
     export: str,
     record: dict[str, Any],
     output: str | Path,
 ) -> None:
     """Write the last and the best weights, and the one that is exported as the model; then the checkpoints go."""
-    done = stage.record
+    done, moved = stage.record, {}
+    before = load_cross_encoder(record["parent"], precision="float32", training=True).state_dict()
     why = f"nDCG@10 {done.best_ndcg:.4f} on the validation set, the best of {len(done.validation) - 1}"
     choices = {
         "last": {"step": stage.steps, "why": "validation.export is last"},
         "best": {"step": done.best_step, "why": why},
     }
-    moved = {}
     with _model_folder(output, (*WEIGHTS.values(), *FILES)) as staging:
-        for choice, weights in (("last", {}), ("best", stage.best_weights())):
-            if weights is None:
-                os.link(staging / WEIGHTS["last"], staging / WEIGHTS["best"])
-            else:
-                stage.model.load_state_dict(weights, strict=False)
-                save_cross_encoder(stage.model, tokenizer, max_length, staging)
-                (staging / "model.safetensors").rename(staging / WEIGHTS[choice])
+        for choice in ("last", "best"):
+            if choice == "best" and stage.best:
+                stage.model.load_state_dict(stage.best)
+            save_cross_encoder(stage.model, tokenizer, max_length, staging)
+            (staging / "model.safetensors").rename(staging / WEIGHTS[choice])
             moved[choice] = distance(stage.model, before)
         os.link(staging / WEIGHTS[export], staging / "model.safetensors")
         exported = {"exported": {"weights": export, **choices[export]}, "moved_from_parent": moved[export]}
