@@ -26,12 +26,15 @@ sys.path.insert(0, str(ROOT))
 os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [str(ROOT), os.getenv("PYTHONPATH")])))
 from multistage.config import complete_config
 from multistage.config.recipes import FUSED, UNTRAINED, last_objective, parent_of, stages_of
-from multistage.jobs.errors import InputError
+from multistage.jobs.errors import InputError, one_message
+from multistage.jobs.provenance import cached_digest
+from multistage.jobs.run_log import messages
 from multistage.jobs.slurm import cancel_leftover_jobs
 from multistage.sources.checkpoints import model_files
 
 # The same twice: a dictionary, which Snakemake looks up and hands to jobs, and typed.
-settings = complete_config(config)
+with one_message():
+    settings = complete_config(config)
 # For paths outside of inputs and outputs; those write <experiment>.
 EXPERIMENT = f"results/{config['experiment']}"
 
@@ -43,7 +46,13 @@ pathvars:
 onstart:
     # After a Snakemake that was killed, its jobs run on, and would write what this one's jobs write.
     if workflow.executor_plugin.name == "slurm":
-        cancel_leftover_jobs(os.getcwd())
+        with one_message():
+            cancel_leftover_jobs(os.getcwd())
+
+
+onerror:
+    # What Snakemake has said of each failure is far above.
+    print(*messages(log), sep="\n", file=sys.stderr, flush=True)
 
 
 include: "rules/paths.smk"

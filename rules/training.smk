@@ -38,6 +38,7 @@ rule training_groups:
         depth=lambda wc: candidates_of(wc).get("depth"),
         taught=lambda wc: "teacher" in candidates_of(wc),
         contrast=lambda wc: settings.objectives[wc.objective].contrasts,
+        contents=contents_of(candidate_run),
     message:
         "Grouping the candidates of {wildcards.objective}"
     script:

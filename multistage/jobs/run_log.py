@@ -39,6 +39,17 @@ def newest_log(folder: Path) -> Path | None:
     return max((folder / ".snakemake" / "log").glob("*.snakemake.log"), default=None)
 
 
+def messages(log: str | Path) -> list[str]:
+    """What the jobs that failed in a run say themselves: the error that each of their logs ends with. log: Snakemake's."""
+    said: dict[str, None] = {}
+    for failure in read_run_log(Path(log).read_text()).failures:
+        for path in map(Path, failure.logs):
+            lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
+            if lines and lines[-1].startswith("ERROR: "):
+                said[f"{failure.rule}: {lines[-1]} (log: {path})"] = None
+    return list(said)
+
+
 def read_run_log(text: str) -> RunLog:
     """Read what has been written of a log so far."""
     run, in_copy, failure = RunLog(), False, None

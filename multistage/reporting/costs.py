@@ -1,6 +1,5 @@
 """What effectiveness costs: training, re-ranking, and which systems are not beaten by cheaper ones."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -10,7 +9,7 @@ import pandas as pd
 from multistage.config.recipes import FUSED, TEACHER, stages_of
 from multistage.evaluation.comparison import POOLED
 from multistage.jobs.errors import InputError
-from multistage.jobs.files import write_texts
+from multistage.jobs.files import read_json, readable, write_texts
 from multistage.reporting.pages import fixed, markdown_table, system_names, write_tables
 
 NOTE = (
@@ -33,7 +32,7 @@ def training_costs(models: Sequence[Model], records: Sequence[str]) -> pd.DataFr
 
     records: the training.json of each model. Raises InputError for one that lacks these numbers.
     """
-    read = pd.json_normalize([json.loads(Path(path).read_text(encoding="utf-8")) for path in records])
+    read = pd.json_normalize([read_json(path) for path in records])
     read = read.reindex(columns=["seconds", "pairs", "run.processes", "run.device"])
     if (lacking := read.isna().any(axis=1)).any():
         raise InputError(
@@ -45,10 +44,13 @@ def training_costs(models: Sequence[Model], records: Sequence[str]) -> pd.DataFr
 
 def rerank_seconds(path: str) -> float:
     """The seconds of a job, from Snakemake's benchmark file. Raises InputError when it holds none."""
-    table = pd.read_csv(path, sep="\t")
-    if "s" not in table or table.empty:
-        raise InputError(f"{path}: the column s with a job's seconds is missing; delete it to re-rank again.")
-    return float(table["s"].mean())
+    with readable(path):
+        if not Path(path).read_bytes().endswith(b"\n"):
+            raise ValueError("it is cut off")
+        seconds = float(pd.read_csv(path, sep="\t")["s"].mean())
+        if not seconds >= 0:
+            raise ValueError("it holds no seconds")
+        return seconds
 
 
 def cost_table(means: pd.DataFrame, training: pd.DataFrame, reranking: pd.DataFrame, measure: str) -> pd.DataFrame:

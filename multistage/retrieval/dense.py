@@ -90,6 +90,10 @@ def search(
     passage_ids: id of each passage, by its row in the file `vectors`.
     """
     passages = read_vectors(vectors)[0].to(device)
+    if len(passages) != len(passage_ids):
+        raise InputError(
+            f"{vectors}: holds {len(passages)} passages, and their table {len(passage_ids)}. Delete it to have it made again."
+        )
     rate = Rate(len(queries), "queries")
     for batch in queries.iter_slices(AT_ONCE):
         encoded = torch.from_numpy(encode_queries(encoder, batch["text"].to_list())).to(device)

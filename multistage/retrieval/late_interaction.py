@@ -13,7 +13,7 @@ import polars as pl
 import torch
 
 from multistage.data.runs import RUN
-from multistage.jobs.files import replacing
+from multistage.jobs.files import readable, replacing
 from multistage.jobs.log import Rate
 from multistage.retrieval.encoding import AT_ONCE, in_batches, plain_encoder, read_vectors, set_precision, write_vectors
 
@@ -109,7 +109,8 @@ def search(
     """
     from fast_plaid.search import FastPlaid
 
-    plaid = FastPlaid(index=str(index), device=device)
+    with readable(index):
+        plaid = FastPlaid(index=str(index), device=device)
     depth = min(depth, len(passage_ids))
     rate = Rate(len(queries), "queries")
     for batch in queries.iter_slices(AT_ONCE):

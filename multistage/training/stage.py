@@ -14,7 +14,7 @@ from multistage.config import Backbone, Objective, Training, Validation
 from multistage.data.groups import Groups
 from multistage.data.sampling import GroupSampler
 from multistage.data.tokens import StoreFiles, TokenStore
-from multistage.jobs.files import replacing, scratch
+from multistage.jobs.files import read_json, replacing, scratch
 from multistage.jobs.provenance import digests, versions
 from multistage.jobs.signals import stop_signals_blocked
 from multistage.model.checkpoint import (
@@ -119,10 +119,13 @@ def train_stage(
         model = load_cross_encoder(parent, device, precision, training=True)
         set_dropout(model, backbone.dropout)
         tokenizer = load_tokenizer(parent)
-        groups = Groups.read(inputs.groups)
+        queries, passages = TokenStore.open(inputs.queries), TokenStore.open(inputs.passages)
+        validation_queries = TokenStore.open(inputs.validation_queries)
+        groups, candidates = Groups.read(inputs.groups), Groups.read(inputs.validation)
+        groups.require_texts(queries, passages, inputs.groups)
+        candidates.require_texts(validation_queries, passages, inputs.validation)
         logger.info("%s: %s groups of up to %d passages", recipe, f"{len(groups.queries):,}", groups.passages.shape[1])
-        passages = TokenStore.open(inputs.passages)
-        validation_pairs = pairs_for(tokenizer, TokenStore.open(inputs.validation_queries), passages, backbone)
+        validation_pairs = pairs_for(tokenizer, validation_queries, passages, backbone)
         stage = Stage(
             model,
             sampler=GroupSampler(
@@ -134,12 +137,12 @@ def train_stage(
                 process=process_number(),
                 processes=process_count(),
             ),
-            pairs=pairs_for(tokenizer, TokenStore.open(inputs.queries), passages, backbone),
-            validator=Validator(Groups.read(inputs.validation), validation_pairs, validation.share),
+            pairs=pairs_for(tokenizer, queries, passages, backbone),
+            validator=Validator(candidates, validation_pairs, validation.share),
             objective=objective,
             backbone=backbone,
             training=training,
-            state=StageState(state, key),
+            state=checkpoints,
             tensorboard=tensorboard,
         )
         stage.run()
@@ -151,13 +154,14 @@ def train_stage(
         if waited and _finished(output, key):
             logger.info("the process that had the stage has finished it")
             return
+        checkpoints = StageState(state, key)
         launch(train, training.processes, device)
 
 
 def _finished(output: str | Path, key: str) -> bool:
     """Whether the model folder holds this very stage."""
     record, weights = Path(output) / "training.json", Path(output) / "model.safetensors"
-    return record.is_file() and weights.is_file() and json.loads(record.read_text()).get("stage") == key
+    return record.is_file() and weights.is_file() and read_json(record).get("stage") == key
 
 
 def _write_stage(

@@ -56,12 +56,12 @@ def sole_writer(folder: str | Path, patience: float = PATIENCE) -> Iterator[bool
         try:
             lock.acquire(timeout=patience)
         except Timeout as error:
-            raise InputError(f"{folder}: {holder} is training this stage; wait for it or stop it.") from error
-        finally:
             request.unlink(missing_ok=True)
+            raise InputError(f"{folder}: {holder} is training this stage; wait for it or stop it.") from error
     except OSError as error:
         raise InputError(f"{lock.lock_file}: {error.strerror}: without a lock two jobs could train one stage.") from error
     try:
+        request.unlink(missing_ok=True)
         owner.write_text(myself)
         yield waited
     finally:
@@ -75,11 +75,16 @@ def stage_key(**definition: Any) -> str:
 
 
 class StageState:
-    """The checkpoints of one stage."""
+    """The checkpoints of one stage, to be opened by the sole writer. Damaged ones are set aside."""
 
     def __init__(self, folder: str | Path, key: str) -> None:
         self.folder = Path(folder) / key
         self._request = Path(folder).with_suffix(".handover")
+        for path in self._newest_first():
+            if path.stem.endswith(sha256(path)[:16]):
+                break
+            logger.warning("WARNING: %s is damaged and set aside; the checkpoint before it is used.", path)
+            path.rename(path.with_suffix(".damaged"))
 
     def handover_asked(self) -> bool:
         """Whether another process asks for this stage."""
@@ -97,13 +102,10 @@ class StageState:
             old.unlink()
 
     def load(self) -> dict[str, Any] | None:
-        """The newest checkpoint that is whole, on the CPU; None when there is none. Damaged ones are set aside."""
+        """The contents of the newest checkpoint, on the CPU; None where there is none."""
         for path in self._newest_first():
-            if path.stem.endswith(sha256(path)[:16]):
-                contents: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-                return contents
-            logger.warning("WARNING: %s is damaged and set aside; the checkpoint before it is used.", path)
-            path.rename(path.with_suffix(".damaged"))
+            contents: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+            return contents
         return None
 
     def remove(self) -> None:
