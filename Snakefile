@@ -7,6 +7,7 @@ snakemake --rulegraph mermaid-js     the shape of it
 
 import os
 import sys
+from itertools import chain
 from pathlib import Path
 
 from snakemake.utils import min_version
@@ -51,8 +52,8 @@ onstart:
 
 
 onerror:
-    # What Snakemake has said of each failure is far above.
-    print(*messages(log), sep="\n", file=sys.stderr, flush=True)
+    # In one message each, and below what Snakemake has said of it. `log` is empty inside of a job.
+    print(*chain.from_iterable(map(messages, log)), sep="\n", file=sys.stderr, flush=True)
 
 
 include: "rules/paths.smk"

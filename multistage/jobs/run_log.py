@@ -40,13 +40,18 @@ def newest_log(folder: Path) -> Path | None:
 
 
 def messages(log: str | Path) -> list[str]:
-    """What the jobs that failed in a run say themselves: the error that each of their logs ends with. log: Snakemake's."""
+    """What each job that failed in a run says itself: the error that its log ends with, or else the end of its logs.
+
+    log: Snakemake's own.
+    """
     said: dict[str, None] = {}
     for failure in read_run_log(Path(log).read_text()).failures:
-        for path in map(Path, failure.logs):
-            lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
-            if lines and lines[-1].startswith("ERROR: "):
-                said[f"{failure.rule}: {lines[-1]} (log: {path})"] = None
+        ends = {
+            path: Path(path).read_text(errors="replace").splitlines()[-20:] for path in failure.logs if Path(path).is_file()
+        }
+        errors = {path: end[-1] for path, end in ends.items() if end and end[-1].startswith("ERROR: ")}
+        for path, text in (errors or {path: "\n".join(["its log ends:", *end]) for path, end in ends.items()}).items():
+            said[f"{failure.rule}: {text} (log: {path})"] = None
     return list(said)
 
 
