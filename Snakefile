@@ -28,13 +28,19 @@ os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [str(ROOT), os.getenv(
 from multistage.config import complete_config
 from multistage.config.recipes import FUSED, UNTRAINED, last_objective, parent_of, stages_of
 from multistage.jobs.errors import InputError, one_message
+from multistage.jobs.notices import show_notices
 from multistage.jobs.provenance import cached_digest
 from multistage.jobs.run_log import messages
 from multistage.jobs.slurm import cancel_leftover_jobs
 from multistage.sources.checkpoints import model_files
 
-# The same twice: a dictionary, which Snakemake looks up and hands to jobs, and typed.
 with one_message():
+    for path in workflow.configfiles:
+        if Path("results").absolute() in Path(path).parents:
+            raise InputError(
+                f"{path}: a result is given as a config file. Name targets before --configfile, which takes all that follows."
+            )
+    # The same twice: a dictionary, which Snakemake looks up and hands to jobs, and typed.
     settings = complete_config(config)
 # For paths outside of inputs and outputs; those write <experiment>.
 EXPERIMENT = f"results/{config['experiment']}"
@@ -45,14 +51,21 @@ pathvars:
 
 
 onstart:
+    for warning in settings.warnings:
+        print(f"WARNING: {warning}", file=sys.stderr)
     # After a Snakemake that was killed, its jobs run on, and would write what this one's jobs write.
     if workflow.executor_plugin.name == "slurm":
         with one_message():
             cancel_leftover_jobs(os.getcwd())
 
 
+onsuccess:
+    show_notices(settings.warnings, workflow.dag.jobs)
+
+
 onerror:
-    # In one message each, and below what Snakemake has said of it. `log` is empty inside of a job.
+    show_notices(settings.warnings, workflow.dag.jobs)
+    # In one message each, below what Snakemake has said of it. `log` is empty inside of a job.
     print(*chain.from_iterable(map(messages, log)), sep="\n", file=sys.stderr, flush=True)
 
 

@@ -16,7 +16,8 @@ from multistage.data.runs import read_run
 from multistage.data.tables import count_texts, read_ids, read_texts, stream_texts
 from multistage.evaluation.judgements import read_judgements, read_ranking
 from multistage.evaluation.measures import measure_ranking
-from multistage.retrieval.late_interaction import encode_passages, encode_queries, load_encoder, read_token_vectors
+from multistage.retrieval.encoding import encode_passages, encode_queries, load_encoder
+from multistage.retrieval.late_interaction import read_token_vectors
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -39,12 +40,13 @@ def bm25() -> None:
 def plaid() -> None:
     """Overlap of PLAID's and exact late interaction's top ten."""
     settings = yaml.safe_load((REPOSITORY / "config.yaml").read_text())["retrievers"]["colbert"]
-    encoder = load_encoder(RESULTS / "checkpoints" / settings["checkpoint"], settings["max_length"], "cpu")
+    checkpoint, max_length = RESULTS / "checkpoints" / settings["checkpoint"], settings["max_length"]
+    encoder = load_encoder(checkpoint, kind="colbert", max_length=max_length, device="cpu")
     queries = read_texts(COLLECTION / f"{SPLITS[-1]}.queries.parquet")
     # The workflow's own token vectors are temporary.
     with tempfile.TemporaryDirectory() as folder:
         texts, vectors_file = COLLECTION / "passages.parquet", Path(folder) / "vectors.safetensors"
-        encode_passages(encoder, stream_texts(texts), count_texts(texts), vectors_file)
+        encode_passages(encoder, stream_texts(texts), total=count_texts(texts), output=vectors_file)
         passages = [vectors.float() for vectors in read_token_vectors(vectors_file)]
     tokens = torch.cat(passages)
     owner = torch.repeat_interleave(torch.arange(len(passages)), torch.tensor([len(vectors) for vectors in passages]))

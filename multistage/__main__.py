@@ -13,7 +13,7 @@ from pathlib import Path
 from multistage.jobs.log import log_to_stderr
 
 TOKENS_PER_BATCH = {"cpu": 4096, "cuda": 65536}
-TEXTS = "JSON lines with id and text, lines of id, tab, text (both also .gz), or a table of the workflow's (.parquet)"
+TEXTS = "JSON lines with id and text, lines of id, tab, text (both also packed), or a table of the workflow's (.parquet)"
 
 
 def main() -> None:

@@ -16,8 +16,7 @@ Importing this module does not import torch: the config is read by every job.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import lazy_loader
 
@@ -31,11 +30,9 @@ Reads = Literal["order", "scores", "judgements"]
 Formula = Callable[["Tensor", "Tensor"], "Tensor"]
 
 
-@dataclass(frozen=True)
-class Loss:
-    """A loss function by the name that it has in the config, and what it reads."""
+class Loss(NamedTuple):
+    """A loss function, and what it reads."""
 
-    name: str
     reads: Reads
     formula: Formula
 
@@ -51,7 +48,7 @@ def loss(name: str, *, reads: Reads) -> Callable[[Formula], Formula]:
     """Register the decorated function."""
 
     def register(formula: Formula) -> Formula:
-        LOSSES[name] = Loss(name, reads, formula)
+        LOSSES[name] = Loss(reads, formula)
         return formula
 
     return register
@@ -134,9 +131,8 @@ def adr_mse(scores: "Tensor", ranks: "Tensor") -> "Tensor":
     both = present[:, :, None] & present[:, None, :]
     equal = (ranks[:, :, None] == ranks[:, None, :]) & both
     rank = _better(ranks).sum(dim=1) + (equal.sum(dim=1) + 1) / 2
-    filled = torch.where(present, scores, 0.0)
-    ahead = torch.sigmoid(filled[:, None, :] - filled[:, :, None])
-    approximate = 0.5 + torch.where(both, ahead, 0.0).sum(dim=2)  # a passage beats itself by half
+    ahead = torch.where(both, torch.sigmoid(_differences(scores, ranks)), 0.0)
+    approximate = 0.5 + ahead.sum(dim=1)  # a passage beats itself by half
     errors = (rank - approximate).square() / torch.log2(rank + 1)
     return torch.where(present, errors, 0.0).sum(dim=1) / present.sum(dim=1).clamp(min=1)
 

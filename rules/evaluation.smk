@@ -27,7 +27,7 @@ rule evaluate:
         systems=SYSTEMS,
         measures=EVALUATION["measures"],
         relevance=lookup("querysets/{benchmark}/relevance", within=config),
-        depth=measured_depth(config),
+        depth=None if EVALUATION["passages"] == "all" else GRID["depth"],
     message:
         "Evaluating every run of {wildcards.benchmark}"
     script:

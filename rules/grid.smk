@@ -1,6 +1,6 @@
 """What the grid is: its models and systems, their runs, and the files that it ends in."""
 
-from multistage.config.grid import further_stages, measured_depth, reranking_depths, rerankers, systems, trained_stages
+from multistage.config.grid import further_stages, reranking_depths, rerankers, systems, trained_stages
 
 GRID, EVALUATION = config["grid"], config["evaluation"]
 # (backbone, recipe, seed) of each re-ranker; (retriever, backbone, recipe, seed) of everything that is compared.
@@ -22,9 +22,9 @@ def run_of(system, benchmark):
     return f"<experiment>/{scores}/{backbone}/{recipe.removesuffix(FUSED)}/seed{seed}/{retriever}/{benchmark}.run"
 
 
-def backbone_settings(wildcards):
-    """What defines training and scoring with a backbone; how much fits in memory does not."""
-    return settings.backbones[wildcards.backbone].definition()
+def learned_and_measured(wildcards):
+    """The query sets that must not have queries in common: a training set, the validation set and the benchmarks."""
+    return list(dict.fromkeys([wildcards.queryset, VALIDATION, *GRID["benchmarks"]]))
 
 
 def fusion_settings(wildcards):

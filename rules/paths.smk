@@ -35,15 +35,9 @@ VALIDATION = config["validation"]["queryset"]
 
 
 wildcard_constraints:
-    source=any_of(config["sources"]),
-    checkpoint=any_of(config["checkpoints"]),
-    collection=any_of(config["collections"]),
-    queryset=any_of(config["querysets"]),
+    # Wildcards named like a section are names that are defined there.
+    **{section.removesuffix("s"): any_of(names) for section, names in config.items() if section.endswith("s")},
     benchmark=any_of(config["querysets"]),
-    retriever=any_of(config["retrievers"]),
-    teacher=any_of(config["teachers"]),
-    backbone=any_of(config["backbones"]),
-    objective=OBJECTIVE,
     recipe=rf"{UNTRAINED}|{RECIPE}",
     seed=r"\d+",
     shard=r"\d+",
@@ -150,9 +144,7 @@ ENTRIES = {"indexes": config["retrievers"], "runs": config["retrievers"], "teach
 
 def folders_of(**kinds):
     """A regular expression for the folders of entries of a kind, such as indexes="dense"."""
-    return any_of(
-        f"{folder}/{name}" for folder, kind in kinds.items() for name, entry in ENTRIES[folder].items() if entry["kind"] == kind
-    )
+    return any_of(f"{of}/{name}" for of, kind in kinds.items() for name, entry in ENTRIES[of].items() if entry["kind"] == kind)
 
 
 def ready_run(wildcards):
@@ -178,26 +170,10 @@ def candidate_run(wildcards):
     return "results/runs/{retriever}/{queryset}.run".format(**candidates)
 
 
-def groups_of_stage(wildcards):
-    """The groups of the objective of a stage."""
-    return f"<experiment>/training/{settings.group_owner(last_objective(wildcards.recipe))}.groups.safetensors"
-
-
-def parent_model(wildcards):
-    """The model that a stage starts from."""
-    parent = parent_of(wildcards.recipe)
-    return f"<experiment>/models/{wildcards.backbone}/{parent}/seed{wildcards.seed}/model.safetensors"
-
-
 def training_records(wildcards):
     """What was recorded of a model and of its parents: its own first, the untrained re-ranker's last."""
     folder = "<experiment>/models/{backbone}/{{recipe}}/seed{seed}/training.json"
     return expand(folder.format(**wildcards), recipe=[*reversed(stages_of(wildcards.recipe)), UNTRAINED])
-
-
-def model_labels(wildcards):
-    """What a model is listed by in the report."""
-    return {"backbone": wildcards.backbone, "recipe": wildcards.recipe.replace("-", "→"), "seed": wildcards.seed}
 
 
 def reported(path, caption, category, label):

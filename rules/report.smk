@@ -7,15 +7,14 @@ Gives  <experiment>/models/{backbone}/{recipe}/seed{seed}/README.md: the model c
        with `snakemake --report FILE`, everything that is marked for it, behind report/front_page.rst.
 """
 
-from docutils.parsers.rst import directives
-
-from multistage.reporting.front_page import MarkdownFile
+from multistage.jobs.notices import notices
+from multistage.reporting.front_page import answer, define, listed
 from multistage.reporting.lineage import lineage
 
 # Another workflow that uses this one as a module has a front page of its own.
 if Path(workflow.main_snakefile) == ROOT / "Snakefile":
-    # What it reads Markdown with.
-    directives.register_directive("markdown", MarkdownFile)
+    define("answer", lambda: answer(f"{EXPERIMENT}/tables/answer.md"))
+    define("notices", lambda: listed(notices(settings.warnings, workflow.dag.jobs)))
 
     report: "../report/front_page.rst"
 
@@ -26,7 +25,7 @@ CARD = {
         "<experiment>/models/{backbone}/{recipe}/seed{seed}/README.html",
         caption="../report/model.rst",
         category="Models",
-        labels=model_labels,
+        labels=lambda wc: {"backbone": wc.backbone, "recipe": wc.recipe.replace("-", "→"), "seed": wc.seed},
     ),
 }
 

@@ -28,7 +28,7 @@ rule rerank:
         **job(runtime=240, gpu=GPU),
     params:
         depth=GRID["depth"],
-        backbone=backbone_settings,
+        backbone=lambda wc: settings.backbones[wc.backbone].definition(),
         precision=config["precision"],
     message:
         "Re-ranking {wildcards.benchmark} with {wildcards.backbone}, {wildcards.recipe}, seed {wildcards.seed}"

@@ -75,8 +75,7 @@ rule dense_encode:
     resources:
         **job(mem_mb=8000, gpu=GPU),
     params:
-        kind=lookup("{encoder}/kind", within=ENTRIES),
-        encoder=settings_of("{encoder}", "pooling", "max_length", within=ENTRIES),
+        encoder=settings_of("{encoder}", "kind", "pooling", "max_length", within=ENTRIES),
         shards=lookup("{encoder}/shards", within=ENTRIES, default=1),
         precision=config["precision"],
     message:
@@ -134,9 +133,9 @@ rule plaid_search:
         # An index with 4 bits is 25 times the table of its passages.
         **job(mem_mb=lambda wc, input: 8000 + 30 * shard_mb(wc, input), gpu=GPU),
     params:
-        kind=lookup("retrievers/{retriever}/kind", within=config),
-        encoder=settings_of("retrievers/{retriever}", "pooling", "max_length"),
-        search=settings_of("retrievers/{retriever}", "depth", "full_scores"),
+        encoder=settings_of("retrievers/{retriever}", "kind", "pooling", "max_length"),
+        search=settings_of("retrievers/{retriever}", "full_scores"),
+        depth=lookup("retrievers/{retriever}/depth", within=config),
         shards=lookup("retrievers/{retriever}/shards", within=config),
         precision=config["precision"],
     message:

@@ -15,11 +15,21 @@ rule tabulate:
     input:
         means="<experiment>/tables/effectiveness.csv",
         differences="<experiment>/tables/comparisons.csv",
+        training=of_models("<experiment>/models/{backbone}/{recipe}/seed{seed}/training.json", trained_stages(config)),
+        # Written by Snakemake for the jobs of rule rerank.
+        timings=of_models(
+            "<experiment>/benchmarks/rerank/{backbone}/{recipe}/seed{seed}/{benchmark}.tsv",
+            RERANKERS,
+            benchmark=GRID["benchmarks"],
+        ),
     output:
         markdown="<experiment>/tables/effectiveness.md",
         latex="<experiment>/tables/effectiveness.tex",
         html=reported("<experiment>/tables/effectiveness.html", "effectiveness_table", "Effectiveness", "Table"),
         answer="<experiment>/tables/answer.md",
+        costs="<experiment>/tables/costs.csv",
+        costs_markdown="<experiment>/tables/costs.md",
+        costs_html=reported("<experiment>/tables/costs.html", "costs_table", "Cost", "Table"),
     log:
         "<experiment>/logs/tabulate.log",
     localrule: True
@@ -28,6 +38,8 @@ rule tabulate:
     params:
         settings=COMPARISON,
         measure=MEASURE,
+        stages=trained_stages(config),
+        timed=[(*model, benchmark) for model in RERANKERS for benchmark in GRID["benchmarks"]],
     script:
         "../scripts/tables/tabulate.py"
 
@@ -50,81 +62,27 @@ rule tabulate_published:
         "../scripts/tables/tabulate_published.py"
 
 
-rule tabulate_costs:
+rule plot:
     input:
         means="<experiment>/tables/effectiveness.csv",
-        training=of_models("<experiment>/models/{backbone}/{recipe}/seed{seed}/training.json", trained_stages(config)),
-        # Written by Snakemake for the jobs of rule rerank.
-        timings=of_models(
-            "<experiment>/benchmarks/rerank/{backbone}/{recipe}/seed{seed}/{benchmark}.tsv",
-            RERANKERS,
-            benchmark=GRID["benchmarks"],
-        ),
-    output:
-        csv="<experiment>/tables/costs.csv",
-        markdown="<experiment>/tables/costs.md",
-        html=reported("<experiment>/tables/costs.html", "costs_table", "Cost", "Table"),
-    log:
-        "<experiment>/logs/tabulate_costs.log",
-    localrule: True
-    conda:
-        "../envs/evaluation.yaml"
-    params:
-        stages=trained_stages(config),
-        timed=[(*model, benchmark) for model in RERANKERS for benchmark in GRID["benchmarks"]],
-        measure=MEASURE,
-    script:
-        "../scripts/tables/tabulate_costs.py"
-
-
-rule plot_effectiveness:
-    input:
-        means="<experiment>/tables/effectiveness.csv",
-    output:
-        svg=reported("<experiment>/plots/effectiveness.svg", "effectiveness_plot", "Effectiveness", "Plot"),
-        png="<experiment>/plots/effectiveness.png",
-    log:
-        "<experiment>/logs/plot_effectiveness.log",
-    localrule: True
-    conda:
-        "../envs/evaluation.yaml"
-    params:
-        measure=MEASURE,
-        confidence=EVALUATION["confidence"],
-    script:
-        "../scripts/tables/plot_effectiveness.py"
-
-
-rule plot_costs:
-    input:
         costs="<experiment>/tables/costs.csv",
-    output:
-        svg=reported("<experiment>/plots/costs.svg", "costs_plot", "Cost", "Plot"),
-        png="<experiment>/plots/costs.png",
-    log:
-        "<experiment>/logs/plot_costs.log",
-    localrule: True
-    conda:
-        "../envs/evaluation.yaml"
-    script:
-        "../scripts/tables/plot_costs.py"
-
-
-rule plot_depths:
-    input:
         curves=expand("<experiment>/evaluation/{benchmark}.depths.csv", benchmark=GRID["benchmarks"]),
     output:
-        svg=reported("<experiment>/plots/depths.svg", "depths_plot", "Cost", "By re-ranking depth"),
-        png="<experiment>/plots/depths.png",
+        effectiveness=reported("<experiment>/plots/effectiveness.svg", "effectiveness_plot", "Effectiveness", "Plot"),
+        costs=reported("<experiment>/plots/costs.svg", "costs_plot", "Cost", "Plot"),
+        depths=reported("<experiment>/plots/depths.svg", "depths_plot", "Cost", "By re-ranking depth"),
+        png=expand("<experiment>/plots/{name}.png", name=["effectiveness", "costs", "depths"]),
     log:
-        "<experiment>/logs/plot_depths.log",
+        "<experiment>/logs/plot.log",
     localrule: True
     conda:
         "../envs/evaluation.yaml"
     params:
         benchmarks=GRID["benchmarks"],
+        measure=MEASURE,
+        confidence=EVALUATION["confidence"],
     script:
-        "../scripts/tables/plot_depths.py"
+        "../scripts/tables/plot.py"
 
 
 rule view_queries:

@@ -27,7 +27,8 @@ rule teacher_rank:
     resources:
         **job(runtime=120, gpu=GPU),
     params:
-        settings=settings_of("teachers/{teacher}", "depth", "weight", "max_length"),
+        settings=settings_of("teachers/{teacher}", "depth", "weight"),
+        encoder=settings_of("teachers/{teacher}", "kind", "max_length"),
         precision=config["precision"],
     message:
         "Ranking the candidates of {wildcards.queryset} with the teacher {wildcards.teacher}"

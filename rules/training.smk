@@ -5,6 +5,7 @@ Takes  first-stage runs, relevance judgements and teachers' rankings of training
        where none is left).
 Gives  <experiment>/training/{objective}.groups.safetensors: what the objective trains on,
        <experiment>/training/validation.safetensors: what training is validated on,
+       <experiment>/training/{queryset}.leaks.csv: how many queries the benchmarks share with a training set and the validation set,
        <experiment>/models/{backbone}/{recipe}/seed{seed}/: a Hugging Face checkpoint and training.json; of a stage also
        best.safetensors and last.safetensors, one of which is the model's,
        <experiment>/state/: checkpoints of stages in progress, which an interrupted job resumes from.
@@ -39,6 +40,7 @@ rule training_groups:
         taught=lambda wc: "teacher" in candidates_of(wc),
         contrast=lambda wc: settings.objectives[wc.objective].contrasts,
         contents=contents_of(candidate_run),
+        relevance=lambda wc: config["querysets"][queryset_of(wc)]["relevance"],
     message:
         "Grouping the candidates of {wildcards.objective}"
     script:
@@ -68,6 +70,27 @@ rule validation_set:
         "../scripts/training/validation_set.py"
 
 
+rule check_leaks:
+    input:
+        queries=lambda wc: [table("queries", name)(wc) for name in learned_and_measured(wc)],
+    output:
+        counts="<experiment>/training/{queryset}.leaks.csv",
+    log:
+        "<experiment>/logs/check_leaks/{queryset}.log",
+    localrule: True
+    conda:
+        "../envs/data.yaml"
+    params:
+        learned=lambda wc: [wc.queryset, VALIDATION],
+        benchmarks=GRID["benchmarks"],
+        collections=lambda wc: {name: config["querysets"][name]["collection"] for name in learned_and_measured(wc)},
+        allowed=EVALUATION["leaks"],
+    message:
+        "Looking for queries of the benchmarks in {wildcards.queryset} and in the validation set"
+    script:
+        "../scripts/training/check_leaks.py"
+
+
 rule initialise:
     input:
         checkpoint=checkpoint_of("backbones"),
@@ -89,9 +112,11 @@ rule initialise:
 
 rule finetune:
     input:
-        parent=parent_model,
-        groups=groups_of_stage,
+        parent=lambda wc: f"<experiment>/models/{wc.backbone}/{parent_of(wc.recipe)}/seed{wc.seed}/model.safetensors",
+        groups=lambda wc: f"<experiment>/training/{settings.group_owner(last_objective(wc.recipe))}.groups.safetensors",
         validation="<experiment>/training/validation.safetensors",
+        # Before anything is trained; another benchmark retrains nothing.
+        leaks=lambda wc: ancient(f"<experiment>/training/{queryset_of(wc)}.leaks.csv"),
         queries=tokens("queries"),
         validation_queries=tokens("queries", VALIDATION),
         passages=tokens("passages"),
@@ -111,7 +136,7 @@ rule finetune:
         **job(runtime=1440, gpu=GPU * config["training"]["processes"]),
     params:
         objective=lambda wc: settings.stage(wc.recipe),
-        backbone=backbone_settings,
+        backbone=lambda wc: settings.backbones[wc.backbone].definition(),
         validation={key: config["validation"][key] for key in ("share", "export")},
         state=f"{EXPERIMENT}/state",
         tensorboard=f"{EXPERIMENT}/tensorboard",

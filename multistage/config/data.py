@@ -1,20 +1,28 @@
 """Sections of the config that say where data and models come from."""
 
+import os
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
-from multistage.config.fields import LETTERS, Count, Name, Section, Seed, Text, Told, matching, refers_to
+from multistage.config.fields import COUNTABLE, LETTERS, Count, Name, Section, Seed, Text, Told, matching, refers_to
 
 SourceName = Annotated[Name, refers_to("sources")]
 CollectionName = Annotated[Name, refers_to("collections")]
-PackageName = Annotated[str, matching(r"^[A-Za-z0-9._-]+==[A-Za-z0-9.+!]+$", "a package (name==version)")]
-HubName = Annotated[str, matching(r"^[A-Za-z0-9._-]+/[A-Za-z0-9._-]+$", "a model of the Hub (organisation/model)")]
+PackageName = Annotated[str, matching(r"^[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.+!]+$", "a package (name==version)")]
+HubName = Annotated[
+    str, matching(r"^[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*$", "a model of the Hub (organisation/model)")
+]
 Address = Annotated[str, matching(r"^https?://", "an address (http:// or https://)")]
-FileName = Annotated[str, matching(r"^[A-Za-z0-9_][A-Za-z0-9._-]*$", f"a file name ({LETTERS}); give one with the key file")]
+FileName = Annotated[
+    str,
+    matching(r"^[A-Za-z0-9_][A-Za-z0-9._-]*$", f"a file name ({LETTERS}); give one with the key file"),
+    Field(max_length=200),
+]
 Sha256 = Annotated[str, matching(r"^[0-9a-f]{64}$", "a SHA-256 (64 hexadecimal digits in lower case)")]
 Md5 = Annotated[str, matching(r"^[0-9a-f]{32}$", "an MD5 sum (32 hexadecimal digits in lower case)")]
-Licence = Annotated[str, Field(description="The licence, which model cards name.")]
+OwnPath = Annotated[Text, AfterValidator(os.path.expanduser)]
+Licence = Annotated[Text, Field(description="The licence, which model cards name.")]
 
 
 class Package(Section):
@@ -44,7 +52,7 @@ class Download(Section):
 class OwnFile(Section):
     """A file of your own, used where it lies."""
 
-    path: Text = Field(description="The file, relative to the folder that Snakemake runs in.")
+    path: OwnPath = Field(description="The file, relative to the folder that Snakemake runs in.")
     licence: Licence
 
 
@@ -70,7 +78,7 @@ class HubCheckpoint(Section):
 class OwnCheckpoint(Section):
     """A model of your own."""
 
-    path: Text = Field(description="The folder with config.json, model.safetensors and tokenizer.json.")
+    path: OwnPath = Field(description="The folder with config.json, model.safetensors and tokenizer.json.")
     licence: Licence = "unknown"
 
 
@@ -95,7 +103,7 @@ class IrDatasets(Section):
 
 
 class LocalCollection(Section):
-    """Passages of your own: JSON lines with id and text (and title), or lines of id, tab, text; both also compressed."""
+    """Passages of your own: JSON lines with id and text (and title), or lines of id, tab, text; both packed or not."""
 
     kind: Literal["local"]
     passages: SourceName = Field(description="The source of the passages.")
@@ -108,7 +116,7 @@ class Draw(Section):
     """Of all queries of a set, in an order shuffled with a seed, those from one position up to another."""
 
     seed: Seed = Field(description="The seed of the shuffle. Draws with one seed and other positions share no query.")
-    start: int = Field(0, alias="from", ge=0, description="The first position, counted from 0.")
+    start: Annotated[int, Field(ge=0), COUNTABLE] = Field(0, alias="from", description="The first position, counted from 0.")
     stop: Count | None = Field(None, alias="to", description="The position after the last; null for the end.")
 
     @field_validator("stop")
@@ -124,7 +132,9 @@ class QuerySet(Section):
     """Queries with relevance judgements; those of vital articles need no more than this."""
 
     collection: CollectionName = Field(description="The collection that answers the queries.")
-    relevance: Count = Field(1, description="The least grade that counts as relevant in binary measures (TREC DL: 2).")
+    relevance: Count = Field(
+        1, description="The least grade that counts as relevant in training and in binary measures (TREC DL: 2)."
+    )
     draw: Draw | None = Field(None, description="Which of the queries are used; without it, all.")
 
 

@@ -76,6 +76,9 @@ class Evaluation(Section):
     permutations: Count = Field(10000, description="Permutations of the randomization test.")
     seed: Seed = Field(42, description="The seed of resamples and permutations.")
     examples: Count = Field(10, description="Queries that a further stage helps most, and hurts most, on their page.")
+    leaks: list[QuerySetName] = Field(
+        [], description="Benchmarks that may share queries with what models learn from; of others that is refused."
+    )
     reference: Text | None = Field(
         None, description="Published results, a CSV file: backbone, recipe, retriever, benchmark, measure, value."
     )

@@ -3,7 +3,7 @@
 from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidationInfo, model_validator
-from pydantic_core import PydanticCustomError, core_schema
+from pydantic_core import core_schema
 
 from multistage import measures
 
@@ -24,7 +24,7 @@ class Section(BaseModel):
         known = [field.alias or name for name, field in cls.model_fields.items()]
         for key in given if isinstance(given, dict) else ():
             if key not in known:
-                raise PydanticCustomError("unknown_key", "{known}", {"key": str(key), "known": ", ".join(known)})
+                raise ValueError(f"unknown key {key}; choose from {', '.join(known)}")
         return given
 
 
@@ -40,11 +40,12 @@ class Told:
     def __get_pydantic_core_schema__(self, union: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         models = get_args(union)
         tags = self.keys or [get_args(model.model_fields["kind"].annotation)[0] for model in models]
+        wanted = "exactly one of the keys" if self.keys else "a kind, one of"
         return core_schema.tagged_union_schema(
             {f"<{tag}>": handler.generate_schema(model) for tag, model in zip(tags, models, strict=True)},
             self._tag,
-            custom_error_type="which_key" if self.keys else "kind",
-            custom_error_message=", ".join(filter(None, tags)),
+            custom_error_type="told",
+            custom_error_message=f"should have {wanted} {', '.join(filter(None, tags))}",
         )
 
     def _tag(self, entry: Any) -> str | None:
@@ -84,12 +85,19 @@ def _without_repetition(values: list[Item]) -> list[Item]:
     return values
 
 
+def _countable(value: int) -> int:
+    if value >= 2**63:
+        raise ValueError(f"{value} is too large; no file has as many")
+    return value
+
+
 LETTERS = "letters, digits, dots, dashes and underscores"
 Name = Annotated[
     str, matching(r"^[A-Za-z0-9][A-Za-z0-9._-]*$", f"a name ({LETTERS}, a letter or a digit first)"), Field(max_length=100)
 ]
-Text = Annotated[str, Field(min_length=1)]
-Count = Annotated[int, Field(ge=1)]
+Text = Annotated[str, matching(r"^[^\x00-\x1f]+$", "text (on one line)")]
+COUNTABLE = AfterValidator(_countable)
+Count = Annotated[int, Field(ge=1), COUNTABLE]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]

@@ -45,11 +45,6 @@ def systems(config: Config) -> list[System]:
     return found
 
 
-def measured_depth(config: Config) -> int | None:
-    """Passages of a ranking that are measured; None: all."""
-    return None if config["evaluation"]["passages"] == "all" else config["grid"]["depth"]
-
-
 def reranking_depths(config: Config) -> list[int]:
     """The depths of the curves by depth, the last of which is the grid's."""
     depth, steps = config["grid"]["depth"], config["evaluation"]["depths"]

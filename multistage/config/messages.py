@@ -12,8 +12,15 @@ from multistage.config.fields import FORMS
 # A number that YAML reads as text, since it lacks the dot or the sign of the exponent.
 EXPONENT = re.compile(r"([-+]?[0-9]+)(\.[0-9]*)?[eE]([-+]?)([0-9]+)")
 
-# Pydantic's words for types, and plainer ones.
-PLAIN = {"a valid string": "text", "a valid integer": "an integer", "a valid boolean": "true or false", "a valid ": "a "}
+# Pydantic's words, and plainer ones.
+PLAIN = {
+    "^(Input|String|List|Dictionary|Value) | after validation": "",
+    "be a valid dictionary.*": "have keys",
+    "a valid string": "text",
+    "a valid integer": "an integer",
+    "a valid boolean": "true or false",
+    "a valid ": "a ",
+}
 
 
 def explain(error: ValidationError) -> str:
@@ -23,36 +30,20 @@ def explain(error: ValidationError) -> str:
 
 
 def _sentence(error: ErrorDetails) -> str:
-    key, kind, context = _key(error["loc"]), error["type"], error.get("ctx", {})
-    prefix, value = f"{key}: " if key else "", _plain(error["input"])
-    if kind == "unknown_key":
-        return f"unknown key {f'{key}.' if key else ''}{context['key']}; choose from {context['known']}"
+    key, kind, given, context = _key(error["loc"]), error["type"], error["input"], error.get("ctx", {})
     if kind == "missing":
-        section, _, name = key.rpartition(".")
-        return f"{section}: the key {name} is missing" if section else f"the key {name} is missing"
-    if kind == "which_key":
-        return f"{prefix}give exactly one of the keys {error['msg']}"
-    if kind == "kind":
-        given = error["input"].get("kind") if isinstance(error["input"], dict) else None
-        return f"{prefix}{f'the kind {given!r} is unknown' if given else 'the key kind is missing'}; choose from {error['msg']}"
-    if kind == "literal_error":
-        return f"{prefix}{value} is unknown; choose from {context['expected'].replace(' or ', ', ')}"
-    if kind == "string_pattern_mismatch":
-        return f"{prefix}{value} is not {FORMS[context['pattern']]}"
+        return f"{key} is missing"
     if kind == "value_error":
-        return f"{prefix}{context['error']}"
-    number = EXPONENT.fullmatch(error["input"]) if isinstance(error["input"], str) and kind.startswith("float") else None
-    if number:
+        return f"{key}: {context['error']}" if key else str(context["error"])
+    if kind.startswith("float") and isinstance(given, str) and (number := EXPONENT.fullmatch(given)):
         digits, fraction, sign, exponent = number.groups()
-        return f"{prefix}YAML reads {error['input']} as text; write {digits}{fraction or '.0'}e{sign or '+'}{exponent}"
-    if error["loc"][-1:] == ("[key]",) and not isinstance(error["input"], str):
-        return f'{_key(error["loc"][:-2])}: the key {value} must be text; write "{value}"'
-    if kind.endswith("_type") and kind.startswith(("model", "dict")):
-        return f"{key or 'the config'} is {value}; it should have keys"
-    expected = re.sub("^(Input|String|List|Value) | after validation", "", error["msg"])
+        return f"{key}: YAML reads {given} as text; write {digits}{fraction or '.0'}e{sign or '+'}{exponent}"
+    if error["loc"][-1:] == ("[key]",) and not isinstance(given, str):
+        return f'{_key(error["loc"][:-2])}: the key {_plain(given)} must be text; write "{_plain(given)}"'
+    expected = f"should be {FORMS[context['pattern']]}" if kind == "string_pattern_mismatch" else error["msg"]
     for theirs, plain in PLAIN.items():
-        expected = expected.replace(theirs, plain)
-    return f"{key} is {value}; it {expected}"
+        expected = re.sub(theirs, plain, expected)
+    return f"{key or 'the config'} is {_plain(given)}; it {expected}"
 
 
 def _key(place: Sequence[int | str]) -> str:

@@ -5,14 +5,14 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from multistage.config.data import SourceName
-from multistage.config.fields import Count, Name, NotNegative, Section, Share, Told, refers_to
+from multistage.config.fields import COUNTABLE, Count, Name, NotNegative, Section, Share, Told, refers_to
 
 CheckpointName = Annotated[Name, refers_to("checkpoints")]
 QuerySetName = Annotated[Name, refers_to("querysets")]
 RetrieverName = Annotated[Name, refers_to("retrievers")]
 TeacherName = Annotated[Name, refers_to("teachers")]
 # A ranking of fewer has nothing to order.
-Ranked = Annotated[int, Field(ge=2)]
+Ranked = Annotated[int, Field(ge=2), COUNTABLE]
 
 
 class _FirstStage(Section):

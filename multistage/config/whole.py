@@ -3,7 +3,7 @@
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, ValidationError, field_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from multistage.config.contradictions import refuse_contradictions
 from multistage.config.data import AnyQuerySet, Checkpoint, Collection, Source
@@ -51,12 +51,13 @@ class Config(Section):
     validation: Validation = Field(description="What training is watched on.")
     evaluation: Evaluation = Field(default_factory=Evaluation, description="What is measured and compared.")
 
-    @field_validator("objectives", mode="before")
+    @model_validator(mode="before")
     @classmethod
-    def _complete_objectives(cls, objectives: Any) -> Any:
+    def _complete_objectives(cls, config: Any) -> Any:
         """Give objectives that are `like` another what they do not say themselves."""
+        objectives = config.get("objectives") if isinstance(config, dict) else None
         if not isinstance(objectives, dict):
-            return objectives
+            return config
         entries = {name: entry for name, entry in objectives.items() if isinstance(entry, dict)}
 
         def complete(name: str, *before: str) -> dict[str, Any]:
@@ -64,10 +65,26 @@ class Config(Section):
             if model is None:
                 return entries[name]
             if model not in list(entries) or model in (name, *before):
-                raise ValueError(f"{name} is like {model!r}, which is not another objective, or is itself like {name}")
+                raise ValueError(f"objectives.{name}.like is {model!r}; it should be another objective, not itself like {name}")
             return changed(complete(model, name, *before), entries[name])
 
-        return objectives | {name: complete(name) for name in entries}
+        return config | {"objectives": objectives | {name: complete(name) for name in entries}}
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is allowed and may be a mistake, one sentence each; a run says it at its start and end, the report in front."""
+        trained = dict.fromkeys(name for recipe in self.grid.recipes for name in recipe.split("-"))
+        uses = [(f"objective {name}", self.objectives[name].candidates.queryset) for name in trained]
+        uses += [("validation", self.validation.queryset), *((f"benchmark {name}", name) for name in self.grid.benchmarks)]
+        users: dict[str, list[str]] = {}
+        for user, queryset in uses:
+            users.setdefault(self.querysets[queryset].collection, []).append(user)
+        parts = "; ".join(f"{collection} ({', '.join(names)})" for collection, names in users.items())
+        return (
+            [f"Training, validation and benchmarks are of several collections, so results are out of domain: {parts}."]
+            if len(users) > 1
+            else []
+        )
 
     def stage(self, recipe: str) -> dict[str, Any]:
         """What defines the last stage of a recipe: its objective, as it is at that position."""

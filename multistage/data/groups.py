@@ -28,7 +28,7 @@ class Groups:
 
     queries: (queries,) int32 rows of the query store. Each of the others is (queries, widest):
     passages: int32 rows of the passage store, -1 where there is none.
-    grades: int16 judgements, -1 where there is none.
+    grades: int16 judgements, -1 where there is none; what does not count as relevant is 0 in training sets.
     ranks: int16 ranks that the teacher gave, 1 is best, 0 where it gave none. None without a teacher.
     scores: float32 scores that the teacher gave, nan where it gave none. None without a teacher.
     """
@@ -50,8 +50,11 @@ class Groups:
             save_file({name: matrix for name, matrix in vars(self).items() if matrix is not None}, partial)
 
     @classmethod
-    def read(cls, path: str | Path) -> "Groups":
-        """Map what `write` wrote into memory. Raises InputError for a damaged file, and when it holds no groups."""
+    def read(cls, path: str | Path, wanted: int = 0) -> "Groups":
+        """Map what `write` wrote into memory.
+
+        Raises InputError for a damaged file, and when it holds no groups, or none of as many passages as are wanted.
+        """
         with readable(path), safe_open(path, framework="pt") as file:  # maps tensors, where framework="numpy" reads them
             groups = cls(**{name: file.get_tensor(name).numpy() for name in file.keys()})  # noqa: SIM118
             for name, matrix in vars(groups).items():
@@ -60,6 +63,9 @@ class Groups:
                     raise ValueError(f"{name} holds {matrix.shape} {matrix.dtype}, and must hold {shape} {KINDS[name]}")
         if not len(groups.queries):
             raise InputError(f"{path}: no group is left; the log of the rule that made it says what was dropped.")
+        most = groups.passages.shape[1]
+        if most < wanted:
+            raise InputError(f"{path}: no query has more than {most} passages, but the objective's group_size is {wanted}.")
         return groups
 
     def require_texts(self, queries: TokenStore, passages: TokenStore, path: str | Path) -> None:
@@ -79,17 +85,26 @@ def training_groups(
     *,
     taught: bool,
     contrast: bool,
-    source: str | Path,
+    relevance: int,
 ) -> Groups:
     """Every query's candidates in the order of the run, then the relevant passages that are not among them.
 
     run: the candidates (query row, passage row, score), in run order; `taught` where it is a teacher's.
-    qrels: judgements (query id, passage id, grade). queries, passages: ids by row.
+    qrels: judgements (query id, passage id, grade), of which those below `relevance` are not relevant; a relevant passage that
+    is not in the collection is left out. queries, passages: ids by row.
     Queries that cannot make a group are left out: where groups are to `contrast`, those without a relevant passage or without
     another candidate; else those with fewer than two candidates.
-    Raises InputError naming `source`, the file of the judgements, for a relevant passage that is not in the collection.
     """
-    judged = _rows(qrels, queries, passages, source)
+    own = qrels.filter(pl.col("query").is_in(queries.implode()))
+    is_here = pl.col("passage").is_in(passages.implode())
+    here = own.filter(is_here)
+    if absent := len(own.filter(~is_here, pl.col("grade") >= relevance)):
+        logger.warning("%s relevant passages left out: they are not in the collection", f"{absent:,}")
+    judged = here.select(
+        query=pl.Series(rows_of(here["query"], queries, "judgements", "query")),
+        passage=pl.Series(rows_of(here["passage"], passages, "judgements", "passage")),
+        grade=pl.when(pl.col("grade") >= relevance).then(pl.col("grade").cast(pl.Int16)).otherwise(0),
+    )
     relevant = judged.filter(pl.col("grade") > 0)
     missing = relevant.join(run, on=PAIR, how="anti", maintain_order="left")
     ranks = pl.Series("rank", ranks_of(run["query"].to_numpy()) + 1, dtype=pl.Int16)
@@ -99,10 +114,13 @@ def training_groups(
     usable = is_relevant.any() & ~is_relevant.all() if contrast else pl.col("rank").count() > 1
     sizes = known.group_by("query").agg(pl.len(), usable=usable).filter("usable").sort("query")
     known = known.join(sizes, on="query", how="semi").sort("query", maintain_order=True)
-    logger.info(
-        *("%s groups: of %s queries, %s have candidates and %s a relevant passage", f"{len(sizes):,}", f"{len(queries):,}"),
-        *(f"{table['query'].n_unique():,}" for table in (run, relevant)),
+    told = (
+        "of %s queries, %s have candidates and %s a relevant passage: %s make a group",
+        *(f"{number:,}" for number in (len(queries), run["query"].n_unique(), relevant["query"].n_unique(), len(sizes))),
     )
+    logger.info(*told)
+    if left_out := len(queries) - len(sizes):
+        logger.warning("%s queries left out of training: they cannot make a group", f"{left_out:,}")
     each = sizes["len"].to_numpy()
     return Groups(
         queries=sizes["query"].to_numpy(),
@@ -113,7 +131,7 @@ def training_groups(
     )
 
 
-def validation_set(run: pl.DataFrame, qrels: pl.DataFrame, queries: pl.Series, passages: pl.Series, limit: int) -> Groups:
+def validation_set(run: pl.DataFrame, qrels: pl.DataFrame, *, queries: pl.Series, passages: pl.Series, limit: int) -> Groups:
     """The candidates and grades of the first `limit` queries of a run, -1 and 0 where a query has fewer than others.
 
     run: (query row, passage row, score), in run order. qrels: (query id, passage id, grade). queries, passages: ids by row.
@@ -138,14 +156,3 @@ def padded(values: npt.NDArray[Any], sizes: Ints, nothing: float) -> npt.NDArray
     matrix = np.full((len(sizes), sizes.max(initial=0)), nothing, dtype=values.dtype)
     matrix[np.arange(matrix.shape[1]) < sizes[:, None]] = values
     return matrix
-
-
-def _rows(qrels: pl.DataFrame, queries: pl.Series, passages: pl.Series, source: str | Path) -> pl.DataFrame:
-    """The judgements of these queries with rows for ids. A passage that is not in the collection may be judged irrelevant."""
-    known = (pl.col("grade") > 0) | pl.col("passage").is_in(passages.implode())
-    judged = qrels.filter(pl.col("query").is_in(queries.implode()), known)
-    return judged.with_columns(
-        query=pl.Series(rows_of(judged["query"], queries, source, "query")),
-        passage=pl.Series(rows_of(judged["passage"], passages, source, "passage")),
-        grade=pl.col("grade").cast(pl.Int16),
-    )

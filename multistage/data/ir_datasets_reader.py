@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import Any
 
+import polars as pl
 from filelock import FileLock
 
-from multistage.data.tables import QuerySet
+from multistage.data.tables import QRELS, QuerySet
 from multistage.jobs.errors import InputError
 
 logger = logging.getLogger("jobs")
@@ -52,10 +53,9 @@ class Dataset:
 
     def query_set(self) -> QuerySet:
         """Its queries and judgements, with grades as they are, also below 0."""
-        return QuerySet(
-            ((query.query_id, query.default_text().strip()) for query in self._records("queries")),
-            ((judgement.query_id, judgement.doc_id, judgement.relevance) for judgement in self._records("qrels")),
-        )
+        judgements = [(judgement.query_id, judgement.doc_id, judgement.relevance) for judgement in self._records("qrels")]
+        queries = ((query.query_id, query.default_text().strip()) for query in self._records("queries"))
+        return QuerySet(queries, pl.DataFrame(judgements, QRELS, orient="row"))
 
     def _records(self, kind: str) -> Iterator[Any]:
         if not self.loaded.has(kind):

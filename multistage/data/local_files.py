@@ -1,42 +1,45 @@
 """Collections of the user's own: passages, queries and judgements in the formats that the field uses.
 
-Passages and queries: JSON lines with `id` (or `_id`, `docid`), `text` and perhaps `title`, which is put before the text; or
-lines of id, tab, text. Which of the two is seen from the first line. Judgements: TREC's four columns (query, 0, passage,
-grade), or BEIR's three behind a line `query-id corpus-id score`. All UTF-8, plain, .gz, or alone in a .zip. Blank lines are
-skipped.
+Passages and queries: JSON lines with an id and a text (by the names below) and perhaps a `title`, which is put before the text;
+or lines of id, tab, text. Which of the two is seen from the first line. Judgements: TREC's four columns (query, 0, passage,
+grade), or BEIR's three below a line `query-id corpus-id score`. Packed or not (see `packed`). Blank lines are skipped.
 """
 
-import json
-import re
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic_core import from_json
 
-from multistage.data.packed import open_text
-from multistage.data.tables import stream_rows
+from multistage.data.packed import line_of, open_text, plain_file
+from multistage.data.runs import BLANK, columns_pattern, scan_lines
+from multistage.data.tables import QRELS, stream_rows
 from multistage.jobs.errors import InputError
 
-ID_KEYS = ("id", "_id", "docid")
-BEIR_HEADER = ["query-id", "corpus-id", "score"]
-HALF_A_PAIR = re.compile("[\ud800-\udfff]")
-GRADE = re.compile(r"[+-]?[0-9]{1,5}")
+ID_KEYS = ("id", "_id", "docid", "doc_id", "docno", "pid", "passage_id", "qid", "query_id")
+TEXT_KEYS = ("text", "contents", "content", "body", "passage", "query")
+BEIR_HEADER = r"^query-id\s+corpus-id\s+score\s*$"
+logger = logging.getLogger("jobs")
 
 
 def read_local_texts(path: str | Path) -> Iterator[tuple[str, str]]:
-    """(id, text) of each line of passages or queries. Raises InputError naming the file and the line that is neither format."""
-    parse = None
-    for number, line in _lines(path):
-        parse = parse or (_parse_json if line.lstrip().startswith("{") else _parse_tabbed)
-        try:
-            name, text = parse(line)
-        except ValueError as error:
-            raise InputError(f"{path}, line {number}: {error}") from error
-        if name.split() != [name]:
-            raise InputError(f"{path}, line {number}: id {name!r} is empty or holds a blank; TREC files cannot carry it.")
-        yield name, text
+    """(id, text) of each line of passages or queries. Raises InputError naming the file and the line that is neither format.
+
+    A line of column names at the top is left out. In a text there may be tabs, unless so many lines have them that they must be
+    columns; both are told in the log.
+    """
+    lines = numbered_lines(path)
+    for first in lines:
+        texts = _json_texts if first[1].lstrip().startswith("{") else _tabbed_texts
+        for place, name, text in texts(chain([first], lines)):
+            if name.split() != [name]:
+                raise InputError(f"{place}: id {name!r} is empty or holds a blank; TREC files cannot carry it.")
+            yield name, text
 
 
 def read_own_texts(path: str | Path) -> Iterator[tuple[str, str]]:
@@ -59,76 +62,83 @@ def read_pairs(path: str | Path) -> Iterator[tuple[str, str, str]]:
 
     Raises InputError naming the file and the line that is not such a pair, has no query, or has a score already.
     """
-    for number, line in _lines(path):
-        try:
-            record = _json_object(line)
-            query, passage = record.get("query"), record.get("passage")
-            if not isinstance(query, str) or not isinstance(passage, str):
-                raise ValueError(f"expected the strings query and passage; found {', '.join(record) or 'nothing'}.")
-            if not query.strip():
-                raise ValueError("the query is empty.")
-            if "score" in record:
-                raise ValueError("it already has a score; rename that key.")
-        except ValueError as error:
-            raise InputError(f"{path}, line {number}: {error}") from error
+    for place, line in numbered_lines(path):
+        record = json_object(place, line)
+        query, passage = record.get("query"), record.get("passage")
+        if not isinstance(query, str) or not isinstance(passage, str):
+            raise InputError(f"{place}: expected the strings query and passage; found {', '.join(record) or 'nothing'}.")
+        if not query.strip():
+            raise InputError(f"{place}: the query is empty.")
+        if "score" in record:
+            raise InputError(f"{place}: it already has a score; rename that key.")
         yield line.strip(), query, passage
 
 
-def read_qrels_file(path: str | Path) -> Iterator[tuple[str, str, int]]:
-    """(query id, passage id, grade) of each line. Raises InputError naming the file and the line that is not a judgement."""
-    width = 4
-    for place, (number, line) in enumerate(_lines(path)):
-        columns = line.split()
-        if place == 0 and columns == BEIR_HEADER:
-            width = len(BEIR_HEADER)
-            continue
-        if len(columns) != width:
-            expected = "query, 0, passage, grade" if width == 4 else ", ".join(BEIR_HEADER)
-            raise InputError(f"{path}, line {number}: {len(columns)} columns; expected {width}: {expected}.")
-        if not GRADE.fullmatch(columns[-1]):
-            raise InputError(f"{path}, line {number}: grade {columns[-1]!r} is not a whole number of at most five digits.")
-        yield columns[0], columns[-2], int(columns[-1])
+def read_qrels_file(path: str | Path) -> pl.DataFrame:
+    """The judgements (query, passage, grade) of a file. Raises InputError naming the file and the line that is not one."""
+    with plain_file(path) as file:
+        lines = scan_lines(file).collect()
+    beir = bool(lines["line"].head(1).str.contains(BEIR_HEADER).any())
+    columns = ["query", "passage", "grade"] if beir else ["query", "0", "passage", "grade"]
+    fields = pl.col("line").str.extract_groups(rf"{columns_pattern(columns, QRELS)}{BLANK}*$")
+    found = lines[int(beir) :].select("number", fields).unnest("line").select("number", *QRELS)
+    found = found.with_columns(pl.col("grade").str.strip_prefix("+").cast(pl.Int64, strict=False))
+    for number in found.filter(pl.col("grade").is_null())["number"].head(1):
+        given = line_of(path, number).split()
+        wrong = f"grade {given[-1]!r} is not a whole number" if len(given) == len(columns) else f"{len(given)} columns"
+        raise InputError(f"{path}, line {number}: {wrong}; expected {len(columns)} columns: {', '.join(columns)}.")
+    return found.drop("number")
 
 
-def _lines(path: str | Path) -> Iterator[tuple[int, str]]:
-    """The lines that are not blank, without their ends, and their numbers from 1."""
+def numbered_lines(path: str | Path) -> Iterator[tuple[str, str]]:
+    """The lines of a text file that are not empty, without their ends, each behind its place: the file and its number."""
     with open_text(path) as stream:
         for number, line in enumerate(stream, start=1):
-            line = line.rstrip("\r\n")
-            if line:
-                yield number, line.removeprefix("\ufeff") if number == 1 else line
+            if number == 1 and "\0" in line:
+                raise InputError(f"{path}, line 1: it holds a NUL character; is this UTF-16 without a byte-order mark?")
+            if line := line.rstrip("\r\n"):
+                yield f"{path}, line {number}", line
 
 
-def _parse_json(line: str) -> tuple[str, str]:
-    record = _json_object(line)
-    key = next((key for key in ID_KEYS if key in record), None)
-    if key is None or "text" not in record:
-        raise ValueError(
-            f"expected {', '.join(ID_KEYS[:-1])} or {ID_KEYS[-1]}, and text; found {', '.join(record) or 'nothing'}."
-        )
-    name = record[key]
-    if not isinstance(name, str) and type(name) is not int:
-        raise ValueError(f"{key} is neither a string nor a whole number.")
-    title, text = record.get("title") or "", record["text"]
-    if not isinstance(text, str) or not isinstance(title, str):
-        raise ValueError("text and title must be strings.")
-    return str(name), f"{title} {text}".strip()
-
-
-def _json_object(line: str) -> dict[str, Any]:
+def json_object(place: str, line: str) -> dict[str, Any]:
+    """The JSON object in a line. Raises InputError naming its place."""
     try:
-        record = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"not JSON ({error}), in a file of JSON lines.") from error
+        record = from_json(line)
+    except ValueError as error:
+        raise InputError(f"{place}: not JSON ({str(error).replace(' line 1', '')}), in a file of JSON lines.") from error
     if not isinstance(record, dict):
-        raise ValueError("not a JSON object.")
-    if HALF_A_PAIR.search("".join(value for value in record.values() if isinstance(value, str))):
-        raise ValueError("the text contains half of a surrogate pair, which is not a character.")
+        raise InputError(f"{place}: not a JSON object.")
     return record
 
 
-def _parse_tabbed(line: str) -> tuple[str, str]:
-    columns = line.split("\t")
-    if len(columns) != 2:
-        raise ValueError(f"{len(columns) - 1} tabs; expected id, tab, text, or JSON lines.")
-    return columns[0], columns[1].strip()
+def _json_texts(lines: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str, str]]:
+    for place, line in lines:
+        record = json_object(place, line)
+        key, field = (next((key for key in keys if key in record), "") for keys in (ID_KEYS, TEXT_KEYS))
+        if not key or not field:
+            expected = f"an id ({', '.join(ID_KEYS)}) and a text ({', '.join(TEXT_KEYS)})"
+            raise InputError(f"{place}: expected {expected}; found {', '.join(record) or 'nothing'}.")
+        name, title, text = record[key], record.get("title") or "", record[field]
+        if not isinstance(name, str) and type(name) is not int:
+            raise InputError(f"{place}: {key} is neither a string nor a whole number.")
+        if not isinstance(text, str) or not isinstance(title, str):
+            raise InputError(f"{place}: {field} and title must be strings.")
+        yield place, str(name), f"{title} {text}".strip()
+
+
+def _tabbed_texts(lines: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str, str]]:
+    count, more, example = 0, 0, ""
+    for count, (place, line) in enumerate(lines, start=1):
+        name, tab, text = line.partition("\t")
+        if not tab:
+            raise InputError(f"{place}: no tab; expected id, tab, text, or JSON lines.")
+        if count == 1 and name.lower() in ID_KEYS and text.lower() in TEXT_KEYS:
+            logger.warning("%s: left out, for it names the columns (%s, %s)", place, name, text)
+            continue
+        if "\t" in text:
+            more, example = more + 1, example or place
+        yield place, name, text.strip()
+    if 3 * more > count:
+        raise InputError(f"{example}: more than one tab, as {more:,} of {count:,} lines have; expected id, tab, text.")
+    if more:
+        logger.warning("%s: a tab inside the text, as in %s of %s lines; it was kept", example, f"{more:,}", f"{count:,}")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from multistage.config import Draw
 from multistage.data.ir_datasets_reader import Dataset
@@ -13,6 +14,7 @@ from multistage.data.local_files import read_local_texts, read_qrels_file
 from multistage.data.tables import QuerySet, read_ids, write_qrels, write_queries, write_texts
 from multistage.data.vital_articles import article_passages, article_queries
 from multistage.jobs.errors import InputError
+from multistage.jobs.files import replacing
 
 logger = logging.getLogger("jobs")
 Settings = dict[str, Any]
@@ -46,7 +48,7 @@ def prepare_queries(
 
     settings: as for passages, with the id of the query set. Judgements of other queries are left out and counted.
     passages: the table of the collection, where judged passages may lack in it; they are counted, and kept, for a system that
-    could not retrieve them missed them.
+    could not retrieve them missed them. Raises InputError where judgements share no query or no passage with the others.
     """
     if kind == "ir_datasets":
         dataset = Dataset(settings["id"])
@@ -56,30 +58,33 @@ def prepare_queries(
     else:
         given, source = article_queries(sources[0], **settings), sources[0]
     known = list(given.queries)
-    chosen = known if draw is None else [known[row] for row in draw_queries(len(known), draw.seed, draw.start, draw.stop)]
-    wanted, others = {name for name, _ in chosen}, {name for name, _ in known}
-    kept, unknown = [], 0
-    for judgement in given.judgements:
-        if judgement[0] in wanted:
-            kept.append(judgement)
-        else:
-            unknown += judgement[0] not in others
-    write_queries(queries, chosen, source)
-    write_qrels(qrels, kept, source)
-    unjudged = len(wanted.difference(query for query, _, _ in kept))
-    logger.info(
-        "%s of %s queries, %s judgements; %s queries have none",
-        *(f"{number:,}" for number in (len(chosen), len(known), len(kept), unjudged)),
-    )
-    if unknown:
-        logger.warning("%s judgements left out: their queries are not in the query set", f"{unknown:,}")
-    absent = {passage for _, passage, _ in kept}.difference(read_ids(passages)) if passages else set()
-    if absent:
-        logger.warning(
-            "%s judged passages are not in the collection, such as %r; their judgements are kept",
-            f"{len(absent):,}",
-            min(absent),
-        )
+    names = pl.Series([name for name, _ in known], dtype=pl.String)
+    judged = given.judgements.filter(_shared(given.judgements["query"], names, f"{source}: the judgements", "the query set"))
+    if unknown := len(given.judgements) - len(judged):
+        logger.warning("%s: %s judgements left out: their queries are not in the query set", source, f"{unknown:,}")
+    rows = range(len(known)) if draw is None else draw_queries(len(known), draw.seed, draw.start, draw.stop)
+    kept = judged.filter(pl.col("query").is_in(names.gather(list(rows)).implode()))
+    if passages:
+        absent = kept.filter(~_shared(kept["passage"], read_ids(passages), f"{source}: the judgements", "the collection"))
+        if not absent.is_empty():
+            text = (
+                "%s: %s judgements kept, though their passages, such as %r, are not in the collection: no system can find them"
+            )
+            logger.warning(text, source, f"{len(absent):,}", absent["passage"].min())
+    with replacing(queries, qrels) as (queries, qrels):  # both or neither
+        write_queries(queries, [known[row] for row in rows], source)
+        write_qrels(qrels, kept, source)
+    logger.info("%s: %s of %s queries, %s judgements", source, *(f"{len(some):,}" for some in (rows, known, kept)))
+    if unjudged := len(rows) - kept["query"].n_unique():
+        logger.warning("%s: %s queries kept without a judgement: no measure counts them", source, f"{unjudged:,}")
+
+
+def _shared(ids: pl.Series, known: pl.Series, source: str, where: str) -> pl.Series:
+    """Whether each id is known. Raises InputError where none is."""
+    shared = ids.is_in(known.implode())
+    if len(ids) and len(known) and not shared.any():
+        raise InputError(f"{source} share no id with {where}: they say {ids[0]!r}, where it says {known[0]!r}.")
+    return shared
 
 
 def draw_queries(count: int, seed: int, start: int, stop: int | None) -> list[int]:

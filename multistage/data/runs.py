@@ -7,22 +7,19 @@ written here is in that order, so no measure ever meets a tie of its own.
 """
 
 import logging
-import shutil
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Container, Iterable, Iterator
+from contextlib import suppress
 from functools import partial
-from io import BufferedReader
-from itertools import islice
+from itertools import pairwise
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from multistage.data.packed import open_binary
+from multistage.data.packed import line_of, plain_file
 from multistage.jobs.errors import InputError
 from multistage.jobs.files import replacing
 
@@ -32,11 +29,10 @@ RUN = {"query": pl.String, "passage": pl.String, "score": pl.Float32}
 COLUMNS = ["query", "Q0", "passage", "rank", "score", "tag"]
 # Fields are separated by what C's isspace takes for blank, as in trec_eval; a tag may have several words.
 BLANK, FIELD = r"[ \t\r\v\f]", r"[^ \t\r\v\f]+"
-LINE = rf"^{BLANK}*" + rf"{BLANK}+".join(
-    rf"(?<{name}>{FIELD})" if name in ("query", "passage", "score") else FIELD for name in COLUMNS
-)
 # Lines in memory at once: a few hundred megabytes.
 LINES_AT_ONCE = 4_000_000
+# Queries that are written together.
+QUERIES_AT_ONCE = 2_000
 # Numbers for each id at most in a table that is addressed by the ids' values.
 SPARSE = 4
 HINT = f"A TREC run has six columns: {', '.join(COLUMNS)}. If the workflow made this file, delete it to have it made again."
@@ -51,7 +47,7 @@ def read_run(
     passages: pl.Series | None = None,
     keep_unknown: bool = False,
 ) -> pl.DataFrame:
-    """Read a TREC run of any size, plain, gzip or zip, in run order, each query cut at `depth` passages.
+    """Read a TREC run of any size, packed or not, in run order, each query cut at `depth` passages.
 
     queries, passages: ids by row. Where they are given, the column holds rows (int32) in place of ids, and lines of other
     queries are left out and counted in the log. keep_unknown: a passage that is not in `passages` gets row -1; else it is an
@@ -61,19 +57,16 @@ def read_run(
     damaged, or none of its queries is in `queries`.
     """
     start = time.perf_counter()
-    with _plain(path) as file:
+    with plain_file(path) as file:
         read = partial(_read, depth=depth, queries=queries, passages=passages, keep_unknown=keep_unknown)
         found = None
         if queries is not None and passages is not None and (separator := _separator(file)):
             with suppress(pl.exceptions.PolarsError):
                 found = read(_scan_separated(file, separator))
         if found is None or not found.sound:
-            try:
-                found = read(_scan_lines(file))
-            except pl.exceptions.ComputeError as error:
-                raise _undecodable(path, file, error) from error
+            found = read(_scan_fields(file))
             if found.wrong is not None:
-                raise _bad_line(path, file, found.wrong)
+                raise _bad_line(path, found.wrong)
             if not found.lines:
                 raise InputError(f"{path}: the run is empty. {HINT}")
             if queries is not None and found.rankings.is_empty():
@@ -82,16 +75,35 @@ def read_run(
                     f"whose first is {queries[0]!r}; run and query set must come from the same source."
                 )
             for query in found.rankings.filter("wrong").sort("number")["query_row"].head(1):
-                own = _scan_lines(file).filter(pl.col("query") == (query if queries is None else queries[query]))
+                own = _scan_fields(file).filter(pl.col("query") == (query if queries is None else queries[query]))
                 raise _bad_passage(path, own.collect(engine="streaming"), passages)
     rankings = found.rankings.sort("number").select(query="query_row", passage="passage_row", score="score")
     run = rankings.explode("passage", "score")
     seconds = time.perf_counter() - start
     logger.info("%s: %s passages of %s queries, read in %.1f s", path, f"{len(run):,}", f"{len(rankings):,}", seconds)
-    if found.others:
-        logger.info("%s: %s other queries are not in the query set and were left out", path, f"{len(found.others):,}")
+    if queries is not None and not keep_unknown:  # else it is measured, and what is not judged is told with the query set
+        for count, what in (
+            (len(found.others), "queries left out: they are not in the query set"),
+            (
+                len(queries) - len(rankings),
+                "queries without a ranking: they count as zero and are not trained on",
+            ),
+        ):
+            if count:
+                logger.warning("%s: %s %s", path, f"{count:,}", what)
     rows = [name for name, ids in (("query", queries), ("passage", passages)) if ids is not None]
     return run.with_columns(pl.col(rows).cast(pl.Int32).fill_null(-1))
+
+
+def scan_lines(file: Path) -> pl.LazyFrame:
+    """The lines of a plain text file, as line, and the number of each, from 1; without those that are blank or begin with #."""
+    lines = pl.scan_lines(file, row_index_name="number", row_index_offset=1)
+    return lines.with_columns(pl.col("line").str.strip_prefix("\ufeff")).filter(~pl.col("line").str.contains(SKIPPED))
+
+
+def columns_pattern(columns: Iterable[str], wanted: Container[str]) -> str:
+    """What a line with these columns begins with, as a regular expression with a group for each that is wanted."""
+    return rf"^{BLANK}*" + rf"{BLANK}+".join(rf"(?<{name}>{FIELD})" if name in wanted else FIELD for name in columns)
 
 
 def in_run_order(run: pl.DataFrame) -> pl.DataFrame:
@@ -104,6 +116,13 @@ def in_run_order(run: pl.DataFrame) -> pl.DataFrame:
 def with_ids(run: pl.DataFrame, queries: pl.Series, passages: pl.Series) -> pl.DataFrame:
     """A run of rows as one of ids, given those that the rows are of."""
     return run.with_columns(query=queries.gather(run["query"]), passage=passages.gather(run["passage"]))
+
+
+def in_parts(run: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """A run in run order some queries at a time, to be written without all of it as text in memory."""
+    starts = np.flatnonzero(ranks_of(run["query"].to_numpy()) == 0)
+    for start, stop in pairwise([*starts[::QUERIES_AT_ONCE].tolist(), len(run)]):
+        yield run[start:stop]
 
 
 def cut(run: pl.DataFrame, depth: int) -> pl.DataFrame:
@@ -214,7 +233,7 @@ def _separator(file: Path) -> str | None:
 
 
 def _scan_separated(file: Path, separator: str) -> pl.LazyFrame:
-    """What `_scan_lines` gives of a file whose columns are each followed by one separator; several times as fast."""
+    """What `_scan_fields` gives of a file whose columns are each followed by one separator; several times as fast."""
     lines = pl.scan_csv(
         file,
         separator=separator,
@@ -231,13 +250,11 @@ def _scan_separated(file: Path, separator: str) -> pl.LazyFrame:
     return lines.select("number", "query", "passage", score=pl.when(score.is_finite()).then(score))
 
 
-def _scan_lines(file: Path) -> pl.LazyFrame:
+def _scan_fields(file: Path) -> pl.LazyFrame:
     """The lines of a run: number (from 1), query, passage and score; all null but the number, or the score, where wrong."""
-    line = pl.col("line").str.strip_prefix("\ufeff")
-    lines = pl.scan_lines(file, row_index_name="number", row_index_offset=1).filter(~line.str.contains(SKIPPED))
-    fields = lines.select("number", line.str.extract_groups(LINE)).unnest("line")
+    lines = scan_lines(file).select("number", pl.col("line").str.extract_groups(columns_pattern(COLUMNS, RUN))).unnest("line")
     score = pl.col("score").cast(pl.Float64, strict=False).cast(pl.Float32)
-    return fields.with_columns(score=pl.when(score.is_finite()).then(score))
+    return lines.select("number", "query", "passage", score=pl.when(score.is_finite()).then(score))
 
 
 class _Rows:
@@ -263,25 +280,11 @@ def _numbers(ids: pl.Series) -> pl.Series:
     return numbers.set(numbers.cast(pl.String).ne_missing(ids), None)
 
 
-@contextmanager
-def _plain(path: str | Path) -> Iterator[Path]:
-    """The file at `path`, or what is packed in it, for the time being."""
-    with open_binary(path) as stream:
-        if isinstance(stream, BufferedReader):  # not packed
-            yield Path(path)
-            return
-        with NamedTemporaryFile(suffix=".run") as unpacked:
-            shutil.copyfileobj(stream, unpacked, 1 << 20)
-            unpacked.flush()
-            yield Path(unpacked.name)
-
-
-def _bad_line(path: str | Path, file: Path, number: int) -> InputError:
+def _bad_line(path: str | Path, number: int) -> InputError:
     """What is wrong with a line that does not have six columns and a score."""
-    with open(file, "rb") as stream:
-        fields = next(islice(stream, number - 1, None)).decode(errors="replace").split()
-    found = f"{len(fields)} columns" if len(fields) < len(COLUMNS) else f"score {fields[4]!r} is not a finite number"
-    return InputError(f"{path}, line {number}: {found}. {HINT}")
+    fields = line_of(path, number).split()
+    score = f"score {fields[4]!r} is not a finite number in single precision" if len(fields) >= len(COLUMNS) else None
+    return InputError(f"{path}, line {number}: {score or f'{len(fields)} columns'}. {HINT}")
 
 
 def _bad_passage(path: str | Path, lines: pl.DataFrame, passages: pl.Series | None) -> InputError:
@@ -295,14 +298,3 @@ def _bad_passage(path: str | Path, lines: pl.DataFrame, passages: pl.Series | No
             f"{place} of query {query!r} is not in the collection; run and collection must come from the same source."
         )
     return InputError(f"{place} stands twice for query {query!r}. {HINT}")
-
-
-def _undecodable(path: str | Path, file: Path, error: Exception) -> InputError:
-    """The first line that is not UTF-8."""
-    with open(file, "rb") as stream:
-        for number, line in enumerate(stream, start=1):
-            try:
-                line.decode()
-            except UnicodeDecodeError as wrong:
-                return InputError(f"{path}, line {number}: not UTF-8 text ({wrong}).")
-    return InputError(f"{path}: not a TREC run ({error}). {HINT}")

@@ -27,14 +27,15 @@ ROWS_AT_ONCE = 2_000
 # Rows that a reader holds at once, at most: a few tens of megabytes of text.
 ROW_GROUP = 50_000
 SCHEMA = pa.schema({"id": pa.large_string(), "text": pa.large_string()})
+QRELS = {"query": pl.String, "passage": pl.String, "grade": pl.Int64}
 GRADES = np.iinfo(np.int16)
 
 
 class QuerySet(NamedTuple):
-    """Queries as (id, text), and judgements as (query id, passage id, grade), as a source has them."""
+    """Queries as (id, text), and judgements with the columns of QRELS, as a source has them."""
 
     queries: Iterable[tuple[str, str]]
-    judgements: Iterable[tuple[str, str, int]]
+    judgements: pl.DataFrame
 
 
 def write_texts(path: str | Path, texts: Iterable[tuple[str, str]], source: str | Path, total: int | None = None) -> int:
@@ -53,7 +54,7 @@ def write_texts(path: str | Path, texts: Iterable[tuple[str, str]], source: str 
                     rate.advance(len(rows))
         ids = read_ids(partial)
         if ids.is_empty():
-            raise InputError(f"{source}: found no texts.")
+            raise InputError(f"{source}: it has no texts; a collection or query set needs one at least.")
         for name in ids.filter((ids == "") | ids.str.contains(r"\s") | ids.is_duplicated()).head(1):
             raise InputError(f"{source}: id {name!r} is empty, repeated or holds a blank; TREC files cannot carry it.")
     logger.info("%s: %s texts", source, f"{len(ids):,}")
@@ -72,24 +73,23 @@ def write_queries(path: str | Path, queries: Iterable[tuple[str, str]], source: 
     write_texts(path, checked(), source)
 
 
-def write_qrels(path: str | Path, judgements: list[tuple[str, str, int]], source: str | Path) -> None:
-    """Write (query id, passage id, grade); a line that repeats another is left out and counted.
+def write_qrels(path: str | Path, given: pl.DataFrame, source: str | Path) -> None:
+    """Write judgements, which have the columns of QRELS; a line that repeats another is left out and counted.
 
     Raises InputError when no passage is relevant, a pair is judged twice with different grades, or a grade is out of range.
     """
-    schema = {"query": pl.String, "passage": pl.String, "grade": pl.Int64}
-    given = pl.DataFrame(judgements, schema, orient="row")
-    for query, passage, grade in given.filter(~pl.col("grade").is_between(GRADES.min, GRADES.max)).head(1).iter_rows():
-        raise InputError(f"{source}: query {query!r}, passage {passage!r}: grade {grade} is out of range ({GRADES}).")
     table = given.unique(maintain_order=True)
-    if len(table) < len(given):
-        logger.warning("%s: %s judgements are there more than once", source, f"{len(given) - len(table):,}")
+    if repeated := len(given) - len(table):
+        logger.warning("%s: %s judgements left out: they are there already", source, f"{repeated:,}")
     if not (table["grade"] > 0).any():
+        raise InputError(f"{source}: none of {len(table):,} judgements has a grade above 0; nothing could be measured with it.")
+    in_range = pl.col("grade").is_between(GRADES.min, GRADES.max)
+    for query, passage, grade in table.filter(~in_range).head(1).iter_rows():
         raise InputError(
-            f"{source}: none of its {len(table)} judgements has a grade above 0; nothing could be measured with it."
+            f"{source}: query {query!r}, passage {passage!r}: grade {grade} is not between {GRADES.min} and {GRADES.max}."
         )
     for query, passage, _ in table.filter(~pl.struct("query", "passage").is_first_distinct()).head(1).iter_rows():
-        raise InputError(f"{source}: passage {passage!r} is judged twice for query {query!r}.")
+        raise InputError(f"{source}: passage {passage!r} is judged twice for query {query!r}; keep one of the two grades.")
     with replacing(path) as (partial,):
         table.cast({"grade": pl.Int16}).write_parquet(partial)
 

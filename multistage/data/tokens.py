@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -17,6 +18,7 @@ from multistage.jobs.errors import InputError
 from multistage.jobs.files import read_json, readable, replacing
 from multistage.jobs.log import Rate
 
+logger = logging.getLogger("jobs")
 Ints = npt.NDArray[np.integer]
 
 
@@ -164,6 +166,17 @@ class Pairs:
         query = np.minimum(self.queries.lengths(query_rows), self.max_query_length)
         passage = np.minimum(self.passages.lengths(passage_rows), self.max_length - self.template.special - query)
         return query, passage
+
+    def warn_if_cut(self, query_rows: Ints, passage_rows: Ints) -> None:
+        """Log how many of these pairs are too long to be read whole."""
+        query, passage = self.lengths(query_rows, passage_rows)
+        for text, read, whole, limit in (
+            ("query", query, self.queries.lengths(query_rows), f"max_query_length {self.max_query_length}"),
+            ("passage", passage, self.passages.lengths(passage_rows), f"max_length {self.max_length}"),
+        ):
+            if cut := int((read < whole).sum()):
+                share = f"{cut:,} of {len(read):,} pairs ({cut / len(read):.1%})"
+                logger.warning("%s are read in part: the %s is cut at %s", share, text, limit)
 
     def total_lengths(self, query_rows: Ints, passage_rows: Ints) -> Ints:
         """Tokens of each pair after truncation, special tokens included, (pairs,)."""

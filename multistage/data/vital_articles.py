@@ -5,23 +5,25 @@ the passages of all articles with that description.
 """
 
 import json
+import zipfile
+import zlib
 from pathlib import Path
 
-from multistage.data.packed import open_text
-from multistage.data.tables import QuerySet
+import polars as pl
+
+from multistage.data.tables import QRELS, QuerySet
 from multistage.jobs.errors import InputError
 
 
 def read_articles(wheel: str | Path, member: str) -> list[dict[str, str]]:
     """The articles in a package's data file, in its order. Raises InputError for a damaged or unexpected file."""
-    with open_text(wheel, member) as stream:
-        try:
-            articles = list(json.load(stream).values())
-            missing = [number for number, article in enumerate(articles) if not {"extract", "description"} <= article.keys()]
-        except (json.JSONDecodeError, AttributeError) as error:
-            raise InputError(f"{wheel}, {member}: not the expected JSON object of articles ({error}).") from error
-    if missing:
-        raise InputError(f"{wheel}, {member}: article {missing[0]} has no extract and description.")
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            articles = list(json.loads(archive.read(member)).values())
+        for article in articles:
+            article["extract"], article["description"]
+    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, AttributeError, TypeError) as error:
+        raise InputError(f"{wheel}, {member}: not the expected articles with extract and description ({error}).") from error
     return articles
 
 
@@ -39,7 +41,7 @@ def article_queries(wheel: str | Path, member: str, articles: int | None) -> Que
         if len(description.split()) >= 2:
             texts.setdefault(description.casefold(), description)
             relevant.setdefault(description.casefold(), []).append(row)
+    judgements = [(str(index), str(row), 1) for index, rows in enumerate(relevant.values()) for row in rows]
     return QuerySet(
-        [(str(index), text) for index, text in enumerate(texts.values())],
-        [(str(index), str(row), 1) for index, rows in enumerate(relevant.values()) for row in rows],
+        [(str(index), text) for index, text in enumerate(texts.values())], pl.DataFrame(judgements, QRELS, orient="row")
     )

@@ -48,7 +48,7 @@ def measures_of(table: pd.DataFrame) -> list[str]:
 
 def by_system(table: pd.DataFrame, measure: str) -> dict[Key, Values]:
     """A measure's values of each system, (seeds, queries), in the table's order. Queries stand in the same order throughout."""
-    groups = table.groupby(POOLED, sort=False, observed=True)
+    groups = table.groupby(POOLED, sort=False)
     queries = table["query"].nunique()
     return {tuple(map(str, key)): group[measure].to_numpy().reshape(-1, queries) for key, group in groups}
 

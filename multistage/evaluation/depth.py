@@ -9,43 +9,11 @@ from pathlib import Path
 import pandas as pd
 import polars as pl
 
-from multistage.data.runs import read_run, rows_of
-from multistage.evaluation.judgements import Grades, Judgements, read_judgements
+from multistage.evaluation.judgements import read_judgements
 from multistage.evaluation.measures import SYSTEM, System, measure_ranking
-from multistage.jobs.errors import InputError
+from multistage.evaluation.reranked import read_both
 from multistage.jobs.files import write_texts
 from multistage.jobs.log import Rate
-
-PLACE = pl.int_range(pl.len()).over("query")
-
-
-class FirstStage:
-    """The candidates of a benchmark's queries, each with its place in the first stage and its column in the judgements."""
-
-    def __init__(self, path: str, depth: int, judgements: Judgements) -> None:
-        """path: of the first stage's run, of which the first `depth` passages are re-ranked."""
-        run = read_run(path, depth, queries=judgements.queries)
-        self.judgements, self.passages = judgements, run["passage"].unique(maintain_order=True)
-        found = judgements.with_columns_of(judgements.rows(run))
-        candidate = pl.Series(rows_of(run["passage"], self.passages, path, "passage"))
-        self.candidates = found.select("query", "column", passage=candidate, place=PLACE)
-
-    def with_places(self, path: str) -> pl.DataFrame:
-        """The candidates, each with its place in a re-ranked run, `again`, null where the run lacks it.
-
-        Raises InputError as `read_run` does, and for a passage that is not a candidate of its query.
-        """
-        run = read_run(path, queries=self.judgements.queries, passages=self.passages)
-        for query, passage, _ in run.join(self.candidates, on=["query", "passage"], how="anti").head(1).iter_rows():
-            named = f"passage {self.passages[passage]!r} of query {self.judgements.queries[query]!r}"
-            raise InputError(f"{path}: {named} is not among the candidates that it re-ranks.")
-        return self.candidates.join(run.with_columns(again=PLACE), on=["query", "passage"], how="left", maintain_order="left")
-
-    def reranked(self, places: pl.DataFrame, depth: int) -> Grades:
-        """The ranking when the first `depth` candidates are re-ranked. places: what `with_places` gives."""
-        below = pl.col("place") >= depth
-        place = pl.when(below).then("place").otherwise("again")
-        return self.judgements.ranking(places.sort("query", below, place, nulls_last=True, maintain_order=True))
 
 
 def depth_curves(
@@ -67,13 +35,13 @@ def depth_curves(
     run, before anything is written.
     """
     judgements = read_judgements(qrels, relevance)
-    stages = {name: FirstStage(path, candidates, judgements) for name, path in first_stages.items()}
     rate, rows = Rate(len(runs), "runs"), []
     for system, path in zip(systems, runs, strict=True):
-        stage = stages[system.retriever]
-        places = stage.with_places(path)
+        found = judgements.locate(read_both(path, first_stages[system.retriever], candidates))
         for depth in (0, *depths):
-            values = measure_ranking(stage.reranked(places, depth), judgements, [measure], relevance)[measure]
+            below = pl.col("first_place") >= depth
+            ranking = judgements.ranking(found.sort("query", below, pl.when(below).then("first_place").otherwise("place")))
+            values = measure_ranking(ranking, judgements, [measure], relevance)[measure]
             rows.append([*system, depth, measure, float(values.mean())])
         rate.advance(1)
     curves = pd.DataFrame(rows, columns=[*SYSTEM, "depth", "measure", "value"])

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from multistage.data.runs import in_run_order, read_run, write_run
-from multistage.evaluation.judgements import ranking_of, read_judgements
+from multistage.data.runs import in_run_order, write_run
+from multistage.evaluation.judgements import read_judgements
 from multistage.evaluation.measures import measure_ranking
-from multistage.jobs.errors import InputError
+from multistage.evaluation.reranked import read_both
 from multistage.jobs.files import read_json, write_texts
 
 if TYPE_CHECKING:
@@ -24,19 +24,12 @@ WEIGHTS = [step / 20 for step in range(21)]
 
 
 class Sides:
-    """A re-ranked run and the first-stage run it was made of, which rank the same passages."""
+    """A re-ranked run and the first-stage run it was made of, ready to be fused."""
 
     def __init__(self, reranked: str | Path, first_stage: str | Path, depth: int) -> None:
-        """Read both. depth: passages of each query that were re-ranked. Raises InputError where the passages differ."""
-        self.reranked = read_run(reranked)
-        first = read_run(first_stage, depth)
-        both = self.reranked.join(first, on=["query", "passage"])
-        if not len(both) == len(self.reranked) == len(first):
-            raise InputError(
-                f"{reranked} has {len(self.reranked):,} passages, the first {depth} of each query in {first_stage} are "
-                f"{len(first):,}, and {len(both):,} are in both; delete the one that is older to have it made again."
-            )
-        self._ranx_runs = [_ranx_run(self.reranked), _ranx_run(first)]
+        """Read both, as `read_both` does."""
+        self.both = read_both(reranked, first_stage, depth)
+        self._ranx_runs = [_ranx_run(self.both.select("query", "passage", name)) for name in ("score", "first_score")]
 
     def fused(self, weight: float, norm: str) -> pl.DataFrame:
         """The fused run, in run order. weight: of the re-ranker. norm: ranx's name of a normalisation."""
@@ -44,8 +37,8 @@ class Sides:
 
         weights = {"weights": [weight, 1.0 - weight]}
         scores = fuse(self._ranx_runs, norm=norm, method="wsum", params=weights).to_dict()
-        fused = [scores[query][passage] for query, passage in self.reranked.select("query", "passage").iter_rows()]
-        return in_run_order(self.reranked.with_columns(score=pl.Series(fused)))
+        pairs = self.both.select("query", "passage")
+        return in_run_order(pairs.with_columns(score=pl.Series(scores[query][passage] for query, passage in pairs.iter_rows())))
 
 
 def choose_weight(
@@ -62,12 +55,12 @@ def choose_weight(
     """Try every weight on validation queries and write the best as JSON, beside what each reached.
 
     measure, relevance: as in `measures.measure_ranking`; the mean over queries counts, and of equal weights the smallest.
-    Raises InputError as `Sides` does, or when run and judgements share no query.
+    Raises InputError as `read_both` does, or when run and judgements share no query.
     """
     sides, judgements = Sides(reranked, first_stage, depth), read_judgements(qrels, relevance)
     means = {}
     for weight in WEIGHTS:
-        ranking = ranking_of(sides.fused(weight, norm), judgements)
+        ranking = judgements.ranking(judgements.locate(sides.fused(weight, norm)))
         means[weight] = float(measure_ranking(ranking, judgements, [measure], relevance)[measure].mean())
     best, queries = max(means, key=means.__getitem__), len(judgements.queries)
     logger.info("weight of the re-ranker %.2f: %s %.4f on %d queries", best, measure, means[best], queries)
@@ -87,7 +80,7 @@ def choose_weight(
 def fuse_files(
     reranked: str | Path, first_stage: str | Path, weight: str | Path, *, depth: int, tag: str, output: str | Path
 ) -> None:
-    """Write the fused run. weight: what `choose_weight` wrote. Raises InputError as `Sides` does."""
+    """Write the fused run. weight: what `choose_weight` wrote. Raises InputError as `read_both` does."""
     chosen = read_json(weight, "weight_of_reranker", "norm")
     run = Sides(reranked, first_stage, depth).fused(chosen["weight_of_reranker"], chosen["norm"])
     write_run(output, run, tag)
@@ -98,4 +91,4 @@ def _ranx_run(run: pl.DataFrame) -> "Run":
 
     # Single precision becomes double in a list of Python's numbers.
     by_query = run.group_by("query", maintain_order=True)
-    return Run.from_dict({query: dict(own.select("passage", "score").iter_rows()) for (query,), own in by_query})
+    return Run.from_dict({query: dict(own[:, 1:].iter_rows()) for (query,), own in by_query})

@@ -37,9 +37,13 @@ class Judgements:
             if table.schema[name] == pl.String
         )
 
-    def with_columns_of(self, run: pl.DataFrame) -> pl.DataFrame:
-        """A run of rows with the column of each passage, UNJUDGED where it is not judged."""
-        found = run.join(self._judged.drop("grade"), on=["query", "passage"], how="left", maintain_order="left")
+    def locate(self, run: pl.DataFrame) -> pl.DataFrame:
+        """The part of a run that is of these queries: rows for ids, and the column of each passage, UNJUDGED where it is not
+        judged. Raises InputError when there is none."""
+        own = self.rows(run).filter(pl.col("query") >= 0)
+        if own.is_empty():
+            raise InputError("run and judgements have no query in common; they belong to different query sets.")
+        found = own.join(self._judged.drop("grade"), on=["query", "passage"], how="left", maintain_order="left")
         return found.with_columns(pl.col("column").fill_null(UNJUDGED))
 
     @cached_property
@@ -55,7 +59,7 @@ class Judgements:
     def ranking(self, run: pl.DataFrame) -> Grades:
         """A run as ranx takes it, (queries, longest ranking, 2): the columns of its passages, in run order, without scores.
 
-        run: of `with_columns_of`, each query's rows together. A query that the run lacks, and the end of a shorter ranking, are
+        run: of `locate`, each query's rows together. A query that the run lacks, and the end of a shorter ranking, are
         UNJUDGED: they count for nothing.
         """
         return self._padded(run, UNJUDGED, 0.0)
@@ -77,15 +81,7 @@ def read_judgements(path: str | Path, relevance: int) -> Judgements:
     return Judgements(qrels)
 
 
-def ranking_of(run: pl.DataFrame, judgements: Judgements) -> Grades:
-    """A run of ids as `Judgements.ranking`. Raises InputError when no query of it is judged."""
-    own = judgements.rows(run).filter(pl.col("query") >= 0)
-    if own.is_empty():
-        raise InputError("run and judgements have no query in common; they belong to different query sets.")
-    return judgements.ranking(judgements.with_columns_of(own))
-
-
 def read_ranking(path: str | Path, judgements: Judgements, depth: int | None = None) -> Grades:
     """Read a TREC run as `Judgements.ranking`, each query cut at `depth`. Raises InputError as `read_run` does."""
     run = read_run(path, depth, queries=judgements.queries, passages=judgements.passages, keep_unknown=True)
-    return judgements.ranking(judgements.with_columns_of(run))
+    return judgements.ranking(judgements.locate(run))

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import polars as pl
 
 from multistage.evaluation.judgements import Grades, Judgements, read_judgements, read_ranking
 from multistage.jobs.files import readable, replacing
@@ -73,17 +74,10 @@ def evaluate_runs(
     Raises InputError for a bad run, or when no judgement reaches the relevance level, before anything is written.
     """
     judgements = read_judgements(qrels, relevance)
-    rate = Rate(len(runs), "runs")
-    values: dict[str, list[Values]] = {measure: [] for measure in measures}
-    for path in runs:
-        ranking = read_ranking(path, judgements, depth)
-        for measure, found in measure_ranking(ranking, judgements, measures, relevance).items():
-            values[measure].append(found)
+    rate, parts = Rate(len(runs), "runs"), []
+    for system, path in zip(systems, runs, strict=True):
+        values = measure_ranking(read_ranking(path, judgements, depth), judgements, measures, relevance)
+        parts.append(pl.DataFrame({**system._asdict(), "query": judgements.queries, **values}))
         rate.advance(1)
-    queries, count = pd.Index(judgements.queries.to_list()), len(judgements.queries)
-    numbers = np.arange(len(systems)).repeat(count)
-    columns = {name: pd.Categorical(own)[numbers] for name, own in zip(SYSTEM, zip(*systems, strict=True), strict=True)}
-    columns["query"] = pd.Categorical.from_codes(np.tile(np.arange(count), len(systems)), categories=queries)
-    table = pd.DataFrame(columns | {measure: np.concatenate(parts) for measure, parts in values.items()})
     with replacing(output) as (partial,):
-        table.to_parquet(partial, index=False)
+        pl.concat(parts).write_parquet(partial)

@@ -31,8 +31,14 @@ def job_log(path: str) -> Iterator[None]:
 
 @contextmanager
 def log_to_stderr() -> Iterator[None]:
-    """Log to standard error, and end with time and peak memory, or as `errors.one_message` says."""
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(message)s", force=True)
+    """Log to standard error, and end with time and peak memory, or as `errors.one_message` says.
+
+    A warning of the logger "jobs" says what was dropped, repaired or cut, or looks wrong: people see it as one of the run's
+    `jobs.notices`.
+    """
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s: %(message)s", force=True
+    )
     for chatty in ("httpx", "httpx2", "sentence_transformers", "pyserini", "transformers", "datasets"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     start = time.perf_counter()

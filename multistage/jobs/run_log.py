@@ -49,9 +49,9 @@ def messages(log: str | Path) -> list[str]:
         ends = {
             path: Path(path).read_text(errors="replace").splitlines()[-20:] for path in failure.logs if Path(path).is_file()
         }
-        errors = {path: end[-1] for path, end in ends.items() if end and end[-1].startswith("ERROR: ")}
-        for path, text in (errors or {path: "\n".join(["its log ends:", *end]) for path, end in ends.items()}).items():
-            said[f"{failure.rule}: {text} (log: {path})"] = None
+        errors = [f"{end[-1]} (log: {path})" for path, end in ends.items() if end and end[-1].startswith("ERROR: ")]
+        for text in errors or ["\n".join([f"{path} ends:", *end]) for path, end in ends.items()]:
+            said[f"{failure.rule}: {text}"] = None
     return list(said)
 
 

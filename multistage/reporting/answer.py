@@ -53,23 +53,19 @@ def _comparisons(chosen: pd.DataFrame, means: pd.DataFrame, measure: str, baseli
 
 
 def _verdicts(recipe: str, rows: pd.DataFrame, margin: float) -> str:
-    """`kd→cl is better in 2 of 2 comparisons (+0.010 to +0.013)`."""
+    """`kd→cl is better in 2 of 2 (+0.010 to +0.013)`."""
     counts = rows["verdict"].replace("equivalent", f"equivalent within ±{margin:g}").value_counts()
     found = " and ".join(f"{verdict} in {count}" for verdict, count in counts.items())
     span = " to ".join(dict.fromkeys([signed(rows["difference"].min()), signed(rows["difference"].max())]))
-    return f"{recipe_name(recipe)} is {found} of {_count(len(rows), 'comparison')} ({span})"
+    return f"{recipe_name(recipe)} is {found} of {len(rows)} ({span})"
 
 
 def _basis(rows: pd.DataFrame, seeds: int) -> str:
-    benchmarks, stages = _count(rows["benchmark"].nunique(), "benchmark"), _count(rows["retriever"].nunique(), "first stage")
+    benchmarks, stages = (", ".join(rows[name].unique()) for name in ("benchmark", "retriever"))
     queries = " to ".join(dict.fromkeys([f"{rows['queries'].min():,}", f"{rows['queries'].max():,}"]))
     return (
-        f"{benchmarks} and {stages}, {queries} queries, {seeds if seeds > 1 else 'one'} seed{'s' * (seeds > 1)} of each recipe."
+        f"On {benchmarks}, over {stages}: {queries} queries, {'one seed' if seeds == 1 else f'{seeds} seeds'} of each recipe."
     )
-
-
-def _count(number: int, unit: str) -> str:
-    return f"{number} {unit}{'s' * (number != 1)}"
 
 
 def _how_to_read(seeds: int, settings: Evaluation) -> str:

@@ -29,19 +29,19 @@ def write_card(
     lineage: what `lineage.lineage` says of it. curve: its training curve, beside the README; None for the untrained one.
     """
     stages = [read_json(path, "recipe", "seed", "inputs", "versions") for path in records]
-    folder = Path(readme).parent
+    images = {Path(curve).name: curve} if curve else {}
     body = TEMPLATES.get_template("card.md.jinja").render(
         record=stages[0],
         stages=stages[-2::-1],
         parent=stages[1] if len(stages) > 1 else None,
         lineage=lineage,
         backbone=backbone,
-        folder=folder,
-        curve=curve and Path(curve).name,
+        folder=Path(readme).parent,
+        curve=next(iter(images), None),
     )
     title = body.partition("\n")[0].removeprefix("# ")
     front_matter = f"---\n{_card_data(stages[0], lineage).to_yaml()}\n---\n\n"
-    write_texts({readme: f"{front_matter}{body}\n", page: html_page(title, markdown_to_html(body, folder))})
+    write_texts({readme: f"{front_matter}{body}\n", page: html_page(title, markdown_to_html(body, images))})
 
 
 def _card_data(record: Record, lineage: dict[str, Any]) -> ModelCardData:
@@ -61,10 +61,12 @@ def _card_data(record: Record, lineage: dict[str, Any]) -> ModelCardData:
 
 
 def _cell(value: object) -> str:
-    """A value as a cell of a Markdown table."""
+    """A value as a cell of a Markdown table, in which text is text: it makes no image, link or emphasis."""
+    if isinstance(value, dict):
+        value = [f"{key} {each}" for key, each in value.items()]
     if isinstance(value, list):
-        return ", ".join(value) or "nothing"
-    return f"{value:g}" if isinstance(value, float) else str(value).replace("|", "\\|")
+        value = ", ".join(value) or "nothing"
+    return f"{value:g}" if isinstance(value, float) else re.sub(r"([\\|<>*`[\]])", r"\\\1", " ".join(str(value).split()))
 
 
 def _label(key: str) -> str:

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import pandas as pd
 
 from multistage.config.recipes import FUSED, TEACHER, stages_of
 from multistage.evaluation.comparison import POOLED
+from multistage.evaluation.measures import SYSTEM
 from multistage.jobs.errors import InputError
 from multistage.jobs.files import read_json, readable, write_texts
 from multistage.reporting.pages import fixed, markdown_table, system_names, write_tables
@@ -19,31 +19,33 @@ NOTE = (
 )
 
 
-class Model(NamedTuple):
-    """A re-ranker of the grid."""
-
-    backbone: str
-    recipe: str
-    seed: str
+# A re-ranker, and one whose seeds are taken together.
+MODEL, RECIPE = SYSTEM[1:], POOLED[1:]
+Model = tuple[str, str, str]
 
 
 def training_costs(models: Sequence[Model], records: Sequence[str]) -> pd.DataFrame:
-    """What each model's last stage took: columns of Model, device, seconds (of all processes together), pairs.
+    """What each model's last stage took: columns of MODEL, device, seconds (of all processes together), pairs.
 
     records: the training.json of each model. Raises InputError for one that lacks these numbers.
     """
     read = pd.json_normalize([read_json(path) for path in records])
     read = read.reindex(columns=["seconds", "pairs", "run.processes", "run.device"])
-    if (lacking := read.isna().any(axis=1)).any():
-        raise InputError(
-            f"{records[int(lacking.to_numpy().argmax())]}: seconds, pairs or run is missing; delete it to train again."
-        )
+    for path in pd.Series(records)[read.isna().any(axis=1)].head(1):
+        raise InputError(f"{path}: seconds, pairs or run is missing; delete it to train again.")
     of_all = read[["seconds", "pairs"]].mul(read["run.processes"], axis=0)
-    return pd.DataFrame(models, columns=Model._fields).assign(device=read["run.device"], **of_all)
+    return pd.DataFrame(models, columns=MODEL).assign(device=read["run.device"], **of_all)
 
 
-def rerank_seconds(path: str) -> float:
-    """The seconds of a job, from Snakemake's benchmark file. Raises InputError when it holds none."""
+def reranking_costs(timed: Sequence[tuple[str, ...]], timings: Sequence[str]) -> pd.DataFrame:
+    """What each job of re-ranking took: columns of MODEL, benchmark, seconds.
+
+    timed: model and benchmark. timings: Snakemake's benchmark files. Raises InputError for one that holds no seconds.
+    """
+    return pd.DataFrame(timed, columns=[*MODEL, "benchmark"]).assign(seconds=[_seconds(path) for path in timings])
+
+
+def _seconds(path: str) -> float:
     with readable(path):
         if not Path(path).read_bytes().endswith(b"\n"):
             raise ValueError("it is cut off")
@@ -56,18 +58,18 @@ def rerank_seconds(path: str) -> float:
 def cost_table(means: pd.DataFrame, training: pd.DataFrame, reranking: pd.DataFrame, measure: str) -> pd.DataFrame:
     """A row for each benchmark and system that is a first stage or a re-ranker of the grid.
 
-    means: what `comparison.compare` made. training: what `training_costs` gives. reranking: columns of Model, benchmark,
-    seconds. Columns: benchmark, retriever, backbone, recipe, device, training_seconds and training_pairs (of all its stages,
-    mean over seeds), rerank_ms (of a query, the job's start and the loading of the model included), the measure's mean, low,
-    high, and front: no system over the same first stage is better and takes no longer to train.
+    means: what `comparison.compare` made. training, reranking: what the two functions above give.
+    Columns: benchmark, retriever, backbone, recipe, device, training_seconds and training_pairs (of all its stages, mean over
+    seeds), rerank_ms (of a query, the job's start and the loading of the model included), the measure's mean, low, high, and
+    front: no system over the same first stage is better and takes no longer to train.
     """
     stages = [training[training["recipe"].isin(stages_of(name))].assign(recipe=name) for name in training["recipe"].unique()]
-    models = pd.concat(stages).groupby(list(Model._fields), sort=False, as_index=False)
+    models = pd.concat(stages).groupby(MODEL, sort=False, as_index=False)
     trained = models.agg(device=("device", "last"), training_seconds=("seconds", "sum"), training_pairs=("pairs", "sum"))
-    trained = trained.groupby(POOLED[1:]).agg({"device": "last", "training_seconds": "mean", "training_pairs": "mean"})
-    latency = reranking.groupby([*POOLED[1:], "benchmark"])["seconds"].mean().rename("rerank_ms")
+    trained = trained.groupby(RECIPE).agg({"device": "last", "training_seconds": "mean", "training_pairs": "mean"})
+    latency = reranking.groupby([*RECIPE, "benchmark"])["seconds"].mean().rename("rerank_ms")
     table = means[(means["measure"] == measure) & (means["recipe"] != TEACHER) & ~means["recipe"].str.endswith(FUSED)]
-    table = table.join(trained, on=POOLED[1:]).join(latency, on=[*POOLED[1:], "benchmark"]).reset_index(drop=True)
+    table = table.join(trained, on=RECIPE).join(latency, on=[*RECIPE, "benchmark"]).reset_index(drop=True)
     table["rerank_ms"] *= 1000 / table["queries"]
     table = table.fillna({"device": "", "training_seconds": 0, "training_pairs": 0, "rerank_ms": 0})
     groups = table.groupby(["benchmark", "retriever"], sort=False)

@@ -1,24 +1,33 @@
-"""The report's front page: Markdown that a rule wrote, within the reStructuredText that Snakemake reads."""
+"""The report's front page: directives for what rules and jobs wrote, within the reStructuredText that Snakemake reads."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar
 
 from docutils import nodes
-from docutils.parsers.rst import Directive
+from docutils.parsers.rst import Directive, directives
 
 
-class MarkdownFile(Directive):
-    """`.. markdown:: path` shows a Markdown file, or says that it is missing and how it is made."""
+def define(name: str, content: Callable[[], nodes.Node]) -> None:
+    """Let the directive `.. name::` stand for `content`, as it is when a report is made."""
 
-    required_arguments: ClassVar[int] = 1
-    final_argument_whitespace: ClassVar[bool] = True
+    class Content(Directive):
+        def run(self) -> list[nodes.Node]:
+            return [content()]
 
-    def run(self) -> list[nodes.Node]:
-        """The file as HTML, in place of the directive."""
-        from multistage.reporting.pages import markdown_to_html  # only where a report is made
+    directives.register_directive(name, Content)
 
-        path = Path(self.arguments[0])
-        if path.is_file():
-            return [nodes.raw("", markdown_to_html(path.read_text(encoding="utf-8")), format="html")]
-        missing = f"The answer is not ready: {path} is missing. `snakemake --cores 2` makes it."
-        return [nodes.raw("", markdown_to_html(missing), format="html")]
+
+def answer(path: str | Path) -> nodes.Node:
+    """The answer, a Markdown file, or that it is missing and how it is made."""
+    from multistage.reporting.pages import markdown_to_html  # only where a report is made
+
+    missing = f"The answer is not ready: {path} is missing. `snakemake --cores 2` makes it."
+    text = Path(path).read_text(encoding="utf-8") if Path(path).is_file() else missing
+    return nodes.raw("", markdown_to_html(text), format="html")
+
+
+def listed(notices: list[str]) -> nodes.Node:
+    """What `jobs.notices` found."""
+    if not notices:
+        return nodes.paragraph(text="Nothing that the jobs know of.")
+    return nodes.bullet_list("", *(nodes.list_item("", nodes.paragraph(text=notice)) for notice in notices))

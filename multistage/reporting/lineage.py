@@ -1,7 +1,8 @@
-"""Where a model comes from: what each stage of its recipe is trained on, and every source of it with its licence."""
+"""Where a model comes from: every source of what it was made from, with its licence."""
 
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from multistage.config.recipes import last_objective, stages_of
 
@@ -18,9 +19,8 @@ SECTIONS = {key: f"{key}s" for key in (*NOUNS, "checkpoint")} | dict.fromkeys(FI
 def lineage(config: Config, backbone: str, recipe: str) -> dict[str, Any]:
     """What the card of the model `recipe` of `backbone` needs of a complete config, and nothing else of it.
 
-    checkpoint: the name of the pre-trained model, that on the Hub if it is from there. licence: its licence. stages: for each,
-    the objective, its query set and collection, and where its passages come from, in words. sources: name, what it is used as,
-    where it comes from and its licence, each source once. data: the names of the sources that do not hold a model.
+    checkpoint: the name of the pre-trained model, that on the Hub if it is from there. licence: its licence. sources: name,
+    use, place and licence of each, once. data: the names of the sources that do not hold a model.
     """
     objectives = [last_objective(stage) for stage in stages_of(recipe)]
     checkpoint = config["backbones"][backbone]["checkpoint"]
@@ -35,7 +35,6 @@ def lineage(config: Config, backbone: str, recipe: str) -> dict[str, Any]:
     return {
         "checkpoint": config["checkpoints"][checkpoint].get("hub", checkpoint),
         "licence": sources[0]["licence"],
-        "stages": [_stage(config, name) for name in objectives],
         "sources": sources,
         "data": [name for section, name in used_as if (section, name) not in models],
     }
@@ -60,39 +59,21 @@ def _uses(config: Config, entry: Config, use: str = "", queryset: str = "") -> I
             yield from _uses(config, named, own_use, queryset)
 
 
-def _stage(config: Config, objective: str) -> dict[str, str]:
-    candidates = config["objectives"][objective]["candidates"]
-    collection = config["querysets"][candidates["queryset"]]["collection"]
-    dataset = config["collections"][collection].get("id")
-    return {
-        "objective": objective,
-        "queryset": candidates["queryset"],
-        "collection": collection + (f" (ir_datasets: {dataset})" if dataset else ""),
-        "passages": _passages(config, candidates),
-    }
-
-
-def _passages(config: Config, candidates: Config) -> str:
-    """Where an objective's passages come from, in words."""
-    if "retriever" in candidates:
-        return f"a relevant one, and negatives from the first {candidates['depth']} of {candidates['retriever']}"
-    teacher = config["teachers"][candidates["teacher"]]
-    ranked = f"ranked by the teacher {candidates['teacher']}, "
-    if teacher["kind"] == "rankgpt":
-        return f"{ranked}RankGPT's permutations"
-    if teacher["kind"] == "run":
-        return f"{ranked}an existing run, its first {teacher['depth']}"
-    first, depth, share = teacher["retriever"], teacher["depth"], teacher["weight"]
-    return f"{ranked}a bi-encoder over the first {depth} of {first}: {share:.0%} its similarity, the rest {first}'s score"
-
-
 def _source(entry: Config, name: str, use: str) -> dict[str, str]:
     forms = {
         "hub": "Hugging Face Hub: {hub}, revision {revision}",
         "package": "Python package {package}",
         "id": "ir_datasets: {id}",
-        "url": "{url}",
+        "url": "{address}",
         "path": "{path}",
     }
-    place = next(form for key, form in forms.items() if entry.get(key)).format_map(entry)
+    place = next(form for key, form in forms.items() if entry.get(key))
+    place = place.format(**entry, address=_without_secrets(entry.get("url") or ""))
     return {"name": name, "use": use, "place": place, "licence": entry["licence"]}
+
+
+def _without_secrets(url: str) -> str:
+    """An address without user and password, and with nothing after the question mark but what is known to name a file."""
+    parts = urlsplit(url)
+    query = [pair for pair in parse_qsl(parts.query) if pair[0] in ("id", "download", "export")]
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, urlencode(query), ""))

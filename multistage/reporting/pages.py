@@ -68,30 +68,33 @@ def write_tables(title: str, text: str, markdown: str | Path, html: str | Path) 
     write_texts({markdown: text, html: html_page(title, markdown_to_html(f"# {title}\n\n{text}"))})
 
 
-def markdown_to_html(text: str, folder: str | Path | None = None) -> str:
+def markdown_to_html(text: str, images: Mapping[str, str | Path] | None = None) -> str:
     """Markdown with tables as an HTML fragment. HTML in it is shown as text.
 
-    folder: where its SVG images are. They are then embedded, and links to other files become plain text: a page that is shown
-    inside a report reaches neither.
+    images: SVG files, by what they are called in the text, which are then embedded; any other image becomes its description,
+    and links to files become plain text: a page that is shown inside a report reaches neither.
     """
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = parser.parse(text)
-    if folder is not None:
+    if images is not None:
         for token in tokens:
-            token.children = token.children and list(_embedded(token.children, Path(folder)))
+            token.children = token.children and list(_embedded(token.children, images))
     html: str = parser.renderer.render(tokens, parser.options, {})
     return html
 
 
-def _embedded(tokens: list[Token], folder: Path) -> Iterator[Token]:
+def _embedded(tokens: list[Token], images: Mapping[str, str | Path]) -> Iterator[Token]:
     """Inline tokens without links to files, and with images in place of their names."""
     linked = True
     for token in tokens:
         if token.type == "link_open":
             linked = bool(urlsplit(str(token.attrs["href"])).scheme)
         if token.type == "image":
-            image = b64encode((folder / str(token.attrs["src"])).read_bytes()).decode()
-            token.attrs["src"] = f"data:image/svg+xml;base64,{image}"
+            image = images.get(str(token.attrs["src"]))
+            if image is None:
+                token = Token("text", "", 0, content=token.content)
+            else:
+                token.attrs["src"] = f"data:image/svg+xml;base64,{b64encode(Path(image).read_bytes()).decode()}"
         if linked or token.type not in ("link_open", "link_close"):
             yield token
 

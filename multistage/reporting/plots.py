@@ -21,7 +21,7 @@ GREY = "#555555"
 LABEL = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}
 
 
-def plot_effectiveness(means: pd.DataFrame, *, measure: str, confidence: float, svg: str | Path, png: str | Path) -> None:
+def plot_effectiveness(means: pd.DataFrame, measure: str, confidence: float) -> Figure:
     """A panel for each benchmark and first stage: the mean of `measure` of every system with its interval.
 
     means: what `comparison.compare` made. The dashed line is the first stage. A mean far below the others, as before training,
@@ -46,10 +46,10 @@ def plot_effectiveness(means: pd.DataFrame, *, measure: str, confidence: float, 
         panel.set_yticks(range(len(rows)), system_names(rows))
         panel.set(ylim=(-0.6, len(rows) - 0.4), xlim=(left, trained["high"].max() + 2.5 * margin))
         panel.set_xlabel(f"{measure} (mean, {confidence:.0%} interval)")
-    _save(figure, svg, png)
+    return figure
 
 
-def plot_costs(costs: pd.DataFrame, svg: str | Path, png: str | Path) -> None:
+def plot_costs(costs: pd.DataFrame) -> Figure:
     """A panel for each benchmark and first stage: effectiveness by seconds of training, the Pareto front as a line.
 
     costs: what `costs.cost_table` made. The untrained re-ranker is left out.
@@ -69,10 +69,10 @@ def plot_costs(costs: pd.DataFrame, svg: str | Path, png: str | Path) -> None:
         unit = "GPU" if (trained["device"] == "cuda").any() else "CPU"
         panel.set(xlabel=f"{unit}-seconds of training, all stages", ylabel=costs["measure"].iloc[0])
         panel.set_xlim(0, 1.4 * max(trained["training_seconds"].max(), 1e-9))
-    _save(figure, svg, png)
+    return figure
 
 
-def plot_depths(curves: dict[str, pd.DataFrame], svg: str | Path, png: str | Path) -> None:
+def plot_depths(curves: dict[str, pd.DataFrame]) -> Figure:
     """A panel for each benchmark and first stage: effectiveness by re-ranking depth, a line for each recipe, mean over seeds.
 
     curves: for each benchmark what `depth.depth_curves` wrote.
@@ -87,10 +87,10 @@ def plot_depths(curves: dict[str, pd.DataFrame], svg: str | Path, png: str | Pat
             panel.plot(line.index, line, label=system)
         panel.set(xticks=lines.index, xlabel="candidates re-ranked (0: the first stage)", ylabel=table["measure"].iloc[0])
         panel.legend(fontsize=8)
-    _save(figure, svg, png)
+    return figure
 
 
-def plot_training(record: str | Path, svg: str | Path) -> None:
+def plot_training(record: str | Path) -> Figure:
     """Loss, agreement with the target order, and nDCG@10 on the validation set, by step.
 
     record: a stage's training.json. The circle marks the step whose weights are the model's.
@@ -110,7 +110,15 @@ def plot_training(record: str | Path, svg: str | Path) -> None:
         panel.xaxis.get_major_locator().set_params(integer=True)
     exported = validation.loc[validation.index == stage["exported"]["step"], "ndcg@10"]
     axes[2].plot(exported.index, exported, "o", markersize=11, markerfacecolor="none", color=GREY)
-    _save(figure, svg)
+    return figure
+
+
+def save(figure: Figure, *files: str | Path) -> None:
+    """Write the figure in the format of each file, the same bytes each time, and close it."""
+    with replacing(*files) as partial:
+        for file in partial:
+            figure.savefig(file, metadata={"Date": None} if file.suffix == ".svg" else None)
+    pyplot.close(figure)
 
 
 def _panels(table: pd.DataFrame, height: float) -> tuple[Figure, list[tuple[Axes, pd.DataFrame]]]:
@@ -130,11 +138,3 @@ def _panels(table: pd.DataFrame, height: float) -> tuple[Figure, list[tuple[Axes
 
 def _first_stage_line(draw: Callable[..., Any], rows: pd.DataFrame) -> None:
     draw(rows.loc[rows["recipe"] == FIRST_STAGE, "mean"].item(), color=GREY, linewidth=1, linestyle="--", zorder=0)
-
-
-def _save(figure: Figure, *files: str | Path) -> None:
-    """Write the figure in the format of each file, the same bytes each time, and close it."""
-    with replacing(*files) as partial:
-        for file in partial:
-            figure.savefig(file, metadata={"Date": None} if file.suffix == ".svg" else None)
-    pyplot.close(figure)

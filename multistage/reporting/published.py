@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pandas as pd
+import polars as pl
 
 from multistage.jobs.errors import InputError
 from multistage.jobs.files import write_texts
@@ -15,16 +16,23 @@ COLUMNS = ["backbone", "recipe", "retriever", "benchmark", "measure", "value"]
 def read_published(path: str | Path) -> pd.DataFrame:
     """Published results: columns backbone, recipe, retriever, benchmark, measure (text) and value.
 
-    The recipe of a first stage is `first-stage`. Raises InputError: other columns, a value that is not a number, a result given
-    twice.
+    The recipe of a first stage is `first-stage`. Raises InputError: other columns, a value that is not a number from 0 to 1, a
+    result given twice.
     """
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    expected = f"expected a CSV file with the columns {', '.join(COLUMNS)}"
+    try:
+        table = pl.read_csv(path, infer_schema=False).fill_null("").to_pandas()
+    except pl.exceptions.PolarsError as error:
+        raise InputError(f"{path}: {expected}, and this cannot be read ({str(error).partition(chr(10))[0]}).") from error
     if list(table.columns) != COLUMNS:
-        raise InputError(f"{path}: found the columns {', '.join(table.columns)}, expected {', '.join(COLUMNS)}.")
+        raise InputError(f"{path}: {expected}, found {', '.join(table.columns)}.")
     values = pd.to_numeric(table["value"], errors="coerce")
-    for wrong, problem in ((values.isna(), "the value is not a number"), (table.duplicated(KEY), "this result is given twice")):
-        if wrong.any():
-            line = int(wrong.to_numpy().argmax())
+    problems = {
+        "the value must be a number from 0 to 1": ~values.between(0, 1),
+        "this result is given twice": table.duplicated(KEY),
+    }
+    for problem, wrong in problems.items():
+        for line in table.index[wrong][:1]:
             raise InputError(f"{path}, line {line + 2}: {problem}: {','.join(table.iloc[line])}.")
     return table.assign(value=values)
 

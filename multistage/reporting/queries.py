@@ -45,8 +45,8 @@ def query_view(
     parts = [pd.DataFrame(columns=COLUMNS)]
     for step in steps:
         own = values[(values["retriever"] == retriever) & (values["backbone"] == step.backbone)]
-        means = own.groupby(["recipe", "query"], observed=True, sort=False)[measure].mean()
-        table = pd.DataFrame({"before": means[step.parent], "after": means[step.recipe]})
+        means = own.groupby(["query", "recipe"], sort=False)[measure].mean().unstack(sort=False)
+        table = means[[step.parent, step.recipe]].set_axis(list(SIDES), axis=1)
         table["change"] = table["after"] - table["before"]
         table = table[table["change"] != 0].sort_values("change", ascending=False, kind="stable")
         for side, run in zip(SIDES, (step.parent_run, step.run), strict=True):

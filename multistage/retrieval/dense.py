@@ -4,105 +4,22 @@ TAS-B (Hofstätter et al., SIGIR 2021) takes the first token's vector, Contrieve
 tokens' vectors; neither scales them to unit length.
 """
 
-from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
-import polars as pl
 import torch
 
-from multistage.data.runs import cut, in_run_order
-from multistage.jobs.errors import InputError
-from multistage.jobs.log import Rate
-from multistage.retrieval.encoding import AT_ONCE, in_batches, plain_encoder, read_vectors, set_precision, write_vectors
-
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
+from multistage.retrieval.encoding import Find, Found, read_vectors
 
 # Passages and queries that are scored at once: 200 MB of scores.
 PASSAGES_AT_ONCE, QUERIES_AT_ONCE = 100_000, 500
 # Passages that are searched beyond the depth, at least, so that seldom more of them could belong to the best.
 BEYOND = 64
-Found = tuple[torch.Tensor, torch.Tensor]
 
 
-def load_encoder(
-    checkpoint: str | Path, max_length: int, device: str, pooling: str | None = None, *, precision: str = "auto"
-) -> "SentenceTransformer":
-    """A bi-encoder from a local folder, reading `max_length` tokens of a text.
-
-    A sentence-transformers checkpoint (with modules.json) is taken as it is, a plain encoder with `pooling`, cls or mean.
-    precision: auto, float32 or bfloat16.
-    Raises InputError when a checkpoint says itself how it pools, and it is not `pooling`.
-    """
-    from sentence_transformers import SentenceTransformer
-    from sentence_transformers.sentence_transformer.modules import Pooling
-
-    if pooling is None or Path(checkpoint, "modules.json").is_file():
-        encoder = SentenceTransformer(str(checkpoint), device=device, local_files_only=True)
-        own = [module.pooling_mode for module in encoder if isinstance(module, Pooling)]
-        if pooling is not None and own != [pooling]:
-            raise InputError(f"{checkpoint}: modules.json pools by {own[0] if own else 'nothing'}, the config by {pooling}.")
-        encoder.max_seq_length = max_length
-    else:
-        transformer = plain_encoder(checkpoint, max_length)
-        encoder = SentenceTransformer(
-            modules=[transformer, Pooling(transformer.get_embedding_dimension(), pooling_mode=pooling)], device=device
-        )
-    set_precision(encoder, precision)
-    return encoder
-
-
-def encode_passages(
-    encoder: "SentenceTransformer",
-    texts: Iterable[list[str]],
-    total: int,
-    output: str | Path,
-    dtype: torch.dtype = torch.float16,
-) -> None:
-    """Write a vector of each passage, in lists of any size (see `encoding.write_vectors`). total: how many."""
-
-    def encode(batch: list[str]) -> tuple[torch.Tensor, list[int]]:
-        return torch.from_numpy(encoder.encode_document(batch, batch_size=64, show_progress_bar=False)), [1] * len(batch)
-
-    write_vectors(output, map(encode, in_batches(texts, total)), dtype)
-
-
-def encode_queries(encoder: "SentenceTransformer", texts: list[str]) -> npt.NDArray[np.float32]:
-    """The vector of each query, (queries, width)."""
-    batches = in_batches([texts], len(texts))
-    return np.concatenate([encoder.encode_query(batch, batch_size=64, show_progress_bar=False) for batch in batches])
-
-
-def search(
-    vectors: str | Path,
-    encoder: "SentenceTransformer",
-    queries: pl.DataFrame,
-    passage_ids: pl.Series,
-    *,
-    depth: int,
-    device: str,
-) -> Iterator[pl.DataFrame]:
-    """The `depth` best passages of every query (id, text): runs of some queries each (query, passage, score).
-
-    passage_ids: id of each passage, by its row in the file `vectors`.
-    """
+def exact_search(vectors: str | Path, device: str) -> Find:
+    """Search of the passages whose vectors are in a file, see `largest_products`."""
     passages = read_vectors(vectors)[0].to(device)
-    if len(passages) != len(passage_ids):
-        raise InputError(
-            f"{vectors}: holds {len(passages)} passages, and their table {len(passage_ids)}. Delete it to have it made again."
-        )
-    rate = Rate(len(queries), "queries")
-    for batch in queries.iter_slices(AT_ONCE):
-        encoded = torch.from_numpy(encode_queries(encoder, batch["text"].to_list())).to(device)
-        found = largest_products(encoded, passages, depth)
-        query = batch["id"].gather(np.repeat(np.arange(len(batch)), [len(rows) for rows, _ in found]))
-        rows, scores = (torch.cat(parts).cpu().numpy() for parts in zip(*found, strict=True))
-        run = pl.DataFrame({"query": query, "passage": passage_ids.gather(rows), "score": scores})
-        yield cut(in_run_order(run), depth)
-        rate.advance(len(batch))
+    return lambda queries, depth: largest_products(torch.stack(queries).to(device), passages, depth)
 
 
 def largest_products(queries: torch.Tensor, passages: torch.Tensor, depth: int) -> list[Found]:

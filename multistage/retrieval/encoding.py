@@ -1,15 +1,18 @@
-"""What late interaction and dense retrieval share: a plain encoder, and files of vectors."""
+"""What late interaction and dense retrieval share: encoders, their vectors in files, and a search batch by batch."""
 
+import string
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import polars as pl
 import torch
 from safetensors.torch import load_file, save_file
 
+from multistage.data.runs import cut, in_run_order
 from multistage.jobs.errors import InputError
 from multistage.jobs.files import readable, replacing
 from multistage.jobs.log import Rate
@@ -17,27 +20,84 @@ from multistage.model.precision import resolve, use_bfloat16
 
 if TYPE_CHECKING:
     from sentence_transformers import MultiVectorEncoder, SentenceTransformer
-    from sentence_transformers.sentence_transformer.modules import Transformer
 
 # Texts that are encoded together.
 AT_ONCE = 1_000
+# The rows of a query's best passages and their scores, in any order; what finds them, given queries' vectors and a depth.
+Found = tuple[torch.Tensor, torch.Tensor]
+Find = Callable[[list[torch.Tensor], int], list[Found]]
 
 
-def plain_encoder(checkpoint: str | Path, max_length: int) -> "Transformer":
-    """The encoder in a local folder, reading `max_length` tokens of a text, without anything after its last layer."""
-    from sentence_transformers.sentence_transformer.modules import Transformer
+def load_encoder(
+    checkpoint: str | Path, *, kind: str, max_length: int, device: str, precision: str = "auto", pooling: str | None = None
+) -> "SentenceTransformer | MultiVectorEncoder":
+    """An encoder from a local folder, reading `max_length` tokens of a text.
 
-    options = {"local_files_only": True}
-    return Transformer(
-        str(checkpoint), max_seq_length=max_length, model_kwargs=options, processor_kwargs=options, config_kwargs=options
-    )
+    kind: colbert for a vector of each token or, dense or bi-encoder, one. A trained checkpoint is taken as it is, of
+    a plain encoder its token vectors or, with `pooling` (cls or mean), one. precision: auto, float32 or bfloat16.
+    Raises InputError when a checkpoint says itself how it pools, and it is not `pooling`.
+    """
+    from sentence_transformers import MultiVectorEncoder, SentenceTransformer
+    from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
+    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
 
-
-def set_precision(encoder: "SentenceTransformer | MultiVectorEncoder", precision: str) -> None:
-    """Let the model of an encoder compute in `precision`: auto, float32 or bfloat16 (see `multistage.model.precision`)."""
-    model: Any = encoder[0].auto_model
+    late = kind == "colbert"
+    make: Any = MultiVectorEncoder if late else SentenceTransformer
+    trained = any(Path(checkpoint, name).is_file() for name in ("modules.json", "artifact.metadata"))
+    if trained or not (late or pooling):
+        encoder = make(str(checkpoint), device=device, local_files_only=True)
+        own = [module.pooling_mode for module in encoder if isinstance(module, Pooling)]
+        if pooling and own != [pooling]:
+            raise InputError(f"{checkpoint}: modules.json pools by {own[0] if own else 'nothing'}, the config by {pooling}.")
+        encoder.max_seq_length = max_length
+    else:
+        options = {"local_files_only": True}
+        transformer = Transformer(
+            str(checkpoint), max_seq_length=max_length, model_kwargs=options, processor_kwargs=options, config_kwargs=options
+        )
+        # As in ColBERT, punctuation of a passage matches nothing.
+        tokens = [MultiVectorMask(skiplist_words=list(string.punctuation)), Normalize("token_embeddings")]
+        after = tokens if late else [Pooling(transformer.get_embedding_dimension(), pooling_mode=pooling)]
+        encoder = make(modules=[transformer, *after], device=device)
+    model = encoder[0].auto_model
     if resolve(precision, model, training=False) == "bfloat16":
         use_bfloat16(model, training=False)
+    return encoder
+
+
+def encode_passages(
+    encoder: Any, texts: Iterable[list[str]], *, total: int, output: str | Path, dtype: torch.dtype = torch.float16
+) -> None:
+    """Write the vectors of each passage, of lists of any size (see `write_vectors`). total: how many passages there are."""
+
+    def encode(batch: list[str]) -> tuple[torch.Tensor, list[int]]:
+        found = encoder.encode_document(batch, batch_size=64, show_progress_bar=False)
+        matrices = [torch.atleast_2d(torch.as_tensor(vectors)) for vectors in found]
+        return torch.cat(matrices), [len(matrix) for matrix in matrices]
+
+    write_vectors(output, map(encode, in_batches(texts, total)), dtype)
+
+
+def encode_queries(encoder: Any, texts: list[str]) -> list[torch.Tensor]:
+    """The vectors of each query on the CPU, float32: (tokens, width) of late interaction, else (width,)."""
+    batches = in_batches([texts], len(texts))
+    found = chain.from_iterable(encoder.encode_query(batch, batch_size=64, show_progress_bar=False) for batch in batches)
+    return [torch.as_tensor(vectors).cpu().float() for vectors in found]
+
+
+def search(find: Find, encoder: Any, queries: pl.DataFrame, passage_ids: pl.Series, *, depth: int) -> Iterator[pl.DataFrame]:
+    """The `depth` best passages of every query (id, text): runs of some queries each (query, passage, score).
+
+    passage_ids: id of each passage, by the row that `find` gives.
+    """
+    rate = Rate(len(queries), "queries")
+    for batch in queries.iter_slices(AT_ONCE):
+        found = find(encode_queries(encoder, batch["text"].to_list()), min(depth, len(passage_ids)))
+        query = batch["id"].gather(np.repeat(np.arange(len(batch)), [len(rows) for rows, _ in found]))
+        rows, scores = (torch.cat(parts).cpu().numpy() for parts in zip(*found, strict=True))
+        run = pl.DataFrame({"query": query, "passage": passage_ids.gather(rows), "score": scores})
+        yield cut(in_run_order(run), depth)
+        rate.advance(len(batch))
 
 
 def in_batches(texts: Iterable[list[str]], total: int) -> Iterator[list[str]]:

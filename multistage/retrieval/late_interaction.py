@@ -1,65 +1,15 @@
-"""Late interaction (ColBERT) with a PLAID index, through sentence-transformers and fast-plaid.
+"""Late interaction (ColBERT) with a PLAID index, through fast-plaid.
 
 Khattab & Zaharia, "ColBERT" (SIGIR 2020): score(q, p) = sum over query tokens of the largest inner product with a
 passage token (MaxSim). Santhanam et al., "PLAID" (CIKM 2022): the index that finds the best of it approximately.
 """
 
-import string
-from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import polars as pl
 import torch
 
-from multistage.data.runs import RUN
 from multistage.jobs.files import readable, replacing
-from multistage.jobs.log import Rate
-from multistage.retrieval.encoding import AT_ONCE, in_batches, plain_encoder, read_vectors, set_precision, write_vectors
-
-if TYPE_CHECKING:
-    from sentence_transformers import MultiVectorEncoder
-
-
-def load_encoder(checkpoint: str | Path, max_length: int, device: str, *, precision: str = "auto") -> "MultiVectorEncoder":
-    """A late-interaction encoder: a trained ColBERT checkpoint as it is, a plain encoder with its own token vectors.
-
-    max_length: tokens that are read of a passage. precision: auto, float32 or bfloat16.
-    """
-    from sentence_transformers import MultiVectorEncoder
-    from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
-    from sentence_transformers.sentence_transformer.modules import Normalize
-
-    trained = any(Path(checkpoint, name).is_file() for name in ("modules.json", "artifact.metadata"))
-    if trained:
-        encoder = MultiVectorEncoder(str(checkpoint), device=device, local_files_only=True)
-        encoder.max_seq_length = max_length
-    else:
-        # As in ColBERT, punctuation of a passage matches nothing.
-        modules: list[torch.nn.Module] = [
-            plain_encoder(checkpoint, max_length),
-            MultiVectorMask(skiplist_words=list(string.punctuation)),
-            Normalize("token_embeddings"),
-        ]
-        encoder = MultiVectorEncoder(modules=modules, device=device)
-    set_precision(encoder, precision)
-    return encoder
-
-
-def encode_passages(
-    encoder: "MultiVectorEncoder",
-    texts: Iterable[list[str]],
-    total: int,
-    output: str | Path,
-    dtype: torch.dtype = torch.float16,
-) -> None:
-    """Write the token vectors of all passages, in lists of any size (see `encoding.write_vectors`). total: how many."""
-
-    def encode(batch: list[str]) -> tuple[torch.Tensor, list[int]]:
-        matrices = encoder.encode_document(batch, batch_size=64, show_progress_bar=False)
-        return torch.cat([torch.as_tensor(matrix) for matrix in matrices]), [len(matrix) for matrix in matrices]
-
-    write_vectors(output, map(encode, in_batches(texts, total)), dtype)
+from multistage.retrieval.encoding import Find, Found, read_vectors
 
 
 def read_token_vectors(path: str | Path) -> list[torch.Tensor]:
@@ -93,35 +43,15 @@ def build_plaid(
         )
 
 
-def search(
-    index: str | Path,
-    encoder: "MultiVectorEncoder",
-    queries: pl.DataFrame,
-    passage_ids: pl.Series,
-    *,
-    depth: int,
-    full_scores: int,
-    device: str,
-) -> Iterator[pl.DataFrame]:
-    """The `depth` best passages of every query (id, text): runs of some queries each (query, passage, score).
-
-    passage_ids: id of each passage, by its row in the index. full_scores: passages of a query that are scored in full.
-    """
+def plaid_search(index: str | Path, device: str, full_scores: int) -> Find:
+    """Search with a PLAID index. full_scores: passages of a query that are scored in full."""
     from fast_plaid.search import FastPlaid
 
     with readable(index):
         plaid = FastPlaid(index=str(index), device=device)
-    depth = min(depth, len(passage_ids))
-    rate = Rate(len(queries), "queries")
-    for batch in queries.iter_slices(AT_ONCE):
-        encoded = [torch.as_tensor(matrix).cpu().float() for matrix in encode_queries(encoder, batch["text"].to_list())]
-        hits = plaid.search(encoded, top_k=depth, n_full_scores=full_scores, show_progress=False)
-        found = [(query, row, score) for query, best in zip(batch["id"], hits, strict=True) for row, score in best]
-        run = pl.DataFrame(found, schema={**RUN, "passage": pl.Int64}, orient="row")
-        yield run.with_columns(passage=passage_ids.gather(run["passage"]))
-        rate.advance(len(batch))
 
+    def find(queries: list[torch.Tensor], depth: int) -> list[Found]:
+        hits = plaid.search(queries, top_k=depth, n_full_scores=full_scores, show_progress=False)
+        return [(torch.tensor([row for row, _ in best]).long(), torch.tensor([score for _, score in best])) for best in hits]
 
-def encode_queries(encoder: "MultiVectorEncoder", texts: list[str]) -> list[torch.Tensor]:
-    """The token vectors of each query, (tokens, width) float32."""
-    return list(encoder.encode_query(texts, batch_size=64, show_progress_bar=False))
+    return find

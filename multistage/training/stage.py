@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 from transformers.utils import logging as transformers_logging
 
 from multistage.config import Backbone, Objective, Training, Validation
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("jobs")
 transformers_logging.disable_progress_bar()
+# Groups whose pairs are looked at for texts that are cut.
+COUNTED = 10_000
 
 
 class StageInputs(NamedTuple):
@@ -121,10 +124,14 @@ def train_stage(
         tokenizer = load_tokenizer(parent)
         queries, passages = TokenStore.open(inputs.queries), TokenStore.open(inputs.passages)
         validation_queries = TokenStore.open(inputs.validation_queries)
-        groups, candidates = Groups.read(inputs.groups), Groups.read(inputs.validation)
+        groups, candidates = Groups.read(inputs.groups, objective.group_size), Groups.read(inputs.validation)
         groups.require_texts(queries, passages, inputs.groups)
         candidates.require_texts(validation_queries, passages, inputs.validation)
         logger.info("%s: %s groups of up to %d passages", recipe, f"{len(groups.queries):,}", groups.passages.shape[1])
+        pairs = pairs_for(tokenizer, queries, passages, backbone)
+        # Of all groups it would take a while at full size.
+        line, column = np.nonzero(groups.passages[:COUNTED] >= 0)
+        pairs.warn_if_cut(groups.queries[line], groups.passages[line, column])
         validation_pairs = pairs_for(tokenizer, validation_queries, passages, backbone)
         stage = Stage(
             model,
@@ -137,7 +144,7 @@ def train_stage(
                 process=process_number(),
                 processes=process_count(),
             ),
-            pairs=pairs_for(tokenizer, queries, passages, backbone),
+            pairs=pairs,
             validator=Validator(candidates, validation_pairs, validation.share),
             objective=objective,
             backbone=backbone,
@@ -202,7 +209,7 @@ def _write_stage(
     )
     if moved[export]["changed"] == 0:
         rate = stage.objective.learning_rate
-        logger.warning("WARNING: no weight changed in this stage: the learning rate %g is too small.", rate)
+        logger.warning("no weight changed in this stage: the learning rate %g is too small.", rate)
 
 
 @contextmanager

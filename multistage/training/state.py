@@ -83,7 +83,7 @@ class StageState:
         for path in self._newest_first():
             if path.stem.endswith(sha256(path)[:16]):
                 break
-            logger.warning("WARNING: %s is damaged and set aside; the checkpoint before it is used.", path)
+            logger.warning("%s is damaged and set aside; the checkpoint before it is used.", path)
             path.rename(path.with_suffix(".damaged"))
 
     def handover_asked(self) -> bool:

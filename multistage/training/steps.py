@@ -132,7 +132,7 @@ class Stage:
             self.optimizer.zero_grad()
             chunks = []
             torch.cuda.empty_cache()
-            logger.warning("WARNING: out of memory; from here on %s", self.memory)
+            logger.warning("out of memory; from here on %s", self.memory)
             chunks = self._prepare()
         sum_gradients(self.trained)
         norm = torch.nn.utils.clip_grad_norm_(self.trained, self.objective.max_gradient_norm)

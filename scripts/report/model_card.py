@@ -6,9 +6,9 @@ from multistage.reporting.card import write_card
 with job_log(snakemake.log[0]):
     curve = snakemake.output.get("curve")
     if curve:
-        from multistage.reporting.plots import plot_training
+        from multistage.reporting.plots import plot_training, save
 
-        plot_training(snakemake.input.records[0], curve)
+        save(plot_training(snakemake.input.records[0]), curve)
     write_card(
         snakemake.input.records,
         lineage=snakemake.params.lineage,

@@ -4,15 +4,18 @@ import torch
 
 from multistage.data.tables import count_texts, stream_texts
 from multistage.jobs.log import job_log
-from multistage.retrieval import dense, late_interaction
+from multistage.retrieval.encoding import encode_passages, load_encoder
 from multistage.retrieval.shards import shard_rows
 
 with job_log(snakemake.log[0]):
     passages, params = snakemake.input.passages, snakemake.params
     start, stop = shard_rows(count_texts(passages), int(snakemake.wildcards.shard), params.shards)
-    model = late_interaction if params.kind == "colbert" else dense
-    encoder = model.load_encoder(
-        snakemake.input.checkpoint, **params.encoder, device=snakemake.config["device"], precision=params.precision
+    encode_passages(
+        load_encoder(
+            snakemake.input.checkpoint, **params.encoder, device=snakemake.config["device"], precision=params.precision
+        ),
+        stream_texts(passages, start, stop),
+        total=stop - start,
+        output=snakemake.output.vectors,
+        dtype=torch.float32 if params.encoder["kind"] == "bi-encoder" else torch.float16,
     )
-    dtype = torch.float32 if params.kind == "bi-encoder" else torch.float16
-    model.encode_passages(encoder, stream_texts(passages, start, stop), stop - start, snakemake.output.vectors, dtype)

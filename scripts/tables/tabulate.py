@@ -1,14 +1,19 @@
-"""Rule tabulate: the table of results three ways, and the answer."""
+"""Rule tabulate: effectiveness as tables three ways, the answer, and effectiveness beside what it costs."""
 
 from multistage.config import Evaluation
 from multistage.jobs.files import write_texts
 from multistage.jobs.log import job_log
 from multistage.reporting.answer import answer
+from multistage.reporting.costs import cost_table, reranking_costs, training_costs, write_costs
 from multistage.reporting.tables import read_table, write_effectiveness
 
 with job_log(snakemake.log[0]):
+    params, output = snakemake.params, snakemake.output
     means, differences = read_table(snakemake.input.means), read_table(snakemake.input.differences)
-    settings = Evaluation.model_validate(snakemake.params.settings)
-    output = snakemake.output
-    write_texts({output.answer: answer(means, differences, settings, snakemake.params.measure)})
+    settings = Evaluation.model_validate(params.settings)
+    write_texts({output.answer: answer(means, differences, settings, params.measure)})
     write_effectiveness(means, differences, settings, markdown=output.markdown, latex=output.latex, html=output.html)
+    training = training_costs(params.stages, snakemake.input.training)
+    reranking = reranking_costs(params.timed, snakemake.input.timings)
+    costs = cost_table(means, training, reranking, params.measure)
+    write_costs(costs, output.costs, output.costs_markdown, output.costs_html)

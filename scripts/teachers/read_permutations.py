@@ -6,10 +6,6 @@ from multistage.jobs.log import job_log
 from multistage.teachers.rankgpt import read_rankings
 
 with job_log(snakemake.log[0]):
-    run, _ = read_rankings(
-        snakemake.input.candidates,
-        snakemake.input.permutations,
-        snakemake.params.malformed,
-        read_ids(snakemake.input.queries),
-    )
+    given, malformed = snakemake.input, snakemake.params.malformed
+    run = read_rankings(given.candidates, given.permutations, malformed, read_ids(given.queries))
     write_run(snakemake.output.run, run, tag=snakemake.wildcards.teacher)

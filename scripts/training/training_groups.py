@@ -14,5 +14,5 @@ with job_log(snakemake.log[0]):
         passages,
         taught=snakemake.params.taught,
         contrast=snakemake.params.contrast,
-        source=snakemake.input.qrels,
+        relevance=snakemake.params.relevance,
     ).write(snakemake.output.groups)

@@ -8,5 +8,6 @@ from multistage.jobs.log import job_log
 with job_log(snakemake.log[0]):
     queries, passages = read_ids(snakemake.input.queries), read_ids(snakemake.input.passages)
     run = read_run(snakemake.input.run, snakemake.params.depth, queries=queries, passages=passages)
-    chosen = validation_set(run, read_qrels(snakemake.input.qrels), queries, passages, snakemake.params.limit)
-    chosen.write(snakemake.output.validation)
+    validation_set(
+        run, read_qrels(snakemake.input.qrels), queries=queries, passages=passages, limit=snakemake.params.limit
+    ).write(snakemake.output.validation)

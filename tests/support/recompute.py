@@ -13,8 +13,10 @@ import numpy as np
 import pandas as pd
 import yaml
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 SYSTEM = ["retriever", "backbone", "recipe"]
+DIFFERENCE = ["difference", "effect", "low", "high", "p", "p_equivalence", "bootstrap_low", "bootstrap_high", "p_randomization"]
 DEFAULT = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text())["evaluation"]
 
 
@@ -41,19 +43,19 @@ def spread_of_means(values):
 
 
 def t_test(a, b, margin):
-    """Mean, effect, 95% interval, p, p of equivalence."""
+    """The first of DIFFERENCE."""
     by_query = np.mean(a, axis=0) - np.mean(b, axis=0)
     queries, sd = len(by_query), np.std(by_query, ddof=1)
     parts = [spread_of_means(a), spread_of_means(b)]
     variance = sd**2 / queries + sum(part for part, _ in parts)
     terms = [(sd**2 / queries, queries - 1), *parts[0][1], *parts[1][1]]
     if not variance:
-        return by_query.mean(), 0, (0, 0), 1, 0
+        return by_query.mean(), 0, 0, 0, 1, 0
     df = variance**2 / sum(part**2 / own for part, own in terms)
     mean, error = by_query.mean(), variance**0.5
     lower, upper = stats.t.sf((mean + margin) / error, df), stats.t.cdf((mean - margin) / error, df)
     interval = stats.t.interval(0.95, df, mean, error)
-    return mean, mean / sd, interval, 2 * stats.t.cdf(-abs(mean / error), df), max(lower, upper)
+    return mean, mean / sd, *interval, 2 * stats.t.cdf(-abs(mean / error), df), max(lower, upper)
 
 
 def bootstrap_means(systems, resamples, seed):
@@ -85,51 +87,40 @@ def randomization(by_query, permutations, seed):
     return extreme / (permutations + 1)
 
 
-def holm(p):
-    order, adjusted, largest = np.argsort(p), np.empty(len(p)), 0.0
-    for place, index in enumerate(order):
-        largest = max(largest, min(1.0, p[index] * (len(p) - place)))
-        adjusted[index] = largest
-    return adjusted
-
-
 def recompute(benchmark, values, means, differences, settings):
     """The largest difference between what the two tables say of a benchmark and what is computed here; every row must agree."""
-    systems = [tuple(map(str, key)) for key in values[SYSTEM].drop_duplicates().itertuples(index=False, name=None)]
-    means, differences = means[means["benchmark"] == benchmark], differences[differences["benchmark"] == benchmark]
-    tests, gaps = [], []
-    names = [(measure, key) for measure in means["measure"].unique() for key in systems]
-    every = [values_of(values, key, measure) for measure, key in names]
-    resampled = dict(zip(names, bootstrap_means(every, settings["resamples"], settings["seed"]), strict=True))
-    for measure in means["measure"].unique():
-        data = {key: own for (name, key), own in zip(names, every, strict=True) if name == measure}
-        drawn = {key: resampled[measure, key] for key in systems}
-        for row in means[means["measure"] == measure].to_dict("records"):
-            key = tuple(str(row[name]) for name in SYSTEM)
-            low, high = np.percentile(drawn[key], [2.5, 97.5])
-            gaps += [row["mean"] - data[key].mean(), row["low"] - low, row["high"] - high]
-            if len(data[key]) > 1:
-                gaps.append(row["seed_sd"] - np.std(data[key].mean(1), ddof=1))
-        for row in differences[differences["measure"] == measure].to_dict("records"):
-            key = tuple(str(row[name]) for name in SYSTEM)
-            other = (key[0], "" if row["against"] == "first-stage" else key[1], row["against"])
-            mean, effect, interval, p, equivalence = t_test(data[key], data[other], settings["margin"])
-            low, high = np.percentile(drawn[key] - drawn[other], [2.5, 97.5])
-            swapped = randomization(data[key].mean(0) - data[other].mean(0), settings["permutations"], settings["seed"])
-            columns = ["difference", "effect", "low", "high", "bootstrap_low", "bootstrap_high", "p", "p_equivalence"]
-            own = [mean, effect, *interval, low, high, p, equivalence, swapped]
-            gaps += [row[name] - value for name, value in zip([*columns, "p_randomization"], own, strict=True)]
-            tests.append((row, p, equivalence, swapped))
-    for measure, against in {(test[0]["measure"], test[0]["against"]) for test in tests}:
-        own = [test for test in tests if (test[0]["measure"], test[0]["against"]) == (measure, against)]
-        for place, name in enumerate(["p", "p_equivalence", "p_randomization"]):
-            adjusted = holm(np.array([test[1 + place] for test in own]))
-            gaps += [test[0][f"{name}_holm"] - value for test, value in zip(own, adjusted, strict=True)]
-    for row, *_ in tests:
+    means, differences = (table[table["benchmark"] == benchmark] for table in (means, differences))
+    systems = values[SYSTEM].drop_duplicates().astype(str).to_numpy().tolist()
+    keys = [(measure, *key) for measure in means["measure"].unique() for key in systems]
+    data = {key: values_of(values, key[1:], key[0]) for key in keys}
+    drawn = dict(zip(keys, bootstrap_means(list(data.values()), settings["resamples"], settings["seed"]), strict=True))
+
+    def of_mean(row):
+        key = tuple(row[["measure", *SYSTEM]])
+        low, high = np.percentile(drawn[key], [2.5, 97.5])
+        seed_sd = np.std(data[key].mean(1), ddof=1) if len(data[key]) > 1 else np.nan
+        return {"mean": data[key].mean(), "low": low, "high": high, "seed_sd": seed_sd}
+
+    def of_difference(row):
+        key = tuple(row[["measure", *SYSTEM]])
+        other = (*key[:2], "" if row["against"] == "first-stage" else key[2], row["against"])
+        bootstrap = np.percentile(drawn[key] - drawn[other], [2.5, 97.5])
+        swapped = randomization(data[key].mean(0) - data[other].mean(0), settings["permutations"], settings["seed"])
+        found = [*t_test(data[key], data[other], settings["margin"]), *bootstrap, swapped]
+        return dict(zip(DIFFERENCE, found, strict=True))
+
+    again = means.apply(of_mean, axis=1, result_type="expand"), differences.apply(of_difference, axis=1, result_type="expand")
+    family = again[1].groupby([differences["measure"], differences["against"]])
+    for name in ("p", "p_equivalence", "p_randomization"):
+        again[1][f"{name}_holm"] = family[name].transform(lambda p: multipletests(p, method="holm")[1])
+    for verdict, row in zip(differences["verdict"], again[1].to_dict("records"), strict=True):
         significant, on_par = row["p_holm"] < 0.05, row["p_equivalence_holm"] < 0.05
         word = ("better" if row["difference"] > 0 else "worse") + (", by less than the margin" if on_par else "")
-        assert row["verdict"] == (word if significant else "equivalent" if on_par else "undecided")
-    return max(map(abs, gaps)), len(gaps)
+        assert verdict == (word if significant else "equivalent" if on_par else "undecided")
+    gaps = pd.concat(
+        [(mine - table[mine.columns]).abs().stack() for mine, table in zip(again, (means, differences), strict=True)]
+    )
+    return gaps.max(), len(gaps)
 
 
 def recompute_experiment(folder, settings):

@@ -8,37 +8,32 @@ import polars as pl
 import pytest
 from test_evaluation import measured, random_judgements
 
-from multistage.config.recipes import stages_of
 from multistage.data.runs import cut, in_run_order, read_run, write_run
 from multistage.evaluation.depth import depth_curves
 from multistage.evaluation.measures import System
+from multistage.evaluation.reranked import read_both
 from multistage.jobs.errors import InputError
-from multistage.reporting.costs import Model, cost_table, on_front, rerank_seconds, training_costs, write_costs
+from multistage.reporting.costs import cost_table, on_front, reranking_costs, training_costs, write_costs
 from multistage.reporting.tables import read_table
-
-
-def test_stages_of_a_recipe():
-    assert stages_of("cl-kd-cl") == ["cl", "cl-kd", "cl-kd-cl"] and stages_of("untrained") == []
 
 
 @pytest.fixture
 def costs(tmp_path):
     """A table of costs of two recipes with two seeds; a stage's seconds are told from the others'."""
-    stages = [Model("tiny", recipe, seed) for recipe in ("cl", "cl-kd") for seed in ("1", "2")]
+    stages = [("tiny", recipe, seed) for recipe in ("cl", "cl-kd") for seed in ("1", "2")]
     records = []
-    for place, stage in enumerate(stages):
+    for place in range(len(stages)):
         records.append(str(tmp_path / f"{place}.json"))
         record = {"run": {"device": "cuda", "processes": 2}, "seconds": 10.0 * (place + 1), "pairs": 100}
-        (tmp_path / f"{place}.json").write_text(json.dumps(record | {"recipe": stage.recipe}))
+        (tmp_path / f"{place}.json").write_text(json.dumps(record))
     systems = [("", "first-stage", 0.5), ("minilm", "teacher", 0.9), ("tiny", "untrained", 0.1), ("tiny", "cl", 0.6)]
     means = pd.DataFrame(
         [*systems, ("tiny", "cl-kd", 0.55), ("tiny", "cl+fused", 0.8)],
         columns=["backbone", "recipe", "mean"],
     ).assign(benchmark="test", retriever="bm25", measure="nDCG@10", queries=40, low=0.0, high=1.0)
-    reranking = pd.DataFrame(
-        [("tiny", recipe, seed, "test", 4.0) for recipe in ("untrained", "cl", "cl-kd") for seed in ("1", "2")],
-        columns=[*Model._fields, "benchmark", "seconds"],
-    )
+    (tmp_path / "bench.tsv").write_text("s\n3\n5\n")
+    timed = [("tiny", recipe, seed, "test") for recipe in ("untrained", "cl", "cl-kd") for seed in ("1", "2")]
+    reranking = reranking_costs(timed, [str(tmp_path / "bench.tsv")] * len(timed))
     return cost_table(means, training_costs(stages, records), reranking, "nDCG@10")
 
 
@@ -60,16 +55,6 @@ def test_the_front_is_what_nothing_beats():
     points = list(zip(cost, value, strict=True))
     beaten = [any((c <= a and v >= b) and (c, v) != (a, b) for c, v in points) for a, b in points]
     assert on_front(cost, value).tolist() == [not each for each in beaten]
-
-
-@pytest.mark.parametrize("text", ["x\n", "s\th:m:s\n", "seconds\n3\n"])
-def test_a_file_without_seconds_is_an_error(tmp_path, text):
-    (tmp_path / "bench.tsv").write_text(text)
-    with pytest.raises(InputError, match=r"bench\.tsv: the column s with a job's seconds is missing"):
-        rerank_seconds(str(tmp_path / "bench.tsv"))
-    (tmp_path / "training.json").write_text('{"run": {"device": "cpu"}}')
-    with pytest.raises(InputError, match=r"training\.json: seconds, pairs or run is missing"):
-        training_costs([Model("a", "cl", "1")], [str(tmp_path / "training.json")])
 
 
 def test_depth_curves_are_those_of_cut_and_appended_runs(tmp_path):
@@ -104,15 +89,9 @@ def test_depth_curves_are_those_of_cut_and_appended_runs(tmp_path):
 
 
 def test_a_run_of_other_passages_is_no_re_ranking(tmp_path):
-    qrels, first = random_judgements(1)
+    _, first = random_judgements(1)
     write_run(tmp_path / "first.run", first, tag="t")
     swapped = first.with_columns(passage=pl.Series(np.roll(first["passage"].to_numpy(), 30)))
     write_run(tmp_path / "again.run", swapped.unique(["query", "passage"]), tag="t")
-    qrels.write_parquet(tmp_path / "qrels.parquet")
-    paths = [str(tmp_path / name) for name in ("again.run", "first.run", "qrels.parquet")]
-    with pytest.raises(InputError, match=r"again\.run: passage 'p\d+' of query 'q\d+' is not among the candidates"):
-        system = System("bm25", "tiny", "cl", "42")
-        measured_as = {"measure": "AP", "relevance": 1, "candidates": 30, "depths": [5]}
-        files = {"first_stages": {"bm25": paths[1]}, "qrels": paths[2], "output": tmp_path / "curves.csv"}
-        depth_curves([system], paths[:1], **files, **measured_as)
-    assert not (tmp_path / "curves.csv").exists()
+    with pytest.raises(InputError, match=r"again\.run has \d+ passages, the first 30 of each query in .*first\.run are"):
+        read_both(tmp_path / "again.run", tmp_path / "first.run", 30)

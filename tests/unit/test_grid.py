@@ -2,7 +2,7 @@
 
 import pytest
 
-from multistage.config.grid import further_stages, measured_depth, rerankers, reranking_depths, systems, trained_stages
+from multistage.config.grid import further_stages, rerankers, reranking_depths, systems, trained_stages
 
 
 @pytest.fixture
@@ -58,6 +58,3 @@ def test_systems_stand_in_the_order_of_the_table(config):
 def test_depths_end_in_the_grids(config, depth, steps, depths):
     config["grid"]["depth"], config["evaluation"]["depths"] = depth, steps
     assert reranking_depths(config) == depths
-    assert measured_depth(config) == depth
-    config["evaluation"]["passages"] = "all"
-    assert measured_depth(config) is None

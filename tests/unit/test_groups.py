@@ -49,9 +49,9 @@ def collections(draw):
     return run, [(f"q{query}", f"p{passage}", grade) for (query, passage), grade in zip(judged, grades, strict=True)]
 
 
-def grouped(run, qrels, taught=False, contrast=True, passages=PASSAGES):
+def grouped(run, qrels, taught=False, contrast=True, passages=PASSAGES, relevance=1):
     run, qrels = pl.DataFrame(run, ROWS, orient="row"), pl.DataFrame(qrels, JUDGED, orient="row")
-    return training_groups(run, qrels, QUERIES, passages, taught=taught, contrast=contrast, source="qrels")
+    return training_groups(run, qrels, QUERIES, passages, taught=taught, contrast=contrast, relevance=relevance)
 
 
 @settings(deadline=None)
@@ -71,12 +71,13 @@ def test_groups_are_those_made_query_by_query(collection, kind):
         assert [tuple(None if value != value else value for value in known) for known in found] == expected[query]
 
 
-def test_a_relevant_passage_that_is_not_in_the_collection_is_an_error():
-    run = [(0, 1, 1.0)]
-    known = grouped(run, [("q0", "p2", 1), ("q0", "p7", 0), ("q9", "p7", 1)], passages=PASSAGES[:7])
-    assert known.passages.tolist() == [[1, 2]]
-    with pytest.raises(InputError, match="qrels: passage 'p7' is not in the collection"):
-        grouped(run, [("q0", "p7", 1)], passages=PASSAGES[:7])
+def test_what_is_judged_elsewhere_or_below_the_relevance_is_not_relevant(caplog):
+    run = [(0, 1, 1.0), (0, 3, 0.5), (1, 1, 1.0)]
+    judged = [("q0", "p2", 2), ("q0", "p3", 1), ("q0", "p7", 3), ("q1", "p7", 2), ("q9", "p7", 2), ("q0", "p6", 0)]
+    groups = grouped(run, judged, passages=PASSAGES[:7], relevance=2)
+    assert groups.passages.tolist() == [[1, 3, 2]] and groups.grades.tolist() == [[-1, 0, 2]]
+    assert "2 relevant passages left out: they are not in the collection" in caplog.text
+    assert "5 queries left out of training" in caplog.text
 
 
 @pytest.mark.parametrize("taught", [False, True])
@@ -98,7 +99,7 @@ def test_an_empty_training_set_is_an_error(tmp_path):
 def test_a_validation_set_grades_its_candidates():
     run = pl.DataFrame([(4, 1, 9.0), (4, 2, 8.0), (4, 3, 7.0), (1, 4, 9.0), (1, 5, 8.0), (0, 4, 9.0)], ROWS, orient="row")
     qrels = pl.DataFrame([("q4", "p2", 1), ("q1", "p7", 2)], JUDGED, orient="row")
-    chosen = validation_set(run, qrels, QUERIES, PASSAGES, limit=2)
+    chosen = validation_set(run, qrels, queries=QUERIES, passages=PASSAGES, limit=2)
     assert chosen.queries.tolist() == [4, 1]
     assert chosen.passages.tolist() == [[1, 2, 3], [4, 5, -1]]
     assert chosen.grades.tolist() == [[0, 1, 0], [0, 0, 0]]

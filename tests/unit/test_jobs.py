@@ -5,6 +5,7 @@ import os
 import resource
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -17,6 +18,7 @@ from safetensors.torch import save_file
 
 from multistage.jobs.errors import InputError
 from multistage.jobs.files import readable, replacing, scratch
+from multistage.jobs.notices import MOST, notices
 from multistage.jobs.provenance import cached_digest
 
 SCRIPT = """
@@ -28,6 +30,8 @@ with log.job_log({path!r}):
     print("from Python", flush=True)
     os.system("echo from a child")
     rate = log.Rate(3, "passages")
+    log.logging.getLogger("transformers").warning("a library's")
+    log.logger.warning("%d judgements left out", 3)
     for _ in range(3):
         rate.advance(1, "loss 0.5")
     {ending}
@@ -65,6 +69,12 @@ def test_the_log_holds_everything(tmp_path, ending, code, last, traceback):
     assert last in lines[-1] and ("Traceback (most recent call last):" in lines) == traceback
     if code == 0:
         assert "peak memory" in lines[-1]
+    other = tmp_path / "other.log"
+    other.write_text(path.read_text())
+    run = [SimpleNamespace(log=[other, path]), SimpleNamespace(log=[tmp_path / "deleted.log"])]
+    assert notices(["of the config"], run) == ["of the config", f"3 judgements left out ({path} and 1 more)"]
+    assert len(notices(map(str, range(MOST + 7)), run)) == MOST + 1
+    assert notices(map(str, range(MOST + 7)), run)[-1] == "and 8 more: grep -r 'jobs WARNING' results"
 
 
 def test_files_are_whole_or_absent(tmp_path):

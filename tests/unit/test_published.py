@@ -1,11 +1,14 @@
 """The paper's numbers, and ours beside them."""
 
+from functools import partial
+
 import pandas as pd
 import pytest
 
 from multistage.jobs.errors import InputError
 from multistage.reporting.published import beside_published, read_published, write_beside
 from repository import REPOSITORY
+from wrong_inputs import Case, judged
 
 PAPER = REPOSITORY / "data" / "ecir2025.csv"
 
@@ -43,18 +46,35 @@ def test_a_grid_without_a_published_result_is_an_error():
         beside_published(ours(backbone="tiny"), read_published(PAPER), PAPER)
 
 
-@pytest.mark.parametrize(
-    ("line", "message"),
+def read(text, given, output):
+    (given / "published.csv").write_bytes(text.encode("latin-1"))
+    read_published(given / "published.csv")
+
+
+HEADER = "backbone,recipe,retriever,benchmark,measure,value\n"
+RESULT = "tiny,cl,bm25,dl19,AP,0.3\n"
+test_inputs = judged(
     [
-        ("tiny,cl,bm25,dl19,AP,much", "line 3: the value is not a number: tiny,cl,bm25,dl19,AP,much"),
-        ("tiny,cl,bm25,dl19,AP,0.4", "line 3: this result is given twice"),
-    ],
+        *(
+            Case("published results", line, partial(read, f"{HEADER}{RESULT}tiny,{line}\n"), "published.csv, line 3")
+            for line in (
+                "kd,bm25,dl19,AP,much",
+                "kd,bm25,dl19,AP,",
+                "kd,bm25,dl19,AP,nan",
+                "kd,bm25,dl19,AP,30.1",
+                RESULT[5:-1],
+            )
+        ),
+        *(
+            Case("published results", repr(text), partial(read, text), "published.csv")
+            for text in (
+                "",
+                "a,b\n1,2\n",
+                f"{HEADER}{RESULT[:-1]},0.4\n",
+                f"{HEADER}t\xe9ny,cl,bm25,dl19,AP,0.3\n",
+                "\x89PNG\r\n\0",
+            )
+        ),
+        Case("published results", "as they should be", partial(read, HEADER + RESULT)),
+    ]
 )
-def test_bad_lines_are_named(tmp_path, line, message):
-    path = tmp_path / "published.csv"
-    path.write_text(f"backbone,recipe,retriever,benchmark,measure,value\ntiny,cl,bm25,dl19,AP,0.3\n{line}\n")
-    with pytest.raises(InputError, match=message):
-        read_published(path)
-    path.write_text("a,b\n1,2\n")
-    with pytest.raises(InputError, match="found the columns a, b"):
-        read_published(path)

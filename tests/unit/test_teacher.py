@@ -8,13 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from multistage.jobs.errors import InputError
 from multistage.teachers.bi_encoder import rank_candidates
-from multistage.teachers.permutations import parse_permutation
-from multistage.teachers.rankgpt import read_rankings
+from multistage.teachers.rankgpt import parse_permutation, read_rankings
 
 QUERIES = pl.Series(["q1", "q2"])
-# RankGPT's malformed answers for 20 passages, and how they begin and end when they are repaired; None: a refusal.
+# RankGPT's malformed answers for 20 passages, and how they begin and end when they are repaired; nothing: a refusal.
 MALFORMED = [
     ("[2] > [1] > [4] > [3]", [2, 1, 4, 3, 5, 6], [19, 20]),
     ("[5] > [1] > [2] > [3] > [6] > [9] > [14] > [10] > [11] > [4] > [8] > [7] > [13] > [12] > [16] > [17] > [18] > "
@@ -24,7 +22,7 @@ MALFORMED = [
     ("[1] > [2] > [3] > [5] > [6] > [7] > [8] > [9] > [11] > [12] > [13] > [16] > [17] > [1]4 > [15] > [4] > [18] > "
      "[19] > [20]", [1, 2, 3, 5], [20, 10, 14]),
     ('[No passages are directly related to the search query "what is the zip code for nw hills, tx". Therefore, none of '
-     "the passages can be ranked based on their relevance to the query.]", None, None),
+     "the passages can be ranked based on their relevance to the query.]", [], []),
 ]  # fmt: skip
 
 
@@ -40,77 +38,55 @@ def files(tmp_path):
     return candidates, permutations
 
 
-def test_a_permutation_becomes_scores_of_minus_the_rank(files):
-    run, counts = read_rankings(*files, malformed="drop", queries=QUERIES)
-    assert run.rows() == [("q1", "d3", -1.0), ("q1", "d1", -2.0), ("q1", "d2", -3.0)]
-    assert counts == {"intact": 1, "refused": 1}
-
-
-@pytest.mark.parametrize(("malformed", "outcome"), [("repair", "repaired"), ("drop", "dropped")])
-def test_a_malformed_permutation_is_repaired_or_dropped(files, malformed, outcome):
-    files[1].write_text('["[3] > [1] > [2]", "[2] > [2]"]')
-    run, counts = read_rankings(*files, malformed=malformed, queries=QUERIES)
-    assert run["passage"].to_list() == ["d3", "d1", "d2", *(["d9", "d2"] if malformed == "repair" else [])]
-    assert counts == {"intact": 1, outcome: 1}
+@pytest.mark.parametrize(
+    ("answer", "malformed", "order", "told"),
+    [
+        ("I cannot rank these 2 passages.", "drop", [], "1 permutations left out: they are refusals"),
+        ("[2] > [2]", "repair", ["d9", "d2"], "1 permutations repaired"),
+        ("[2] > [2]", "drop", [], "1 permutations left out: they are malformed"),
+        ("[2] > [1]", "drop", ["d9", "d2"], "2 permutations intact"),
+    ],
+)
+def test_a_permutation_becomes_scores_of_minus_the_rank(files, caplog, answer, malformed, order, told):
+    files[1].write_text(json.dumps(["[3] > [1] > [2]", answer]))
+    caplog.set_level("INFO")
+    run = read_rankings(*files, malformed=malformed, queries=QUERIES)
+    expected = [("q1", "d3", -1), ("q1", "d1", -2), ("q1", "d2", -3)]
+    assert run.rows() == expected + [("q2", passage, -rank) for rank, passage in enumerate(order, start=1)]
+    assert told in caplog.text
 
 
 @pytest.mark.parametrize(("text", "begins", "ends"), MALFORMED)
 def test_real_malformed_permutations_are_repaired_or_refused(text, begins, ends):
     found = parse_permutation(text, 20)
-    if begins is None:
-        assert found is None
-    else:
-        assert found.repaired and sorted(found.order) == list(range(1, 21))
-        assert found.order[: len(begins)] == begins and found.order[-len(ends) :] == ends
+    assert sorted(found) == (list(range(1, 21)) if begins else [])
+    assert found[: len(begins)] == begins and found[-len(ends) :] == ends
 
 
 @given(st.permutations(range(1, 21)))
 def test_a_permutation_is_read_as_it_stands(order):
-    assert parse_permutation(" > ".join(f"[{number}]" for number in order), 20) == (order, False)
+    assert parse_permutation(" > ".join(f"[{number}]" for number in order), 20) == order
 
 
 @given(st.text(alphabet="[]0123456789 >.,a\n", max_size=80))
 def test_whatever_is_parsed_is_a_permutation(text):
     found = parse_permutation(text, 8)
-    assert found is None or sorted(found.order) == list(range(1, 9))
+    assert not found or sorted(found) == list(range(1, 9))
 
 
 @pytest.mark.parametrize("text", ["", "I cannot rank these 3 passages.", "[0] > [9]", "[ ] > [ ]"])
 def test_a_refusal_is_not_taken_for_a_ranking(text):
-    assert parse_permutation(text, 3) is None
+    assert parse_permutation(text, 3) == []
 
 
-def test_other_queries_and_those_that_come_again_are_left_out_and_counted(files):
+def test_other_queries_and_those_that_come_again_are_left_out_and_counted(files, caplog):
     lines = files[0].read_text().splitlines(keepends=True)
     files[0].write_text("".join([*lines, lines[0]]))
     files[1].write_text(json.dumps(["[3] > [1] > [2]", "[1] > [2]", "[1] > [2] > [3]"]))
-    run, counts = read_rankings(*files, malformed="repair", queries=QUERIES[:1])
+    run = read_rankings(*files, malformed="repair", queries=QUERIES[:1])
     assert run["passage"].to_list() == ["d3", "d1", "d2"]
-    assert counts == {"intact": 1, "of other queries": 1, "repeated": 1}
-
-
-@pytest.mark.parametrize(
-    ("candidates", "permutations", "message"),
-    [
-        (None, '["[1]"]', "1 permutations for the 2 or more lines"),
-        (None, '["[1]", "[1]", "[1]"]', "3 permutations for the 2 or more lines"),
-        (None, '{"not": "a list"}', "expected a JSON list of strings"),
-        (None, "[", "not JSON"),
-        (None, '["no", "no"]', "it has no usable permutation"),
-        ('{"query": "no id"}\n{}\n', None, r"candidates\.jsonl, line 1: not a RankGPT line"),
-        (
-            '{"query_id": "q1", "retrieved_passages": [{"docid": "d1"}, {"docid": "d1"}]}\n{}\n',
-            None,
-            r"candidates\.jsonl, line 1: a passage stands twice .* query 'q1'",
-        ),
-    ],
-)
-def test_what_is_wrong_with_the_files_is_named(files, candidates, permutations, message):
-    for path, text in zip(files, (candidates, permutations), strict=True):
-        if text is not None:
-            path.write_text(text)
-    with pytest.raises(InputError, match=message):
-        read_rankings(*files, malformed="repair", queries=QUERIES)
+    for reason in ("are not in the query set", "have one already"):
+        assert f"1 permutations left out: their queries {reason}" in caplog.text
 
 
 @pytest.mark.parametrize(

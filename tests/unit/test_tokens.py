@@ -60,7 +60,7 @@ def test_pairs_are_the_tokenizers_own(tokenizer_folder, data):
     )
 
 
-def test_long_texts_lose_only_passage_tokens(tokenizer_folder):
+def test_long_texts_lose_only_passage_tokens(tokenizer_folder, caplog):
     queries = store(tokenizer_folder, "queries", ["the river", "paris " * 50])
     passages = store(tokenizer_folder, "passages", ["london " * 90, ""])
     template = PairTemplate.of(load_tokenizer_file(tokenizer_folder / "tokenizer.json"), 0)
@@ -68,6 +68,11 @@ def test_long_texts_lose_only_passage_tokens(tokenizer_folder):
     query_lengths, passage_lengths = pairs.lengths(np.array([0, 1, 1]), np.array([0, 0, 1]))
     assert query_lengths.tolist() == [len(queries[0]), 20, 20]
     assert passage_lengths.tolist() == [40 - template.special - len(queries[0]), 40 - template.special - 20, 0]
+    pairs.warn_if_cut(np.array([0, 1, 1]), np.array([0, 0, 1]))
+    assert [record.getMessage() for record in caplog.records] == [
+        "2 of 3 pairs (66.7%) are read in part: the query is cut at max_query_length 20",
+        "2 of 3 pairs (66.7%) are read in part: the passage is cut at max_length 40",
+    ]
     batch = pairs.batch(np.array([0, 1, 1]), np.array([0, 0, 1]))
     assert batch["input_ids"].shape[1] == 40
     assert batch["attention_mask"].sum(axis=1).tolist() == [40, 40, 20 + template.special]

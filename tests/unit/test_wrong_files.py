@@ -17,8 +17,8 @@ from multistage.data.tables import count_texts, read_ids, read_qrels, read_texts
 from multistage.data.tokens import StoreFiles, TokenStore
 from multistage.evaluation.fusion import fuse_files
 from multistage.evaluation.measures import read_values
-from multistage.jobs.log import log_to_stderr
-from multistage.reporting.costs import Model, rerank_seconds, training_costs
+from multistage.jobs.errors import one_message
+from multistage.reporting.costs import reranking_costs, training_costs
 from multistage.reporting.tables import read_table
 from multistage.retrieval.encoding import read_vectors, write_vectors
 from small_groups import groups_from
@@ -26,6 +26,7 @@ from wrong_inputs import Case, judged
 
 STORE = StoreFiles("ids.npy", "offsets.npy", "store.json")
 VALUES = {"retriever": ["bm25"], "backbone": [""], "recipe": ["first-stage"], "seed": [""], "query": ["q1"], "AP": [0.5]}
+JUDGED = pl.DataFrame({"query": ["q1"], "passage": ["p1"], "grade": [1]})
 RECORD = {"seconds": 1.0, "pairs": 2, "run": {"processes": 1, "device": "cpu"}}
 
 
@@ -59,26 +60,34 @@ def saved(content: dict) -> Callable[[Path], object]:
     return lambda path: path.write_text(json.dumps(content))
 
 
+def seconds_of(path: str) -> object:
+    return reranking_costs([("a", "cl", "1", "dl19")], [path])
+
+
 FILES = {
     "ids of texts": texts(read_ids),
     "texts": texts(read_texts),
     "texts, streamed": texts(lambda path: list(stream_rows(path))),
     "number of texts": texts(count_texts),
-    "judgements": at("qrels.parquet", lambda path: write_qrels(path, [("q1", "p1", 1)], "here"), read_qrels),
+    "judgements": at("qrels.parquet", lambda path: write_qrels(path, JUDGED, "here"), read_qrels),
     "values": at("values.parquet", pd.DataFrame(VALUES).to_parquet, read_values),
     "token ids": in_store(STORE.ids),
     "token offsets": in_store(STORE.offsets),
     "token description": in_store(STORE.description),
     "groups": at("groups.safetensors", groups_from([[1, 0], [0, 1]], taught=True).write, Groups.read),
     "vectors": at("vectors.safetensors", partial(write_vectors, batches=[(torch.ones(3, 2), [1, 2])]), read_vectors),
-    "training record": at("training.json", saved(RECORD), lambda path: training_costs([Model("a", "cl", "1")], [path])),
+    "training record": at("training.json", saved(RECORD), lambda path: training_costs([("a", "cl", "1")], [path])),
     "weight of fusion": at(
         "weight.json",
         saved({"weight_of_reranker": 0.5, "norm": "min-max"}),
         lambda path: fuse_files("no.run", "no.run", path, depth=1, tag="t", output=Path(path).parent / "fused.run"),
     ),
     "means": at("means.csv", pd.DataFrame(VALUES | {"measure": ["AP"]}).to_csv, read_table),
-    "seconds": at("rerank.tsv", lambda path: path.write_text("s\th:m:s\n2.5\t0:00:02\n"), rerank_seconds),
+    "seconds": at(
+        "rerank.tsv",
+        lambda path: path.write_text("s\th:m:s\n2.5\t0:00:02\n"),
+        seconds_of,
+    ),
 }
 
 
@@ -115,7 +124,7 @@ DAMAGES = {
 def open_damaged(file: File, damage: Callable[[Path], object], given: Path, output: Path) -> None:
     file.write(given)
     damage(given / file.name)
-    with log_to_stderr():
+    with one_message():
         file.read(given)
 
 
@@ -182,7 +191,11 @@ CONTENTS = {
     "training record": {"no seconds": saved({"run": {"device": "cpu"}})},
     "weight of fusion": {"no weight": saved({"norm": "min-max"})},
     "means": {"no column": lambda path: path.write_text("recipe,mean\ncl,0.5\n")},
-    "seconds": {"no rows": lambda path: path.write_text("s\th:m:s\n"), "words": lambda path: path.write_text("s\nlong\n")},
+    "seconds": {
+        "no rows": lambda path: path.write_text("s\th:m:s\n"),
+        "no column": lambda path: path.write_text("seconds\n3\n"),
+        "words": lambda path: path.write_text("s\nlong\n"),
+    },
 }
 
 test_inputs = judged(

@@ -20,8 +20,7 @@ from workflow_runs import jobs, snakemake, snakemake_command, succeed
 RECIPES = ["untrained", "cl", "kd", "cl-kd", "kd-cl"]
 # What comes after any run.
 EVALUATION = {
-    **dict.fromkeys(["evaluate", "depth_curves", "compare", "tabulate", "tabulate_costs"], 1),
-    **dict.fromkeys(["plot_effectiveness", "plot_costs", "plot_depths"], 1),
+    **dict.fromkeys(["evaluate", "depth_curves", "compare", "tabulate", "plot"], 1),
     "view_queries": 2,
 }
 RUN = "results/{experiment}/reranked/tiny/{recipe}/seed42/{retriever}/wikipedia-test.run"
@@ -100,6 +99,7 @@ def overlay(tmp_path, change):
             ),
             {
                 "prepare_queries": 1,
+                "check_leaks": 1,
                 "tokenize": 1,
                 "bm25_search": 1,
                 "plaid_search": 1,
@@ -236,7 +236,7 @@ def test_one_file_builds_only_what_it_needs(tmp_path):
     target = RUN.format(experiment="wikipedia", recipe="cl-kd", retriever="colbert")
     planned = jobs(snakemake(tmp_path, "--dry-run", target, configs=()))
     assert planned["finetune"] == 2 and planned["rerank"] == 1
-    assert not {"evaluate", "tabulate", "plot_effectiveness"} & planned.keys()
+    assert not {"evaluate", "tabulate", "plot"} & planned.keys()
     planned = jobs(snakemake(tmp_path, "--dry-run", "results/runs/bm25/wikipedia-test.run", configs=()))
     assert planned == {"fetch_package": 1, "prepare_passages": 1, "prepare_queries": 1, "bm25_index": 1, "bm25_search": 1}
 

@@ -1,0 +1,146 @@
+"""Wrong configs: every key of every model with values of other types, out of range or unknown, made from the models."""
+
+import copy
+import math
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import yaml
+from snakemake.utils import update_config
+
+from multistage.config import complete_config
+from multistage.config.fields import FORMS, Section
+from multistage.config.whole import SHARED
+from multistage.data.leaks import check_leaks
+from multistage.data.tables import write_queries
+from repository import REPOSITORY
+from wrong_inputs import Case, judged
+
+CONFIG = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
+update_config(CONFIG, yaml.safe_load((REPOSITORY / "configs/ecir2025.yaml").read_text()))
+# What the two do not use.
+update_config(
+    CONFIG,
+    {
+        "grid": {"fusion": {}},
+        "sources": {"texts": {"path": "texts.tsv", "licence": "mine"}},
+        "checkpoints": {"own": {"path": "model"}},
+        "collections": {"own": {"kind": "local", "passages": "texts"}},
+        "querysets": {"own": {"collection": "own", "queries": "texts", "qrels": "texts"}},
+    },
+)
+SETTINGS = complete_config(CONFIG)
+
+Place = tuple[str, ...]
+Schema = dict[str, Any]
+
+
+def sections(path: Place, value: Any) -> Iterator[tuple[Place, Section]]:
+    """Every section of the config, with where it stands."""
+    if isinstance(value, Section):
+        yield path, value
+        inner = {field.alias or name: getattr(value, name) for name, field in type(value).model_fields.items()}
+    else:
+        inner = value if isinstance(value, dict) else {}
+    for key, each in inner.items():
+        yield from sections((*path, key), each)
+
+
+def wrong_values(node: Schema) -> Iterator[tuple[str, Any]]:
+    """(kind, value) of what a key with this schema must refuse."""
+    options = [each for each in node.get("anyOf", [node]) if each.get("type") != "null"]
+    if "anyOf" not in node:
+        yield "null", None
+    (node,) = options if len(options) == 1 else [{"type": "object"}]
+    of = node.get("type", "object")
+    if of in ("integer", "number"):
+        yield from (("not a number", each) for each in ("many", [1]))
+        yield from (("not finite", each) for each in (math.nan, math.inf))
+        yield "out of range", -1
+    if of == "integer":
+        yield from (("not an integer", each) for each in (1.5, 42.0))
+        yield from (("out of range", each) for each in (10**30, node.get("minimum", 0) - 1))
+    if of == "string":
+        yield from (("not text", each) for each in (5, True, ["x"]))
+        yield "not one line", "a\n"
+        if "text" not in FORMS.get(node.get("pattern"), ""):
+            yield from (("no name", each) for each in ("", "x" * 300, "../up"))
+    if of == "boolean":
+        yield from (("not true or false", each) for each in ("yes", 1, 0.0, []))
+    if of == "array":
+        yield from (("not a list", each) for each in ("x", 1, {"x": "x"}))
+        yield from (("wrong item", [each]) for each in (None, 1.5, {}, []))
+    if "minItems" in node:
+        yield "empty", []
+    if of == "object":
+        yield from (("not keys", each) for each in ("x", 1, ["x"]))
+        yield "unknown key", {"no-such-key": 1}
+
+
+def with_value(path: Place, value: Any, *folders: Path) -> None:
+    """Complete the config with another value at a place."""
+    config = copy.deepcopy(CONFIG)
+    node: Any = config
+    for part in path[:-1]:
+        node = node[part]
+    node[path[-1]] = value
+    complete_config(config)
+
+
+def of_models() -> Iterator[Case]:
+    seen = set()
+    for path, section in sections((), SETTINGS):
+        for key, node in type(section).model_json_schema()["properties"].items():
+            shape = key, *(str(node.get(about)) for about in ("type", "pattern", "enum", "anyOf", "minimum"))
+            if shape not in seen:
+                seen.add(shape)
+                place = ".".join(path if key == "kind" else (*path, key))
+                for kind, value in wrong_values(node):
+                    yield Case(f"config: {kind}", f"{place}={value!r:.40}", partial(with_value, (*path, key), value), place)
+
+
+def of_names() -> Iterator[Case]:
+    by_name = {key: entries for key, entries in CONFIG.items() if isinstance(getattr(SETTINGS, key), dict)}
+    for section, entries in by_name.items():
+        entry = next(iter(entries.values()))
+        for name in ("", "a\n", "../a", "é", "x" * 300, 5):
+            yield Case("config: name", f"{section}.{name!r:.40}", partial(with_value, (section, name), entry), section)
+    for name in SHARED:
+        yield Case("config: shared folder", name, partial(with_value, ("experiment",), name.title()), "experiment")
+
+
+TRAINING = [("1", "capital of France"), ("2", "longest river of Africa")]
+
+
+def leak(benchmark: list[tuple[str, str]], collection: str, allowed: list[str], given: Path, output: Path) -> None:
+    write_queries(given / "train.parquet", TRAINING, "train")
+    write_queries(given / "test.parquet", benchmark, "test")
+    check_leaks(
+        {name: given / f"{name}.parquet" for name in ("train", "test")},
+        learned=["train"],
+        benchmarks=["test"],
+        collections={"train": "mine", "test": collection},
+        allowed=allowed,
+        output=output / "leaks.csv",
+    )
+
+
+def of_leaks() -> Iterator[Case]:
+    place = "test has 1 of its 2 queries in common with train, such as"
+    for name, query in {
+        "by id": ("2", "rivers"),
+        "by text": ("a", "capital of France"),
+        "by text in another case": ("a", "Capital of FRANCE"),
+        "by text with other blanks": ("a", " capital\u00a0of  France\t"),
+        "all of it": TRAINING[0],
+    }.items():
+        queries = [("b", "something else"), query]
+        yield Case("leak", name, partial(leak, queries, "mine", []), place)
+        yield Case("leak", f"{name}, allowed", partial(leak, queries, "mine", ["test"]))
+        elsewhere = None if name == "by id" else place  # ids count in one collection only
+        yield Case("leak", f"{name}, another collection", partial(leak, queries, "other", []), elsewhere)
+
+
+test_wrong = judged([*of_models(), *of_names(), *of_leaks()])
