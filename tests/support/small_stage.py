@@ -1,9 +1,6 @@
 """A stage small enough to train in a moment: two queries, six passages, a tiny BERT."""
 
-import json
-import subprocess
-import sys
-import time
+import multiprocessing
 from pathlib import Path
 
 import numpy as np
@@ -14,15 +11,16 @@ from multistage.data.groups import Groups
 from multistage.data.runs import read_run
 from multistage.data.tables import read_ids
 from multistage.data.tokens import StoreFiles, TokenStore, build_store, load_tokenizer_file
-from multistage.jobs.log import job_log
 from multistage.model.checkpoint import load_cross_encoder, load_tokenizer
 from multistage.scoring.reranking import Scorer
 from multistage.scoring.scoring import pairs_for
 from multistage.training.stage import StageInputs, initialise, train_stage
-from multistage.training.steps import Stage
 from small_groups import groups_from
 from small_models import write_bert_checkpoint
 
+# Processes of their own, forked from one that has imported all this: they start at once.
+JOBS = multiprocessing.get_context("forkserver")
+JOBS.set_forkserver_preload(["small_stage", "transformers.models.bert.modeling_bert", "sklearn.metrics", "pytest"])
 QUERIES = ["the capital of france", "river in london"]
 PASSAGES = [
     "paris and the city",
@@ -101,12 +99,6 @@ def train(inputs, output, seed=3, share=1.0, export="best", backbone=None, train
     return output
 
 
-def start(inputs, folder, pause=0.0, **changes):
-    """`train` into folder/model in a process of its own, which logs to folder/log and rests before each step."""
-    saved = [list(files) if isinstance(files, StoreFiles) else files for files in inputs]
-    return subprocess.Popen([sys.executable, __file__, str(folder), json.dumps([saved, pause, changes])])
-
-
 def stores(inputs):
     """The queries' and the passages' tokens."""
     return TokenStore.open(inputs.queries), TokenStore.open(inputs.passages)
@@ -130,17 +122,3 @@ def untrained_model(inputs):
     model = load_cross_encoder(inputs.parent.rpartition("/")[0], precision="float32").eval()
     pairs = pairs_for(load_tokenizer(model.name_or_path), *stores(inputs), BACKBONE)
     return model, pairs
-
-
-if __name__ == "__main__":  # as `start` calls it
-    folder, (saved, pause, changes) = Path(sys.argv[1]), json.loads(sys.argv[2])
-    train_step = Stage._train_step
-
-    def rested_step(self, *arguments):
-        time.sleep(pause)
-        return train_step(self, *arguments)
-
-    Stage._train_step = rested_step
-    with job_log(str(folder / "log")):
-        files = (StoreFiles(*files) if isinstance(files, list) else files for files in saved)
-        train(StageInputs(*files), folder / "model", **changes)

@@ -16,7 +16,7 @@ from multistage.scoring import scoring
 from multistage.scoring.scoring import score_pairs
 from multistage.training import gradients
 from multistage.training.gradients import Memory, accumulate, prepare, work_of
-from small_stage import start, train, untrained_model
+from small_stage import JOBS, train, untrained_model
 
 CPU = torch.device("cpu")
 LOSS = LOSSES["localized-contrastive"]
@@ -153,9 +153,11 @@ WITHOUT_DROPOUT = {"backbone": {"dropout": 0.0}, "learning_rate": 1e-3}
 
 def test_two_processes_train_what_one_does_with_twice_the_batch(inputs, tmp_path):
     """Each of the two draws one of a step's two groups; gradients are summed by gloo."""
-    one = train(inputs, tmp_path / "one", **WITHOUT_DROPOUT)
-    assert start(inputs, tmp_path, training={"processes": 2}, **WITHOUT_DROPOUT).wait(timeout=300) == 0
-    two = tmp_path / "model"
+    one, two = train(inputs, tmp_path / "one", **WITHOUT_DROPOUT), tmp_path / "two"
+    started = JOBS.Process(target=train, args=(inputs, two), kwargs={"training": {"processes": 2}, **WITHOUT_DROPOUT})
+    started.start()
+    started.join(timeout=300)
+    assert started.exitcode == 0
     weights, shared = load_file(one / "model.safetensors"), load_file(two / "model.safetensors")
     before = load_file(inputs.parent)
     # A softmax over scores does not see a shift of all: AdamW scales the rounding in that bias's gradient up to a step.

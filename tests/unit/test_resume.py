@@ -11,23 +11,50 @@ from pathlib import Path
 import pytest
 
 from multistage.jobs.errors import InputError, RunAgain
+from multistage.jobs.log import job_log
 from multistage.training.state import sole_writer
 from multistage.training.steps import Stage
-from small_stage import start, train
+from small_stage import JOBS, train
 
 STEPS = 30
 CHANGES = {"steps": STEPS, "validate_every": 7, "learning_rate": 1e-2}
 EVERY_STEP = {"checkpoint_minutes": 0}
 
 
+def train_slowly(inputs, folder, pause, processes):
+    """Train the stage with a checkpoint after each step, and `pause` seconds before it."""
+    really = Stage._train_step
+
+    def slowly(self, *arguments):
+        time.sleep(pause)
+        return really(self, *arguments)
+
+    Stage._train_step = slowly
+    with job_log(f"{folder}/{os.getpid()}.log"):
+        train(inputs, folder / "model", training={**EVERY_STEP, "processes": processes}, **CHANGES)
+
+
 @pytest.fixture
 def job(inputs, tmp_path):
     """Starts the stage in a process of its own, which saves after every step and takes its time."""
 
-    def start_job(pause=0.15, processes=1):
-        return start(inputs, tmp_path, pause, training={**EVERY_STEP, "processes": processes}, **CHANGES)
+    def start(pause=0.15, processes=1):
+        process = JOBS.Process(target=train_slowly, args=(inputs, tmp_path, pause, processes))
+        process.start()
+        return process
 
-    return start_job
+    return start
+
+
+def end(process):
+    """Wait for the end of a process; its exit code."""
+    process.join(timeout=300)
+    return process.exitcode
+
+
+def log(tmp_path, process):
+    """What a process has logged."""
+    return (tmp_path / f"{process.pid}.log").read_text()
 
 
 def saved_steps(tmp_path):
@@ -39,7 +66,7 @@ def wait_for_step(tmp_path, step, process):
     for _ in range(6000):
         if any(saved >= step for saved in saved_steps(tmp_path)):
             return
-        assert process.poll() is None, (tmp_path / "log").read_text()
+        assert process.is_alive(), log(tmp_path, process)
         time.sleep(0.05)
     raise AssertionError("no checkpoint came")
 
@@ -56,26 +83,27 @@ def weights(folder):
 
 def test_whatever_stops_a_stage_the_bytes_are_the_same(uninterrupted, job, tmp_path):
     """kill -9, each signal that asks it to stop, and a second process that takes it over."""
-    model, log = tmp_path / "model", tmp_path / "log"
+    model = tmp_path / "model"
     process = job()
     wait_for_step(tmp_path, 3, process)
     process.kill()
-    assert process.wait() == -signal.SIGKILL
+    assert end(process) == -signal.SIGKILL
     with sole_writer(tmp_path / "state" / "model") as waited:
         assert not waited  # the lock has ended with its holder
     for step, number in ((6, signal.SIGTERM), (9, signal.SIGUSR1), (12, signal.SIGINT)):
         process = job()
         wait_for_step(tmp_path, step, process)
-        process.send_signal(number)
-        assert process.wait(timeout=300) == os.EX_TEMPFAIL and not model.exists()
-        assert "resuming from the checkpoint of step" in log.read_text() and f"{number.name} came at step" in log.read_text()
+        os.kill(process.pid, number)
+        assert end(process) == os.EX_TEMPFAIL and not model.exists()
+        said = log(tmp_path, process)
+        assert "resuming from the checkpoint of step" in said and f"{number.name} came at step" in said
     first, owner = job(pause=4), tmp_path / "state" / "model.owner"
     while not owner.exists() or f"process {first.pid} on" not in owner.read_text():
-        assert first.poll() is None
+        assert first.is_alive()
         time.sleep(0.05)
     second = job(pause=0)
-    assert first.wait(timeout=300) == os.EX_TEMPFAIL and second.wait(timeout=300) == 0
-    assert f"process {first.pid} on" in log.read_text()
+    assert end(first) == os.EX_TEMPFAIL and end(second) == 0
+    assert f"process {first.pid} on" in log(tmp_path, second)
     assert weights(model) == weights(uninterrupted)
     record, expected = (json.loads((folder / "training.json").read_text()) for folder in (model, uninterrupted))
     assert record["interruptions"] == 5
@@ -89,10 +117,11 @@ def test_a_signal_reaches_all_processes_that_train_together(job, tmp_path):
     process = job(processes=2)
     wait_for_step(tmp_path, 3, process)
     process.terminate()
-    assert process.wait(timeout=300) == os.EX_TEMPFAIL
+    assert end(process) == os.EX_TEMPFAIL
     stopped = saved_steps(tmp_path)[-1]
-    assert job(pause=0).wait(timeout=300) == 0
-    assert f"resuming from the checkpoint of step {stopped} of {STEPS}" in (tmp_path / "log").read_text()
+    alone = job(pause=0)
+    assert end(alone) == 0
+    assert f"resuming from the checkpoint of step {stopped} of {STEPS}" in log(tmp_path, alone)
     assert (tmp_path / "model" / "model.safetensors").exists()
 
 
