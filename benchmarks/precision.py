@@ -48,8 +48,8 @@ def main() -> None:
             scores[name] = score_pairs(model, bench.pairs, *bench.rows, tokens_per_batch=options.tokens_per_batch)
 
         def train(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
-            chunks = prepare(bench.pairs, sampler.step(0), memory, (42, 0), model.device)
-            accumulate(model, chunks, LOSSES["ranknet"], options.queries, memory.tokens_kept)
+            chunks = prepare(bench.pairs, sampler.step(0), memory, seed=(42, 0), device=model.device)
+            accumulate(model, chunks, LOSSES["ranknet"], groups=options.queries, tokens_kept=memory.tokens_kept)
             optimizer.step()
             optimizer.zero_grad()
 
