@@ -25,10 +25,10 @@ check: .venv/tests
 	@$(MAKE) --no-print-directory --jobs 2 types unit
 
 types:
-	$(BIN)/mypy multistage scripts
+	$(BIN)/mypy multistage scripts benchmarks
 
 unit: lint
-	OMP_NUM_THREADS=1 $(BIN)/pytest tests/unit --numprocesses 2
+	OMP_NUM_THREADS=1 NUMBA_DISABLE_JIT=1 $(BIN)/pytest tests/unit --numprocesses 2
 
 lint:
 	$(BIN)/ruff check multistage scripts tests benchmarks
@@ -38,9 +38,9 @@ lint:
 	$(BIN)/lint-imports
 
 test: check data
-	$(BIN)/pytest tests/workflow tests/slurm tests/browser --numprocesses 2 --dist loadfile
+	$(BIN)/pytest tests/workflow tests/slurm tests/browser --numprocesses 2 --dist loadgroup
 
-# The packages that the tests serve again from loopback.
+# The packages that the tests read.
 data: .venv/workflow
 	$(BIN)/snakemake --cores $(CORES) --until fetch_package
 

@@ -75,7 +75,8 @@ def main() -> None:
         writer.join()
         print(f"{options.queries * options.depth:,} candidate rows, {options.passages:,} passages")
         before = memory_mb()
-        pairs = Pairs(*map(TokenStore.open, stores), BERT, max_length=256, max_query_length=64)
+        opened = [TokenStore.open(files) for files in stores]
+        pairs = Pairs(opened[0], opened[1], BERT, max_length=256, max_query_length=64)
         sampler = GroupSampler(Groups.read(groups), contrast=True, size=options.group_size, queries_per_step=16, seed=42)
         print(f"opened: {memory_mb()[0] - before[0]:.1f} MB of its own")
         rates = []

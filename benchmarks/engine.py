@@ -59,8 +59,8 @@ def cpu_bench(title: str, queries: int, tokens_per_batch: int) -> Iterator[tuple
         help="a TREC run and the texts of its ids, as `multistage rerank` takes them, instead of the demo's texts",
     )
     options = parser.parse_args()
-    own, size = options.texts, (options.queries, options.depth)
-    texts = run_candidates(*own, *size) if own else demo_candidates(*size)
+    own, size = options.texts, {"queries": options.queries, "depth": options.depth}
+    texts = run_candidates(*own, **size) if own else demo_candidates(**size)
     with tempfile.TemporaryDirectory() as folder:
         initialise(options.checkpoint, BACKBONE.max_length, seed=42, output=f"{folder}/model")
         bench = prepare_bench(f"{folder}/model", texts)
@@ -73,11 +73,11 @@ def cpu_bench(title: str, queries: int, tokens_per_batch: int) -> Iterator[tuple
 def prepare_bench(model: str, texts: Candidates) -> Bench:
     """Tokenise candidates for a model's folder."""
     tokenizer = load_tokenizer(model)
-    stores = [
+    queries_store, passages_store = (
         TokenStore.of("bench", [own], len(own), without_truncation(tokenizer.backend_tokenizer))
         for own in (texts.queries, list(chain.from_iterable(texts.passages)))
-    ]
-    pairs = pairs_for(tokenizer, *stores, BACKBONE)
+    )
+    pairs = pairs_for(tokenizer, queries_store, passages_store, BACKBONE)
     sizes = np.array([len(of_query) for of_query in texts.passages])
     rows = padded(np.arange(sizes.sum(), dtype=np.int32), sizes, -1)
     ranks = np.where(rows < 0, 0, np.arange(1, rows.shape[1] + 1)).astype(np.int16)

@@ -45,7 +45,7 @@ def main() -> None:
         runs = [f"{folder}/{number}.run" for number in range(len(systems))]
         stride = PASSAGES // DEPTH
         candidates = np.arange(DEPTH) * stride + generator.integers(0, stride, (options.queries, DEPTH))
-        seconds("generating runs", lambda: [write_run(path, candidates, generator) for path in runs])
+        seconds("generating runs", lambda: write_runs(runs, candidates, generator))
         size = sum(Path(path).stat().st_size for path in runs) * options.benchmarks
         print(f"{len(runs) * options.benchmarks} runs, {size / 1e9:.1f} GB")
         qrels = f"{folder}/qrels.parquet"
@@ -78,16 +78,16 @@ def seconds(name: str, work: Callable[[], object]) -> float:
     return taken
 
 
-def write_run(path: str, candidates: np.ndarray, generator: np.random.Generator) -> None:
-    """A run over the candidates in random order."""
+def write_runs(paths: list[str], candidates: np.ndarray, generator: np.random.Generator) -> None:
+    """Runs over the candidates, each in a random order of its own."""
     queries, depth = candidates.shape
-    shuffled = generator.permuted(candidates, axis=1)
-    scores = -np.sort(-generator.normal(size=candidates.shape), axis=1).astype(np.float32)
-    columns = [np.arange(queries).repeat(depth), np.full(shuffled.size, "Q0"), shuffled.ravel()]
-    columns += [np.tile(np.arange(1, depth + 1), queries), scores.ravel(), np.full(shuffled.size, "tag")]
-    table = pa.table({str(number): pa.array(column) for number, column in enumerate(columns)})
     options = csv.WriteOptions(include_header=False, delimiter=" ", quoting_style="none")
-    csv.write_csv(table, path, options)
+    for path in paths:
+        shuffled = generator.permuted(candidates, axis=1)
+        scores = -np.sort(-generator.normal(size=candidates.shape), axis=1).astype(np.float32)
+        columns = [np.arange(queries).repeat(depth), np.full(shuffled.size, "Q0"), shuffled.ravel()]
+        columns += [np.tile(np.arange(1, depth + 1), queries), scores.ravel(), np.full(shuffled.size, "tag")]
+        csv.write_csv(pa.table({str(number): pa.array(column) for number, column in enumerate(columns)}), path, options)
 
 
 def write_qrels(path: str, candidates: np.ndarray, generator: np.random.Generator) -> None:
@@ -97,10 +97,10 @@ def write_qrels(path: str, candidates: np.ndarray, generator: np.random.Generato
     pd.DataFrame(rows, columns=["query", "passage", "grade"]).drop_duplicates().to_parquet(path, index=False)
 
 
-def one_run(path: str, qrels: str) -> Callable[[], None]:
+def one_run(path: str, qrels: str) -> Callable[[], object]:
     """Measuring one run, as `evaluate_runs` does."""
     judgements = read_judgements(qrels, 1)
-    return lambda: measure_ranking(read_ranking(path, judgements, 1000), judgements, MEASURES, 1) and None
+    return lambda: measure_ranking(read_ranking(path, judgements, 1000), judgements, MEASURES, 1)
 
 
 def peer_run(path: str, qrels: str) -> Callable[[], None]:

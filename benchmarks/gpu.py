@@ -25,7 +25,7 @@ from multistage.data.sampling import GroupSampler
 from multistage.losses import LOSSES, ranknet
 from multistage.model.checkpoint import load_cross_encoder, set_dropout
 from multistage.scoring.scoring import score_pairs
-from multistage.training.gradients import Memory, accumulate, prepare
+from multistage.training.gradients import Chunk, Memory, accumulate, prepare
 
 OURS = "ours"
 
@@ -58,8 +58,8 @@ def write_model(folder: Path, layers: int, width: int) -> None:
         hidden_size=width,
         num_attention_heads=max(1, width // 64),
         intermediate_size=4 * width,
-        num_labels=1,
     )
+    config.num_labels = 1
     BertForSequenceClassification(config).save_pretrained(folder)
 
 
@@ -106,7 +106,7 @@ class Training:
         self.sampler = GroupSampler(bench.groups, contrast=False, size=depth, queries_per_step=queries, seed=42)
         self.chunks = self._prepare()
 
-    def _prepare(self) -> list:
+    def _prepare(self) -> list[Chunk]:
         step = self.sampler.step(0)
         return prepare(self.bench.pairs, step, self.memory, seed=(42, 0), device=self.model.device)
 
@@ -128,7 +128,8 @@ class Training:
 
 def whole_queries(bench: Bench, device: str, queries: int, train: bool) -> Callable[[], None]:
     """The usual way: so many whole queries a batch, tokenised on the spot, padded to the longest pair, bfloat16 throughout."""
-    model = BertForSequenceClassification.from_pretrained(bench.model).to(device)
+    model = BertForSequenceClassification.from_pretrained(bench.model)
+    torch.nn.Module.to(model, device)
     tokenizer = PreTrainedTokenizerFast.from_pretrained(bench.model)
     set_dropout(model, 0.0)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, fused=True)
@@ -191,7 +192,7 @@ def main() -> None:
         works = {
             OURS: lambda: timed(ours.step, device),
             "CrossEncoderTrainer, 4 x 4 queries": lambda: trainer_step(
-                bench, 32, f"{folder}/trainer", device, queries=min(4, options.queries)
+                bench, f"{folder}/trainer", mini_batch=32, device=device, queries=min(4, options.queries)
             ),
             "whole queries padded, 4 at a time": lambda: timed(padded, device),
         }
@@ -199,7 +200,7 @@ def main() -> None:
         report(count, seconds, OURS)
         print(f"share of the matrix rate: {3 * flops / seconds[OURS] / rate:.1%}")
         if device == "cuda":
-            print(f"GPU idle: {idle_share(lambda: [ours.step() for _ in range(3)], device):.1%}")
+            print(f"GPU idle: {idle_share(ours.step, device):.1%}")
         for kept in (options.tokens_kept, options.tokens_per_batch):
             ours.memory = Memory(options.tokens_per_batch, kept)
             ours.step()
@@ -210,11 +211,11 @@ def main() -> None:
             print(f"activations of {kept} tokens kept: {count / took:.0f} pairs/s, peak memory {peak:.1f} GiB")
 
         print(f"\nre-ranking, {count} pairs")
-        rerank(bench, device, options.tokens_per_batch, options.runs, flops, rate)
+        rerank(bench, device=device, tokens_per_batch=options.tokens_per_batch, runs=options.runs, flops=flops, rate=rate)
 
 
-def rerank(bench: Bench, device: str, tokens_per_batch: int, runs: int, flops: float, rate: float) -> None:
-    """Print the re-ranking figures."""
+def rerank(bench: Bench, *, device: str, tokens_per_batch: int, runs: int, flops: float, rate: float) -> None:
+    """Print the re-ranking figures. flops: a pass over all pairs. rate: FLOP/s of matrix products."""
     from sentence_transformers import CrossEncoder
 
     model = load_cross_encoder(bench.model, device)

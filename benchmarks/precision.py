@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from itertools import product
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -20,6 +21,9 @@ from multistage.losses import LOSSES
 from multistage.model.checkpoint import load_cross_encoder, set_dropout
 from multistage.scoring.scoring import score_pairs
 from multistage.training.gradients import Memory, accumulate, prepare
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 def cpu_seconds(work: Callable[[], object]) -> float:
@@ -38,16 +42,17 @@ def main() -> None:
         memory = Memory(options.tokens_per_batch, 10**9)
         scores: dict[str, np.ndarray] = {}
 
-        def load(precision: str, layer: str, training: bool) -> torch.nn.Module:
+        def load(precision: str, layer: str, training: bool) -> "PreTrainedModel":
             model = load_cross_encoder(bench.model, "cpu", precision, training=training)
             if layer == "whole last layer":
-                del model.base_model.encoder.layer[-1].forward
+                trunk: Any = model.base_model
+                del trunk.encoder.layer[-1].forward
             return model
 
-        def score(name: str, model: torch.nn.Module) -> None:
+        def score(name: str, model: "PreTrainedModel") -> None:
             scores[name] = score_pairs(model, bench.pairs, *bench.rows, tokens_per_batch=options.tokens_per_batch)
 
-        def train(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        def train(model: "PreTrainedModel", optimizer: torch.optim.Optimizer) -> None:
             chunks = prepare(bench.pairs, sampler.step(0), memory, seed=(42, 0), device=model.device)
             accumulate(model, chunks, LOSSES["ranknet"], groups=options.queries, tokens_kept=memory.tokens_kept)
             optimizer.step()

@@ -39,7 +39,7 @@ def demo_candidates(queries: int, depth: int) -> Candidates:
     return Candidates([text for _, text in chosen], [[passages[row] for row in rows] for rows in around], "the demo's texts")
 
 
-def run_candidates(run: str, queries_file: str, passages_file: str, queries: int, depth: int) -> Candidates:
+def run_candidates(run: str, queries_file: str, passages_file: str, *, queries: int, depth: int) -> Candidates:
     """The first queries of a TREC run that have `depth` passages, with the texts that two files hold by id."""
     found: dict[str, list[str]] = {}
     table = read_run(run, depth)

@@ -2,14 +2,14 @@
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 
-def interleaved(works: dict[str, Callable[[], float | None]], runs: int, warm_up: int = 1) -> dict[str, float]:
+def interleaved(works: Mapping[str, Callable[[], object]], runs: int, warm_up: int = 1) -> dict[str, float]:
     """The median seconds of each work over `runs` rounds, every round running each once, after `warm_up` rounds that do not
     count.
 
-    A work that returns a number has timed itself.
+    A work that returns a float has timed itself.
     """
     seconds: dict[str, list[float]] = {name: [] for name in works}
     for number in range(runs + warm_up):
@@ -17,7 +17,7 @@ def interleaved(works: dict[str, Callable[[], float | None]], runs: int, warm_up
             start = time.perf_counter()
             own = work()
             if number >= warm_up:
-                seconds[name].append(time.perf_counter() - start if own is None else own)
+                seconds[name].append(own if isinstance(own, float) else time.perf_counter() - start)
     return {name: statistics.median(values) for name, values in seconds.items()}
 
 

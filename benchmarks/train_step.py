@@ -59,7 +59,7 @@ def main() -> None:
             work.append(work_of(chunks))
 
         def peer(size: int | None) -> float:
-            return pool.submit(trainer_step, bench, size, f"{folder}/trainer").result()
+            return pool.submit(trainer_step, bench, f"{folder}/trainer", mini_batch=size).result()
 
         peer(8)  # the first step of a process is slower
         tried = {size: peer(size) for size in (8, 16, 32)}
@@ -75,7 +75,9 @@ def main() -> None:
         print(f"our padding: {1 - work[-1].tokens / work[-1].padded_tokens:.1%} of the tokens")
 
 
-def trainer_step(bench: Bench, mini_batch: int | None, folder: str, device: str = "cpu", queries: int | None = None) -> float:
+def trainer_step(
+    bench: Bench, folder: str, *, mini_batch: int | None, device: str = "cpu", queries: int | None = None
+) -> float:
     """Seconds of one optimizer step of sentence-transformers' trainer over all groups, from batch to weights.
 
     queries: groups in a batch, where gradients are to be accumulated over several; None: all.

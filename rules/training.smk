@@ -76,6 +76,8 @@ rule check_leaks:
         counts="<experiment>/training/{queryset}.leaks.csv",
     log:
         "<experiment>/logs/check_leaks/{queryset}.log",
+    # Before models are evaluated on queries that they have learned.
+    priority: 1
     localrule: True
     conda:
         "../envs/data.yaml"

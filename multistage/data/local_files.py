@@ -6,6 +6,7 @@ grade), or BEIR's three below a line `query-id corpus-id score`. Packed or not (
 """
 
 import logging
+import re
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
@@ -23,7 +24,13 @@ from multistage.jobs.errors import InputError
 
 ID_KEYS = ("id", "_id", "docid", "doc_id", "docno", "pid", "passage_id", "qid", "query_id")
 TEXT_KEYS = ("text", "contents", "content", "body", "passage", "query")
-BEIR_HEADER = r"^query-id\s+corpus-id\s+score\s*$"
+# The first line of a file that has names of columns.
+HEADER = re.compile(
+    r"_?(q|query|topic|d|doc|document|p|passage|corpus)?[ _-]?(id|no|num|number)\t"
+    r"(q|query|topic|doc|document|passage)?[ _-]?(text|title|contents?|body|query|question|topic|document|passage)",
+    re.IGNORECASE,
+)
+BEIR_HEADER = r"^query[_-]id\s+corpus[_-]id\s+score\s*$"
 logger = logging.getLogger("jobs")
 
 
@@ -86,7 +93,8 @@ def read_qrels_file(path: str | Path) -> pl.DataFrame:
     for number in found.filter(pl.col("grade").is_null())["number"].head(1):
         given = line_of(path, number).split()
         wrong = f"grade {given[-1]!r} is not a whole number" if len(given) == len(columns) else f"{len(given)} columns"
-        raise InputError(f"{path}, line {number}: {wrong}; expected {len(columns)} columns: {', '.join(columns)}.")
+        head = "below the first line" if beir else "or BEIR's three below a line query-id, corpus-id, score"
+        raise InputError(f"{path}, line {number}: {wrong}; expected the columns {', '.join(columns)} ({head}).")
     return found.drop("number")
 
 
@@ -132,7 +140,7 @@ def _tabbed_texts(lines: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str, 
         name, tab, text = line.partition("\t")
         if not tab:
             raise InputError(f"{place}: no tab; expected id, tab, text, or JSON lines.")
-        if count == 1 and name.lower() in ID_KEYS and text.lower() in TEXT_KEYS:
+        if count == 1 and HEADER.fullmatch(line):
             logger.warning("%s: left out, for it names the columns (%s, %s)", place, name, text)
             continue
         if "\t" in text:

@@ -7,6 +7,7 @@ written here is in that order, so no measure ever meets a tie of its own.
 """
 
 import logging
+import re
 import time
 from collections.abc import Container, Iterable, Iterator
 from contextlib import suppress
@@ -282,7 +283,7 @@ def _numbers(ids: pl.Series) -> pl.Series:
 
 def _bad_line(path: str | Path, number: int) -> InputError:
     """What is wrong with a line that does not have six columns and a score."""
-    fields = line_of(path, number).split()
+    fields = re.findall(FIELD, line_of(path, number).rstrip())
     score = f"score {fields[4]!r} is not a finite number in single precision" if len(fields) >= len(COLUMNS) else None
     return InputError(f"{path}, line {number}: {score or f'{len(fields)} columns'}. {HINT}")
 

@@ -53,11 +53,11 @@ def _comparisons(chosen: pd.DataFrame, means: pd.DataFrame, measure: str, baseli
 
 
 def _verdicts(recipe: str, rows: pd.DataFrame, margin: float) -> str:
-    """`kd→cl is better in 2 of 2 (+0.010 to +0.013)`."""
+    """`kd→cl is better in 2 of 2 comparisons (+0.010 to +0.013)`."""
     counts = rows["verdict"].replace("equivalent", f"equivalent within ±{margin:g}").value_counts()
     found = " and ".join(f"{verdict} in {count}" for verdict, count in counts.items())
     span = " to ".join(dict.fromkeys([signed(rows["difference"].min()), signed(rows["difference"].max())]))
-    return f"{recipe_name(recipe)} is {found} of {len(rows)} ({span})"
+    return f"{recipe_name(recipe)} is {found} of {len(rows)} comparison{'s' * (len(rows) > 1)} ({span})"
 
 
 def _basis(rows: pd.DataFrame, seeds: int) -> str:

@@ -101,6 +101,8 @@ def search(
 
     # Lucene refuses queries of more than 1,024 terms unless it is told otherwise.
     autoclass("org.apache.lucene.search.IndexSearcher").setMaxClauseCount(2**31 - 1)
+    if not count_documents(index):
+        raise InputError(f"{index}: Lucene cannot open this index, or nothing is in it; delete it to have it made again.")
     searcher = LuceneSearcher(str(index))
     searcher.set_bm25(k1, b)
     rate = Rate(len(queries), "queries")

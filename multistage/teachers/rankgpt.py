@@ -64,8 +64,10 @@ def read_rankings(
             logging.INFO if what == "intact" else logging.WARNING, "%s: %s permutations %s", permutations, f"{count:,}", what
         )
     if not found:
+        reasons = "; ".join(f"{count:,} {what}" for what, count in counts.items()) or "there is none"
         raise InputError(
-            f"{permutations}: no permutation can be used. {'; '.join(f'{counts[what]:,} {what}' for what in counts)}."
+            f"{permutations}: no permutation can be used ({reasons}). The queries of {candidates} are such as "
+            f"{min(seen, default='')!r}, those of the query set such as {queries.min()!r}."
         )
     return pl.DataFrame(found, schema=RUN, orient="row")
 

@@ -14,6 +14,7 @@ from huggingface_hub import ModelCard
 from browser_driver import CHROMIUM, DRIVER, browser, errors, requests
 from workflow_runs import jobs, snakemake, succeed
 
+pytestmark = pytest.mark.xdist_group("report")
 RECIPES = ["untrained", "cl", "kd", "cl-kd", "kd-cl"]
 # The result that is shown; those that are only downloaded are never.
 SHOWN = "const path = app.state.resultPath; return results[path].mime_type == 'text/csv' ? null : path"
@@ -116,6 +117,7 @@ def test_the_report_opens_whole_and_alone(report, tmp_path, width):
         front = opened(driver, lambda: driver.find_elements("css selector", "#app .prose"))[0]
         sentence = (report.parent / "results/slice/tables/answer.md").read_text().split("\n\n")[0]
         assert re.sub(r"\W", "", sentence) in re.sub(r"\W", "", front.text)
+        assert "are read in part: the passage is cut at max_length" in front.text
         opened(driver, lambda: driver.find_elements("css selector", "#rulegraph canvas, #rulegraph svg"))
         assert overflow(driver) <= 0
         categories = driver.execute_script("return categories")
@@ -200,12 +202,6 @@ def test_a_card_says_what_the_model_is_made_of(finished, recipe):
     assert costs[len(stages) - 1] == (f"{record['seconds']:,.1f}", f"{record['pairs']:,}")
     if len(stages) == 2:
         assert int(costs[2][1].replace(",", "")) == sum(int(pairs.replace(",", "")) for _, pairs in costs[:2])
-
-
-def test_a_page_is_the_card_with_its_curve_inside(finished):
-    page = (finished / model_folder("kd-cl") / "README.html").read_text()
-    assert 'src="data:image/svg+xml;base64,' in page and "README.md" not in page and "<h2>Cost</h2>" in page
-    assert "license: apache-2.0" not in page and "<table>" in page
 
 
 def test_cards_made_again_have_the_same_bytes_and_train_nothing(finished, copy):

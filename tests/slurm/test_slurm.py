@@ -11,6 +11,7 @@ from snakemake_executor_plugin_slurm.partitions import get_best_partition, read_
 from repository import REPOSITORY
 from workflow_runs import SLICE, SlurmRun
 
+pytestmark = pytest.mark.xdist_group("slurm")
 GPUS = 2
 # What a table says of a system beside others, of which this run has fewer.
 MARKS = r"\*\*| ?[▲▼↑↓≈]+"

@@ -1,4 +1,4 @@
-"""Servers on loopback: a package index as pip reads it, files that arrive badly, Google Drive, the Hugging Face Hub."""
+"""Servers on loopback: files that arrive badly, Google Drive, the Hugging Face Hub."""
 
 import hashlib
 import itertools
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -20,11 +20,6 @@ CONFIRMATION = """<!DOCTYPE html><html><head><title>Google Drive - Virus scan wa
 <form id="download-form" action="https://drive.usercontent.google.com/download" method="get"><input type="submit" \
 value="Download anyway"/><input type="hidden" name="id" value="{id}"><input type="hidden" name="export" value="download">\
 <input type="hidden" name="confirm" value="t"><input type="hidden" name="uuid" value="0e5c4b3f"></form></body></html>"""
-
-
-class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, format, *args):
-        pass
 
 
 class _Server(ThreadingHTTPServer):
@@ -44,24 +39,6 @@ def _serving(handler) -> Iterator[str]:
     finally:
         server.shutdown()
         server.server_close()
-
-
-@contextmanager
-def package_index(wheels: list[Path], folder: Path) -> Iterator[dict[str, str]]:
-    """Serve `wheels` from 127.0.0.1; gives the environment variables that make pip use this index and no other."""
-    for wheel in wheels:
-        name = wheel.name.split("-")[0].replace("_", "-")
-        (folder / "simple" / name).mkdir(parents=True, exist_ok=True)
-        (folder / "simple" / name / wheel.name).symlink_to(wheel.resolve())
-    with _serving(partial(_Quiet, directory=str(folder))) as address:
-        yield {
-            "PIP_INDEX_URL": f"{address}/simple",
-            "PIP_CONFIG_FILE": "/dev/null",
-            "PIP_EXTRA_INDEX_URL": "",
-            "PIP_FIND_LINKS": "",
-            "PIP_NO_CACHE_DIR": "1",
-            "PIP_RETRIES": "0",
-        }
 
 
 @dataclass(frozen=True)

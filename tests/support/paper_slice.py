@@ -76,7 +76,7 @@ def small_config(sources: dict[str, str], checkpoints: dict[str, str]) -> dict:
         "device": "cpu",
         "sources": {name: {"url": url} for name, url in sources.items()},
         "checkpoints": {name: {"revision": revision} for name, revision in checkpoints.items()},
-        "grid": {"recipes": ["kd-cl"], "benchmarks": ["dl19", "devsmall"], "depth": 10},
+        "grid": {"recipes": ["kd-cl"], "benchmarks": ["dl19"], "depth": 10},
         "querysets": {"msmarco-validation": {"draw": {"to": 4}}, "msmarco-train": {"draw": {"from": 4}}},
         "retrievers": {"bm25": {"threads": 2, "depth": 20}, "colbert": {"shards": 2, "depth": 20}},
         "backbones": {"electra": memory, "roberta": memory},

@@ -1,5 +1,6 @@
 """A stage small enough to train in a moment: two queries, six passages, a tiny BERT."""
 
+import multiprocessing
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,9 @@ from multistage.training.stage import StageInputs, initialise, train_stage
 from small_groups import groups_from
 from small_models import write_bert_checkpoint
 
+# Processes of their own, forked from one that has imported all this: they start at once.
+JOBS = multiprocessing.get_context("forkserver")
+JOBS.set_forkserver_preload(["small_stage", "transformers.models.bert.modeling_bert", "sklearn.metrics", "pytest"])
 QUERIES = ["the capital of france", "river in london"]
 PASSAGES = [
     "paris and the city",

@@ -76,7 +76,7 @@ def test_the_answer_says_what_the_verdicts_are(compared):
     assert first.startswith(
         "**Is cl alone on par with recipes of more stages? No: by nDCG@10, cl→kd is equivalent within ±0.05 in 2"
     )
-    assert "kd→cl is better in 2 of 2 (+0.1" in first or "kd→cl is better in 2 of 2 (+0.2" in first
+    assert "kd→cl is better in 2 of 2 comparisons (+0.1" in first or "kd→cl is better in 2 of 2 comparisons (+0.2" in first
     assert "On test, over bm25, colbert: 60 queries" in first
     assert ("3 seeds of each recipe" in first) == (seeds == 3)
     assert len([line for line in lines if line.startswith("| test | ")]) == 2 * 4

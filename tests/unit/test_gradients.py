@@ -1,8 +1,6 @@
 """The gradient of a step is exact, however its pairs are split, recomputed, or shared out to processes."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -17,8 +15,7 @@ from multistage.scoring import scoring
 from multistage.scoring.scoring import score_pairs
 from multistage.training import gradients
 from multistage.training.gradients import Memory, accumulate, accumulate_in_memory, prepare, work_of
-from repository import REPOSITORY
-from small_stage import train, untrained_model, write_inputs
+from small_stage import JOBS, train, untrained_model, write_inputs
 
 CPU = torch.device("cpu")
 LOSS = LOSSES["localized-contrastive"]
@@ -168,25 +165,23 @@ def test_scoring_goes_on_with_smaller_batches(inputs, limited):
 
 
 WITHOUT_DROPOUT = {"backbone": {"dropout": 0.0}, "learning_rate": 1e-3}
-TWO_PROCESSES = f"""
-import sys
-from pathlib import Path
 
-from small_stage import train, write_inputs
 
-folder = Path(sys.argv[1])
-train(write_inputs(folder), folder / "model", training={{"processes": 2}}, **{WITHOUT_DROPOUT})
-"""
+def train_in(folder, processes):
+    """Write a stage's inputs into a folder and train it there."""
+    train(write_inputs(folder), folder / "model", training={"processes": processes}, **WITHOUT_DROPOUT)
 
 
 def test_two_processes_train_what_one_does_with_twice_the_batch(tmp_path):
     """Each of the two draws one of a step's two groups; gradients are summed by gloo."""
     from safetensors.torch import load_file
 
-    for name in ("1", "2"):
-        (tmp_path / name).mkdir()
-    train(write_inputs(tmp_path / "1"), tmp_path / "1" / "model", **WITHOUT_DROPOUT)
-    subprocess.run([sys.executable, "-c", TWO_PROCESSES, str(tmp_path / "2")], cwd=REPOSITORY, check=True, timeout=300)
+    for processes in (1, 2):
+        (tmp_path / str(processes)).mkdir()
+        started = JOBS.Process(target=train_in, args=(tmp_path / str(processes), processes))
+        started.start()
+        started.join(timeout=300)
+        assert started.exitcode == 0
     one, two = (tmp_path / name / "model" for name in ("1", "2"))
     weights, shared = load_file(one / "model.safetensors"), load_file(two / "model.safetensors")
     before = load_file(tmp_path / "1" / "untrained" / "model.safetensors")

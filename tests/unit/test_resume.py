@@ -4,64 +4,57 @@ import errno
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from multistage.data.tokens import StoreFiles
 from multistage.jobs.errors import InputError, RunAgain
-from multistage.training.stage import StageInputs
+from multistage.jobs.log import job_log
 from multistage.training.state import StageState, sole_writer
-from repository import REPOSITORY
-from small_stage import train
+from multistage.training.steps import Stage
+from small_stage import JOBS, train
 
 STEPS = 30
 CHANGES = {"steps": STEPS, "validate_every": 7, "learning_rate": 1e-2}
 EVERY_STEP = {"checkpoint_minutes": 0}
 
-JOB = """
-import sys, time
-from pathlib import Path
 
-import torch
-import multistage.training.steps as training
-from multistage.jobs.log import job_log
-from small_stage import train
-from test_resume import CHANGES, EVERY_STEP, read_inputs
+def train_slowly(inputs, folder, pause, processes):
+    """Train the stage with a checkpoint after each step, and `pause` seconds before it."""
+    really = Stage._train_step
 
-folder, pause, processes = Path(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])
-really = training.Stage._train_step
+    def slowly(self, *arguments):
+        time.sleep(pause)
+        return really(self, *arguments)
 
-def slowly(self, *arguments):
-    time.sleep(pause)
-    return really(self, *arguments)
-
-training.Stage._train_step = slowly
-with job_log(str(folder / "log")):
-    train(read_inputs(folder), folder / "model", training={**EVERY_STEP, "processes": processes}, **CHANGES)
-"""
-
-
-def read_inputs(folder):
-    """The inputs that `write_inputs` left in a folder."""
-    saved = json.loads((folder / "inputs.json").read_text())
-    return StageInputs(*(StoreFiles(*value) if isinstance(value, list) else value for value in saved))
+    Stage._train_step = slowly
+    with job_log(f"{folder}/{os.getpid()}.log"):
+        train(inputs, folder / "model", training={**EVERY_STEP, "processes": processes}, **CHANGES)
 
 
 @pytest.fixture
 def job(inputs, tmp_path):
     """Starts the stage in a process of its own, which saves after every step and takes its time."""
-    (tmp_path / "inputs.json").write_text(json.dumps(inputs))
 
     def start(pause=0.15, processes=1):
-        command = [sys.executable, "-c", JOB, str(tmp_path), str(pause), str(processes)]
-        return subprocess.Popen(command, cwd=REPOSITORY / "tests" / "unit")
+        process = JOBS.Process(target=train_slowly, args=(inputs, tmp_path, pause, processes))
+        process.start()
+        return process
 
     return start
+
+
+def end(process):
+    """Wait for the end of a process; its exit code."""
+    process.join(timeout=300)
+    return process.exitcode
+
+
+def log(tmp_path, process):
+    """What a process has logged."""
+    return (tmp_path / f"{process.pid}.log").read_text()
 
 
 def saved_steps(tmp_path):
@@ -73,7 +66,7 @@ def wait_for_step(tmp_path, step, process):
     for _ in range(6000):
         if any(saved >= step for saved in saved_steps(tmp_path)):
             return
-        assert process.poll() is None, (tmp_path / "log").read_text()
+        assert process.is_alive(), log(tmp_path, process)
         time.sleep(0.05)
     raise AssertionError("no checkpoint came")
 
@@ -90,26 +83,27 @@ def weights(folder):
 
 def test_whatever_stops_a_stage_the_bytes_are_the_same(uninterrupted, job, tmp_path):
     """kill -9, each signal that asks it to stop, and a second process that takes it over."""
-    model, log = tmp_path / "model", tmp_path / "log"
+    model = tmp_path / "model"
     process = job()
     wait_for_step(tmp_path, 3, process)
     process.kill()
-    assert process.wait() == -signal.SIGKILL
+    assert end(process) == -signal.SIGKILL
     with sole_writer(tmp_path / "state" / "model") as waited:
         assert not waited  # the lock has ended with its holder
     for step, number in ((6, signal.SIGTERM), (9, signal.SIGUSR1), (12, signal.SIGINT)):
         process = job()
         wait_for_step(tmp_path, step, process)
-        process.send_signal(number)
-        assert process.wait(timeout=300) == os.EX_TEMPFAIL and not model.exists()
-        assert "resuming from the checkpoint of step" in log.read_text() and f"{number.name} came at step" in log.read_text()
+        os.kill(process.pid, number)
+        assert end(process) == os.EX_TEMPFAIL and not model.exists()
+        said = log(tmp_path, process)
+        assert "resuming from the checkpoint of step" in said and f"{number.name} came at step" in said
     first, owner = job(pause=4), tmp_path / "state" / "model.owner"
     while not owner.exists() or f"process {first.pid} on" not in owner.read_text():
-        assert first.poll() is None
+        assert first.is_alive()
         time.sleep(0.05)
     second = job(pause=0)
-    assert first.wait(timeout=300) == os.EX_TEMPFAIL and second.wait(timeout=300) == 0
-    assert f"process {first.pid} on" in log.read_text()
+    assert end(first) == os.EX_TEMPFAIL and end(second) == 0
+    assert f"process {first.pid} on" in log(tmp_path, second)
     assert weights(model) == weights(uninterrupted)
     record, expected = (json.loads((folder / "training.json").read_text()) for folder in (model, uninterrupted))
     assert record["interruptions"] == 5
@@ -123,10 +117,11 @@ def test_a_signal_reaches_all_processes_that_train_together(job, tmp_path):
     process = job(processes=2)
     wait_for_step(tmp_path, 3, process)
     process.terminate()
-    assert process.wait(timeout=300) == os.EX_TEMPFAIL
+    assert end(process) == os.EX_TEMPFAIL
     stopped = saved_steps(tmp_path)[-1]
-    assert job(pause=0).wait(timeout=300) == 0
-    assert f"resuming from the checkpoint of step {stopped} of {STEPS}" in (tmp_path / "log").read_text()
+    alone = job(pause=0)
+    assert end(alone) == 0
+    assert f"resuming from the checkpoint of step {stopped} of {STEPS}" in log(tmp_path, alone)
     assert (tmp_path / "model" / "model.safetensors").exists()
 
 
@@ -147,16 +142,14 @@ def test_a_stage_that_was_finished_meanwhile_is_not_trained_again(inputs, tmp_pa
 
 def interrupted(inputs, output, at):
     """Stop the stage after so many steps, with a checkpoint after each."""
-    import multistage.training.steps as training
-
-    really = training.Stage._train_step
+    really = Stage._train_step
 
     def stopping(self, chunks, stop):
         stop.name = "SIGTERM" if self.step + 1 == at else ""
         return really(self, chunks, stop)
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(RunAgain, match=f"step {at} of {STEPS}"):
-        patch.setattr(training.Stage, "_train_step", stopping)
+        patch.setattr(Stage, "_train_step", stopping)
         train(inputs, output, training=EVERY_STEP, **CHANGES)
 
 

@@ -85,7 +85,8 @@ def test_a_query_of_any_length_is_searched_and_an_index_without_segments_holds_n
     assert lucene.count_documents(tmp_path / "index") == 60
     for path in (tmp_path / "index").glob("segments*"):
         path.unlink()
-    assert lucene.count_documents(tmp_path / "index") == 0
+    with pytest.raises(InputError, match="index: Lucene cannot open this index"):
+        next(lucene.search(tmp_path / "index", query, k1=0.9, b=0.4, depth=10, threads=1))
 
 
 def test_threads_and_files_change_nothing_ties_included(passages, tmp_path, monkeypatch):

@@ -12,7 +12,7 @@ import requests
 from huggingface_hub import constants
 from tokenizers.pre_tokenizers import ByteLevel
 
-from loopback import Fault, HubHandler, commit_of, file_server, hub_server, package_index
+from loopback import Fault, HubHandler, commit_of, file_server, hub_server
 from multistage.data.tokens import load_tokenizer_file
 from multistage.jobs.errors import InputError
 from multistage.model.checkpoint import load_cross_encoder, load_tokenizer
@@ -314,17 +314,16 @@ class TestPackages:
 
     @pytest.fixture
     def wheel(self, tmp_path, monkeypatch):
-        """A small package, in the only index that pip reads."""
+        """A small package, in the only place where pip looks."""
         path = tmp_path / "tiny_data-1.0-py3-none-any.whl"
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr("tiny_data/articles.json", "{}")
             archive.writestr("tiny_data-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny-data\nVersion: 1.0\n")
             archive.writestr("tiny_data-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
             archive.writestr("tiny_data-1.0.dist-info/RECORD", "")
-        with package_index([path], tmp_path / "index") as environment:
-            for name, value in environment.items():
-                monkeypatch.setenv(name, value)
-            yield path
+        monkeypatch.setenv("PIP_NO_INDEX", "1")
+        monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+        return path
 
     def test_a_package_is_fetched_as_a_file(self, wheel, tmp_path):
         digest = hashlib.sha256(wheel.read_bytes()).hexdigest()

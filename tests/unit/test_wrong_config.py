@@ -13,9 +13,11 @@ from snakemake.utils import update_config
 from multistage.config import complete_config
 from multistage.config.fields import FORMS, Section
 from multistage.config.whole import SHARED
+from multistage.data.groups import Groups
 from multistage.data.leaks import check_leaks
 from multistage.data.tables import write_queries
 from repository import REPOSITORY
+from small_groups import groups_from
 from wrong_inputs import Case, judged
 
 CONFIG = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
@@ -143,4 +145,13 @@ def of_leaks() -> Iterator[Case]:
         yield Case("leak", f"{name}, another collection", partial(leak, queries, "other", []), elsewhere)
 
 
-test_wrong = judged([*of_models(), *of_names(), *of_leaks()])
+def group_size(wanted: int, given: Path, output: Path) -> None:
+    groups_from([[1, -1, -1], [1, -1, -1]], passages=[[0, 1, 2], [1, 0, -1]]).write(given / "groups.safetensors")
+    Groups.read(given / "groups.safetensors", wanted)
+
+
+SIZES = [
+    Case("group size", "as many as a query has", partial(group_size, 3)),
+    Case("group size", "more than any query has", partial(group_size, 4), "groups.safetensors: no query has more than 3"),
+]
+test_wrong = judged([*of_models(), *of_names(), *of_leaks(), *SIZES])

@@ -268,7 +268,7 @@ def right_lines():
     for key, field in product(ID_KEYS, TEXT_KEYS):
         lines = [json_line(**{key: f"d{row}", field: f"passage {row} é", "other": 1}) for row in range(LINES)]
         yield Case("keys of JSON lines", f"{key}, {field}", partial(as_plain, "passages.jsonl", "\n".join(lines).encode()))
-    for head in ("id\ttext", "docno\tcontents", "QID\tQuery"):
+    for head in ("id\ttext", "docno\tcontents", "QID\tQuery", "query-id\tquery text", "topic_number\ttitle", "pid\tpassage"):
         content = "\n".join([head, *GOOD["passages.tsv"]]).encode()
         yield Case("column names", head, partial(as_plain, "passages.tsv", content))
     for name, lines in {

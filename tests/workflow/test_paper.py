@@ -18,9 +18,8 @@ from workflow_runs import jobs, snakemake, succeed
 
 CONFIGS = REPOSITORY / "configs"
 PAPER = CONFIGS / "ecir2025.yaml"
-BENCHMARKS = ["dl19", "devsmall"]
 PINNED = {"electra-base": "google/electra-base-discriminator", "colbertv2": "colbert-ir/colbertv2.0"}
-RECIPES = ["kd-cl"]
+pytestmark = pytest.mark.xdist_group("paper")
 
 
 def planned(tmp_path, *names):
@@ -132,13 +131,12 @@ def finished(tmp_path_factory):
 
 def test_every_number_of_the_grid_stands_beside_the_papers(finished):
     table = pd.read_csv(finished / "ecir2025" / "tables" / "published.csv", keep_default_na=False)
-    systems = 1 + 2 * len(RECIPES)
-    assert len(table) == 2 * len(BENCHMARKS) * systems * 6
-    assert set(table["benchmark"]) == set(BENCHMARKS) and set(table["backbone"]) == {"", "electra", "roberta"}
+    assert len(table) == 2 * (1 + 2) * 6
+    assert set(table["benchmark"]) == {"dl19"} and set(table["backbone"]) == {"", "electra", "roberta"}
     assert (table["gap"] - (table["mean"] - table["published"])).abs().max() < 1e-5
-    assert table["mean"].between(0, 1).all() and table["mean"].nunique() > 20
-    first = table[(table["recipe"] == "first-stage") & (table["measure"] == "R@100")].set_index(["retriever", "benchmark"])
-    assert all(first["mean"]["bm25", benchmark] > 0.2 for benchmark in BENCHMARKS)
+    assert table["mean"].between(0, 1).all() and table["mean"].nunique() > 10
+    first = table[(table["recipe"] == "first-stage") & (table["measure"] == "R@100")].set_index("retriever")
+    assert first["mean"]["bm25"] > 0.2
     markdown = (finished / "ecir2025" / "tables" / "published.md").read_text()
     assert "### dl19, nDCG@10 (4 queries)" in markdown and "| colbert | roberta kd→cl |" in markdown
 
