@@ -16,7 +16,7 @@ from multistage.data.runs import cut, in_run_order
 from multistage.jobs.errors import InputError
 from multistage.jobs.files import replacing
 from multistage.jobs.log import Rate
-from multistage.model.precision import resolve, use_bfloat16
+from multistage.model.precision import compute_in
 
 if TYPE_CHECKING:
     from sentence_transformers import MultiVectorEncoder, SentenceTransformer
@@ -59,9 +59,7 @@ def load_encoder(
         tokens = [MultiVectorMask(skiplist_words=list(string.punctuation)), Normalize("token_embeddings")]
         after = tokens if late else [Pooling(transformer.get_embedding_dimension(), pooling_mode=pooling)]
         encoder = make(modules=[transformer, *after], device=device)
-    model = encoder[0].auto_model
-    if resolve(precision, model, training=False) == "bfloat16":
-        use_bfloat16(model, training=False)
+    compute_in(precision, encoder[0].auto_model, training=False)
     return encoder
 
 

@@ -152,7 +152,7 @@ def train_stage(
         )
         stage.run()
         if process_number() == 0:
-            own = record | {"precision": resolve(precision, model, training=True)}
+            own = record | {"precision": resolve(precision, model.device)}
             _write_stage(
                 stage, tokenizer, backbone.max_length, before=before, export=validation.export, record=own, output=output
             )
