@@ -158,4 +158,5 @@ def test_models_say_what_they_were_trained_on(finished):
 
 def test_what_was_left_out_is_counted(finished):
     log = (finished / "logs" / "read_permutations" / "rankgpt" / "msmarco-train.log").read_text()
-    assert "1 refused" in log and re.search(r"[1-9] dropped", log)
+    assert "1 permutations left out: they are refusals" in log
+    assert re.search(r"[1-9] permutations left out: they are malformed", log)
