@@ -143,10 +143,17 @@ def write_run(path: str | Path, run: pl.DataFrame, tag: str) -> None:
 
 
 def write_runs(path: str | Path, runs: Iterable[pl.DataFrame], tag: str) -> None:
-    """Write several runs as one, as `write_run` does, each as it comes; no query may be in two of them."""
+    """Write several runs as one, as `write_run` does, each as it comes; no query may be in two of them.
+
+    Raises InputError naming the first score that is not finite.
+    """
     with replacing(path) as (partial,), open(partial, "wb") as stream:
         for run in runs:
             ordered = in_run_order(run)
+            for query, passage, score in ordered.filter(~pl.col("score").is_finite()).select(*RUN).head(1).iter_rows():
+                raise InputError(
+                    f"{path}: {tag} gives passage {passage!r} of query {query!r} the score {score}; is it damaged?"
+                )
             score = pl.Series(map("{:.9g}".format, ordered["score"]), dtype=pl.String)
             rank = pl.int_range(1, pl.len() + 1).over("query")
             lines = ordered.select("query", pl.lit("Q0").alias("Q0"), "passage", rank=rank, score=score, tag=pl.lit(tag))
