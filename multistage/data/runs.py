@@ -83,15 +83,10 @@ def read_run(
     seconds = time.perf_counter() - start
     logger.info("%s: %s passages of %s queries, read in %.1f s", path, f"{len(run):,}", f"{len(rankings):,}", seconds)
     if queries is not None and not keep_unknown:  # else it is measured, and what is not judged is told with the query set
-        for count, what in (
-            (len(found.others), "queries left out: they are not in the query set"),
-            (
-                len(queries) - len(rankings),
-                "queries without a ranking: they count as zero and are not trained on",
-            ),
-        ):
-            if count:
-                logger.warning("%s: %s %s", path, f"{count:,}", what)
+        if found.others:
+            logger.warning("%s: %s queries left out: they are not in the query set", path, f"{len(found.others):,}")
+        if lacking := len(queries) - len(rankings):
+            logger.warning("%s: %s queries without a ranking: they count as zero and are not trained on", path, f"{lacking:,}")
     rows = [name for name, ids in (("query", queries), ("passage", passages)) if ids is not None]
     return run.with_columns(pl.col(rows).cast(pl.Int32).fill_null(-1))
 

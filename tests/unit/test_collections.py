@@ -74,7 +74,7 @@ class TestTables:
 
     def test_a_repeated_id_is_found_across_row_groups(self, tmp_path, small_groups):
         ids = [*map(str, range(30)), "17", "3"]
-        with pytest.raises(InputError, match=r"^source: id '3' is empty, repeated"):
+        with pytest.raises(InputError, match=r"^source: id '3' is there more than once"):
             tables.write_texts(tmp_path / "texts.parquet", [(name, "") for name in ids], "source")
         assert not list(tmp_path.iterdir())
 
