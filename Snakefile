@@ -7,6 +7,7 @@ snakemake --rulegraph mermaid-js     the shape of it
 
 import os
 import sys
+from itertools import chain
 from pathlib import Path
 
 from snakemake.utils import min_version
@@ -26,18 +27,21 @@ sys.path.insert(0, str(ROOT))
 os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [str(ROOT), os.getenv("PYTHONPATH")])))
 from multistage.config import complete_config
 from multistage.config.recipes import FUSED, UNTRAINED, last_objective, parent_of, stages_of
-from multistage.jobs.errors import InputError
+from multistage.jobs.errors import InputError, one_message
 from multistage.jobs.notices import show_notices
+from multistage.jobs.provenance import cached_digest
+from multistage.jobs.run_log import messages
 from multistage.jobs.slurm import prepare
 from multistage.sources.checkpoints import model_files
 
-for path in workflow.configfiles:
-    if Path("results").absolute() in Path(path).parents:
-        raise InputError(
-            f"{path}: a result is given as a config file. Name targets before --configfile, which takes all that follows."
-        )
-# The same twice: a dictionary, which Snakemake looks up and hands to jobs, and typed.
-settings = complete_config(config)
+with one_message():
+    for path in workflow.configfiles:
+        if Path("results").absolute() in Path(path).parents:
+            raise InputError(
+                f"{path}: a result is given as a config file. Name targets before --configfile, which takes all that follows."
+            )
+    # The same twice: a dictionary, which Snakemake looks up and hands to jobs, and typed.
+    settings = complete_config(config)
 # For paths outside of inputs and outputs; those write <experiment>.
 EXPERIMENT = f"results/{config['experiment']}"
 
@@ -51,7 +55,8 @@ onstart:
         print(f"WARNING: {warning}", file=sys.stderr)
     # Is the cluster one that can be watched? Jobs of a Snakemake that was killed would write what this one's jobs write.
     if workflow.executor_plugin.name == "slurm":
-        prepare(os.getcwd())
+        with one_message():
+            prepare(os.getcwd())
 
 
 onsuccess:
@@ -60,6 +65,8 @@ onsuccess:
 
 onerror:
     show_notices(settings.warnings, workflow.dag.jobs)
+    # In one message each, below what Snakemake has said of it. `log` is empty inside of a job.
+    print(*chain.from_iterable(map(messages, log)), sep="\n", file=sys.stderr, flush=True)
 
 
 include: "rules/paths.smk"

@@ -33,7 +33,7 @@ def demo_candidates(queries: int, depth: int) -> Candidates:
         raise SystemExit(f"{wheel} is missing; run `make demo` once, or give texts of your own with --texts.")
     passages = [text for _, text in article_passages(wheel, collection["member"], None)]
     query_set = article_queries(wheel, collection["member"], None)
-    relevant = {query: int(passage) for query, passage, _ in reversed(list(query_set.judgements))}
+    relevant = {query: int(passage) for query, passage, _ in reversed(query_set.judgements.rows())}
     chosen = list(query_set.queries)[:queries]
     around = [np.arange(relevant[query], relevant[query] + depth) % len(passages) for query, _ in chosen]
     return Candidates([text for _, text in chosen], [[passages[row] for row in rows] for rows in around], "the demo's texts")

@@ -88,7 +88,9 @@ def _add_rerank(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--depth", type=positive, help="with --run: passages of each query that are re-ranked (all)")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="where the model runs (cpu)")
     precisions = ["auto", "float32", "bfloat16"]
-    parser.add_argument("--precision", choices=precisions, default="auto", help="of the encoder (auto: bfloat16 if faster)")
+    parser.add_argument(
+        "--precision", choices=precisions, default="auto", help="of the encoder (auto: bfloat16 if it is built in)"
+    )
     parser.add_argument("--tokens-per-batch", type=positive, help="padded tokens in one forward pass (cpu: 4096, cuda: 65536)")
     parser.add_argument("--max-length", type=positive, help="tokens of a pair (what the checkpoint records)")
     parser.add_argument("--max-query-length", type=positive, help="tokens of a query (as recorded, else half a pair)")

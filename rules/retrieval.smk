@@ -199,6 +199,7 @@ rule import_run:
         **job(),
     params:
         depth=lookup("{imported}/depth", within=ENTRIES),
+        contents=contents_of(ready_run),
     message:
         "Importing {wildcards.imported}/{wildcards.queryset}.run"
     script:

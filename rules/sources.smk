@@ -78,6 +78,7 @@ rule fetch_checkpoint:
         "../envs/data.yaml"
     params:
         entry=lookup("checkpoints/{checkpoint}", within=config),
+        contents=contents_of(checkpoint_files),
     message:
         "Fetching the pre-trained model {wildcards.checkpoint}"
     script:

@@ -41,6 +41,7 @@ rule training_groups:
         depth=lambda wc: candidates_of(wc).get("depth"),
         taught=lambda wc: "teacher" in candidates_of(wc),
         contrast=lambda wc: settings.objectives[wc.objective].contrasts,
+        contents=contents_of(candidate_run),
         relevance=lambda wc: config["querysets"][queryset_of(wc)]["relevance"],
     message:
         "Grouping the candidates of {wildcards.objective}"

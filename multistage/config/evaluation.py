@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo
 
-from multistage.config.fields import Count, Measure, Name, Positive, Section, Seed, Some, Text, matching, refers_to, undefined
+from multistage.config.data import OwnPath
+from multistage.config.fields import Count, Measure, Name, Positive, Section, Seed, Some, matching, refers_to, undefined
 from multistage.config.ranking import QuerySetName, RetrieverName
 from multistage.config.recipes import FIRST_STAGE
 from multistage.measures import CHOICES, compares
@@ -79,6 +80,6 @@ class Evaluation(Section):
     leaks: list[QuerySetName] = Field(
         [], description="Benchmarks that may share queries with what models learn from; of others that is refused."
     )
-    reference: Text | None = Field(
+    reference: OwnPath | None = Field(
         None, description="Published results, a CSV file: backbone, recipe, retriever, benchmark, measure, value."
     )

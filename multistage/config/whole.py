@@ -34,7 +34,7 @@ class Config(Section):
     device: Literal["cpu", "cuda"] = Field("cpu", description="Where models run; with cuda, each such job asks for one GPU.")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",
-        description="What encoders compute in (the rest is float32). auto: bfloat16 where the hardware is faster with it.",
+        description="What encoders compute in (the rest is float32). auto: bfloat16 where the hardware has it.",
     )
     training: Training = Field(default_factory=Training, description="How fine-tuning runs.")
     grid: Grid = Field(description="What is trained and evaluated.")

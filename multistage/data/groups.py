@@ -12,13 +12,14 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from multistage.data.runs import ranks_of, rows_of
-from multistage.data.tokens import Ints
+from multistage.data.tokens import Ints, TokenStore
 from multistage.jobs.errors import InputError
-from multistage.jobs.files import replacing
+from multistage.jobs.files import readable, replacing
 
 logger = logging.getLogger("jobs")
 
 PAIR = ["query", "passage"]
+KINDS = {"queries": "int32", "passages": "int32", "grades": "int16", "ranks": "int16", "scores": "float32"}
 
 
 @dataclass(frozen=True)
@@ -50,15 +51,30 @@ class Groups:
 
     @classmethod
     def read(cls, path: str | Path, wanted: int = 0) -> "Groups":
-        """Map what `write` wrote into memory. Raises InputError when it holds no groups, or none of as many as are wanted."""
-        with safe_open(path, framework="pt") as file:  # maps tensors, where framework="numpy" reads them
+        """Map what `write` wrote into memory.
+
+        Raises InputError for a damaged file, and when it holds no groups, or none of as many passages as are wanted.
+        """
+        with readable(path), safe_open(path, framework="pt") as file:  # maps tensors, where framework="numpy" reads them
             groups = cls(**{name: file.get_tensor(name).numpy() for name in file.keys()})  # noqa: SIM118
+            for name, matrix in vars(groups).items():
+                shape = groups.queries.shape if name == "queries" else (len(groups.queries), groups.passages.shape[1])
+                if matrix is not None and (matrix.shape != shape or matrix.dtype != KINDS[name]):
+                    raise ValueError(f"{name} holds {matrix.shape} {matrix.dtype}, and must hold {shape} {KINDS[name]}")
         if not len(groups.queries):
             raise InputError(f"{path}: no group is left; the log of the rule that made it says what was dropped.")
         most = groups.passages.shape[1]
         if most < wanted:
             raise InputError(f"{path}: no query has more than {most} passages, but the objective's group_size is {wanted}.")
         return groups
+
+    def require_texts(self, queries: TokenStore, passages: TokenStore, path: str | Path) -> None:
+        """Raise InputError, naming the file of the groups, where their rows are not those of the stores."""
+        for rows, store in ((self.queries, queries), (self.passages, passages)):
+            if rows.min() < -1 or rows.max() >= len(store):
+                raise InputError(
+                    f"{path}: made of other texts than {store.name}. Delete both, and the next run makes them again."
+                )
 
 
 def training_groups(

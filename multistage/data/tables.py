@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from multistage.jobs.errors import InputError
-from multistage.jobs.files import replacing
+from multistage.jobs.files import readable, replacing
 from multistage.jobs.log import Rate
 
 logger = logging.getLogger("jobs")
@@ -55,8 +55,12 @@ def write_texts(path: str | Path, texts: Iterable[tuple[str, str]], source: str 
         ids = read_ids(partial)
         if ids.is_empty():
             raise InputError(f"{source}: it has no texts; a collection or query set needs one at least.")
-        for name in ids.filter((ids == "") | ids.str.contains(r"\s") | ids.is_duplicated()).head(1):
-            raise InputError(f"{source}: id {name!r} is empty, repeated or holds a blank; TREC files cannot carry it.")
+        for wrong, what in (
+            ((ids == "") | ids.str.contains(r"\s"), "is empty or holds a blank; TREC files cannot carry it"),
+            (ids.is_duplicated(), "is there more than once; ids must differ"),
+        ):
+            for name in ids.filter(wrong).head(1):
+                raise InputError(f"{source}: id {name!r} {what}.")
     logger.info("%s: %s texts", source, f"{len(ids):,}")
     return len(ids)
 
@@ -96,14 +100,16 @@ def write_qrels(path: str | Path, given: pl.DataFrame, source: str | Path) -> No
 
 def count_texts(path: str | Path) -> int:
     """How many passages or queries there are."""
-    return int(pq.ParquetFile(path).metadata.num_rows)
+    with readable(path):
+        return int(pq.ParquetFile(path).metadata.num_rows)
 
 
 def stream_rows(path: str | Path, start: int = 0, stop: int | None = None) -> Iterator[tuple[list[str], list[str]]]:
     """The ids and texts of the rows from `start` up to `stop` (None: the last) in order, a few thousand at a time."""
-    rows = pl.scan_parquet(path).slice(start, None if stop is None else stop - start)
-    for batch in rows.collect_batches(chunk_size=ROWS_AT_ONCE, maintain_order=True):
-        yield batch["id"].to_list(), batch["text"].to_list()
+    with readable(path):
+        rows = scan_table(path, "id", "text").slice(start, None if stop is None else stop - start)
+        for batch in rows.collect_batches(chunk_size=ROWS_AT_ONCE, maintain_order=True):
+            yield batch["id"].to_list(), batch["text"].to_list()
 
 
 def stream_texts(path: str | Path, start: int = 0, stop: int | None = None) -> Iterator[list[str]]:
@@ -113,17 +119,32 @@ def stream_texts(path: str | Path, start: int = 0, stop: int | None = None) -> I
 
 def read_texts(path: str | Path) -> pl.DataFrame:
     """Read passages or queries, all at once: for query sets and small collections."""
-    return pl.read_parquet(path, columns=["id", "text"])
+    return _read(path, "id", "text")
 
 
 def read_ids(path: str | Path) -> pl.Series:
     """The ids of passages or queries, by row."""
-    return pl.read_parquet(path, columns=["id"])["id"]
+    return _read(path, "id")["id"]
 
 
 def read_qrels(path: str | Path) -> pl.DataFrame:
     """Read relevance judgements: query, passage, grade."""
-    return pl.read_parquet(path, columns=["query", "passage", "grade"])
+    return _read(path, "query", "passage", "grade")
+
+
+def scan_table(path: str | Path, *columns: str) -> pl.LazyFrame:
+    """Columns of a table, not read yet. Raises InputError for a damaged file, or where they hold other types."""
+    with readable(path):
+        table = pl.scan_parquet(path)
+        for name, kind in table.select(columns).collect_schema().items():
+            if not (kind.is_integer() if name == "grade" else kind == pl.String):
+                raise ValueError(f"column {name} holds {kind}")
+        return table.select(columns)
+
+
+def _read(path: str | Path, *columns: str) -> pl.DataFrame:
+    with readable(path):
+        return scan_table(path, *columns).collect()
 
 
 def _row_group(rows: list[tuple[str, str]], source: str | Path) -> pa.Table:

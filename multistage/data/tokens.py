@@ -15,7 +15,7 @@ from npy_append_array import NpyAppendArray
 from tokenizers import Tokenizer
 
 from multistage.jobs.errors import InputError
-from multistage.jobs.files import replacing
+from multistage.jobs.files import read_json, readable, replacing
 from multistage.jobs.log import Rate
 
 logger = logging.getLogger("jobs")
@@ -45,10 +45,20 @@ class TokenStore:
 
     @classmethod
     def open(cls, files: StoreFiles) -> "TokenStore":
-        """Map the files that `build_store` wrote into memory."""
+        """Map the files that `build_store` wrote into memory. Raises InputError for a damaged one."""
+        described = read_json(files.description, "vocabulary_sha256", "texts", "tokens")
         # Plain arrays over the maps: slicing a numpy.memmap costs several times as much.
-        ids, offsets = (np.asarray(np.load(file, mmap_mode="r")) for file in (files.ids, files.offsets))
-        return cls(files.ids, ids, offsets, json.loads(Path(files.description).read_text())["vocabulary_sha256"])
+        with readable(files.ids):
+            ids = np.asarray(np.load(files.ids, mmap_mode="r"))
+            if ids.dtype not in (np.uint16, np.uint32) or ids.shape != (described["tokens"],):
+                raise ValueError(f"it holds {ids.shape} {ids.dtype}, and the store {described['tokens']} tokens")
+        with readable(files.offsets):
+            offsets = np.asarray(np.load(files.offsets, mmap_mode="r"))
+            if offsets.dtype != np.int64 or offsets.shape != (described["texts"] + 1,):
+                raise ValueError(f"it holds {offsets.shape} {offsets.dtype}, and the store {described['texts']} texts")
+            if offsets[0] or offsets[-1] != len(ids) or (np.diff(offsets) < 0).any():
+                raise ValueError(f"its numbers do not rise from 0 to {len(ids)}")
+        return cls(files.ids, ids, offsets, described["vocabulary_sha256"])
 
     @classmethod
     def of(cls, name: str, batches: Iterable[list[str]], texts: int, tokenizer: Tokenizer) -> "TokenStore":

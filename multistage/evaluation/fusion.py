@@ -14,7 +14,7 @@ from multistage.data.runs import in_run_order, write_run
 from multistage.evaluation.judgements import read_judgements
 from multistage.evaluation.measures import measure_ranking
 from multistage.evaluation.reranked import read_both
-from multistage.jobs.files import write_texts
+from multistage.jobs.files import read_json, write_texts
 
 if TYPE_CHECKING:
     from ranx import Run
@@ -81,7 +81,7 @@ def fuse_files(
     reranked: str | Path, first_stage: str | Path, weight: str | Path, *, depth: int, tag: str, output: str | Path
 ) -> None:
     """Write the fused run. weight: what `choose_weight` wrote. Raises InputError as `read_both` does."""
-    chosen = json.loads(Path(weight).read_text(encoding="utf-8"))
+    chosen = read_json(weight, "weight_of_reranker", "norm")
     run = Sides(reranked, first_stage, depth).fused(chosen["weight_of_reranker"], chosen["norm"])
     write_run(output, run, tag)
 

@@ -5,10 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import polars as pl
 
 from multistage.evaluation.judgements import Grades, Judgements, read_judgements, read_ranking
-from multistage.jobs.files import replacing
+from multistage.jobs.files import readable, replacing
 from multistage.jobs.log import Rate
 from multistage.measures import split_cutoff
 
@@ -29,6 +30,15 @@ class System(NamedTuple):
 
 
 SYSTEM = list(System._fields)
+
+
+def read_values(path: str | Path) -> pd.DataFrame:
+    """What `evaluate_runs` wrote. Raises InputError for a damaged file."""
+    with readable(path):
+        values = pd.read_parquet(path)
+        if lacking := {*SYSTEM, "query"} - {*values}:
+            raise ValueError(f"it lacks {', '.join(sorted(lacking))}")
+        return values
 
 
 def measure_ranking(ranking: Grades, judgements: Judgements, measures: list[str], relevance: int) -> dict[str, Values]:

@@ -2,12 +2,16 @@
 
 import glob
 import hashlib
+import json
 import os
 import shutil
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
+
+from multistage.jobs.errors import InputError, system_refusal
 
 TEMPORARY = ".partial"
 
@@ -28,17 +32,54 @@ def replacing(*targets: str | Path) -> Iterator[list[Path]]:
     try:
         for path in final:
             path.parent.mkdir(parents=True, exist_ok=True)
-            for left in path.parent.glob(f".{glob.escape(path.stem)}.by-*{TEMPORARY}{glob.escape(path.suffix)}"):
-                remove(left)
+            for dots in (".", ".."):  # two where a block is inside of another
+                for left in path.parent.glob(f"{dots}{glob.escape(path.stem)}.by-*{TEMPORARY}{glob.escape(path.suffix)}"):
+                    remove(left)
         yield partial
         for source, target in zip(partial, final, strict=True):
             apply_umask(source)
             if target.is_dir():
                 remove(target)
             os.replace(source, target)
+    except InputError:
+        raise
+    except Exception as error:
+        names = {str(source): str(target) for source, target in zip(partial, final, strict=True)}
+        if isinstance(error, OSError) and error.filename in names:
+            error.filename = names[error.filename]
+        if refusal := system_refusal(error, final[0]):
+            raise refusal from error
+        raise
     finally:
         for path in partial:
-            remove(path)
+            with suppress(OSError):  # what cannot be written is not there
+                remove(path)
+
+
+@contextmanager
+def readable(path: str | Path) -> Iterator[None]:
+    """Reading a file that the workflow has made, with whatever library: what it raises in the block becomes an InputError.
+
+    Raise ValueError in the block where what was read is not what the file must hold.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        if refusal := system_refusal(error, path):
+            raise refusal from error
+        reason = " ".join(str(error).split()).rstrip(".")[:200] or "nothing can be read"
+        raise InputError(f"{path}: the file is damaged ({reason}). Delete it, and the next run makes it again.") from error
+
+
+def read_json(path: str | Path, *keys: str) -> dict[str, Any]:
+    """The JSON object in a file that the workflow has made; `keys` must be in it."""
+    with readable(path):
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        if not isinstance(content, dict) or (lacking := [key for key in keys if key not in content]):
+            raise ValueError(f"it lacks {', '.join(lacking)}" if isinstance(content, dict) else "not a JSON object")
+        return content
 
 
 def write_texts(texts: Mapping[str | Path, str]) -> None:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
-from multistage.jobs.errors import InputError, RunAgain
+from multistage.jobs.errors import RunAgain, one_message
 
 SECONDS_BETWEEN_LINES = 5.0
 logger = logging.getLogger("jobs")
@@ -21,20 +21,20 @@ def job_log(path: str) -> Iterator[None]:
     """Send all output of the job, that of C and Java code included, to a log file; it ends as `log_to_stderr` says."""
     # Progress bars of libraries: one line in ten seconds, not ten a second.
     os.environ.setdefault("TQDM_MININTERVAL", "10")
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w", encoding="utf-8") as stream:
-        for descriptor in (sys.stdout.fileno(), sys.stderr.fileno()):
-            os.dup2(stream.fileno(), descriptor)
     with log_to_stderr():
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "w", encoding="utf-8") as stream:
+            for descriptor in (sys.stdout.fileno(), sys.stderr.fileno()):
+                os.dup2(stream.fileno(), descriptor)
         yield
 
 
 @contextmanager
 def log_to_stderr() -> Iterator[None]:
-    """Log to standard error, and end with time and peak memory.
+    """Log to standard error, and end with time and peak memory, or as `errors.one_message` says.
 
-    Bad input (`InputError`) ends the process with its message only; any other exception keeps its traceback. A warning of the
-    logger "jobs" says what was dropped, repaired or cut, or looks wrong: people see it as one of the run's `jobs.notices`.
+    A warning of the logger "jobs" says what was dropped, repaired or cut, or looks wrong: people see it as one of the run's
+    `jobs.notices`.
     """
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s: %(message)s", force=True
@@ -43,10 +43,8 @@ def log_to_stderr() -> Iterator[None]:
         logging.getLogger(chatty).setLevel(logging.WARNING)
     start = time.perf_counter()
     try:
-        yield
-    except InputError as error:
-        print(f"ERROR: {error}", file=sys.stderr, flush=True)
-        sys.exit(1)
+        with one_message():
+            yield
     except RunAgain as request:
         logger.info("stopped on request, with everything saved: run again to resume. %s", request)
         sys.exit(os.EX_TEMPFAIL)

@@ -43,6 +43,22 @@ def newest_log(folder: Path) -> Path | None:
     return max((folder / ".snakemake" / "log").glob("*.snakemake.log"), default=None)
 
 
+def messages(log: str | Path) -> list[str]:
+    """What each job that failed in a run says itself: the error that its log ends with, or else the end of its logs.
+
+    log: Snakemake's own.
+    """
+    said: dict[str, None] = {}
+    for failure in read_run_log(Path(log).read_text()).failures:
+        ends = {
+            path: Path(path).read_text(errors="replace").splitlines()[-20:] for path in failure.logs if Path(path).is_file()
+        }
+        errors = [f"{end[-1]} (log: {path})" for path, end in ends.items() if end and end[-1].startswith("ERROR: ")]
+        for text in errors or ["\n".join([f"{path} ends:", *end]) for path, end in ends.items()]:
+            said[f"{failure.rule}: {text}"] = None
+    return list(said)
+
+
 def read_run_log(text: str) -> RunLog:
     """Read what has been written of a log so far."""
     run, in_copy, failure = RunLog(), False, None

@@ -8,7 +8,7 @@ from torch import Tensor
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
 from multistage.jobs.errors import InputError
-from multistage.model.precision import resolve, use_bfloat16
+from multistage.model.precision import compute_in
 from multistage.model.speed import read_first_token_only, reuse_freed_memory
 
 if TYPE_CHECKING:
@@ -32,8 +32,7 @@ def load_cross_encoder(
     torch.nn.Module.to(model, device)
     read_first_token_only(model)
     reuse_freed_memory()
-    if resolve(precision, model, training) == "bfloat16":
-        use_bfloat16(model, training)
+    compute_in(precision, model, training)
     return model
 
 

@@ -1,6 +1,5 @@
 """Model cards: what a model is, what it was made from and how to load it, as the README.md of its folder and as a page."""
 
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 from huggingface_hub import ModelCardData
 
 from multistage.config.recipes import last_objective
-from multistage.jobs.files import write_texts
+from multistage.jobs.files import read_json, write_texts
 from multistage.reporting.pages import TEMPLATES, html_page, markdown_to_html
 
 Record = dict[str, Any]
@@ -29,7 +28,7 @@ def write_card(
     records: training.json of the model and of its parents, the model's own first and the untrained re-ranker's last.
     lineage: what `lineage.lineage` says of it. curve: its training curve, beside the README; None for the untrained one.
     """
-    stages = [json.loads(Path(path).read_text(encoding="utf-8")) for path in records]
+    stages = [read_json(path, "recipe", "seed", "inputs", "versions") for path in records]
     images = {Path(curve).name: curve} if curve else {}
     body = TEMPLATES.get_template("card.md.jinja").render(
         record=stages[0],

@@ -1,6 +1,5 @@
 """What effectiveness costs: training, re-ranking, and which systems are not beaten by cheaper ones."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from multistage.config.recipes import FUSED, TEACHER, stages_of
 from multistage.evaluation.comparison import POOLED
 from multistage.evaluation.measures import SYSTEM
 from multistage.jobs.errors import InputError
-from multistage.jobs.files import write_texts
+from multistage.jobs.files import read_json, readable, write_texts
 from multistage.reporting.pages import fixed, markdown_table, system_names, write_tables
 
 NOTE = (
@@ -30,7 +29,7 @@ def training_costs(models: Sequence[Model], records: Sequence[str]) -> pd.DataFr
 
     records: the training.json of each model. Raises InputError for one that lacks these numbers.
     """
-    read = pd.json_normalize([json.loads(Path(path).read_text(encoding="utf-8")) for path in records])
+    read = pd.json_normalize([read_json(path) for path in records])
     read = read.reindex(columns=["seconds", "pairs", "run.processes", "run.device"])
     for path in pd.Series(records)[read.isna().any(axis=1)].head(1):
         raise InputError(f"{path}: seconds, pairs or run is missing; delete it to train again.")
@@ -43,10 +42,17 @@ def reranking_costs(timed: Sequence[tuple[str, ...]], timings: Sequence[str]) ->
 
     timed: model and benchmark. timings: Snakemake's benchmark files. Raises InputError for one that holds no seconds.
     """
-    read = [pd.read_csv(path, sep="\t").reindex(columns=["s"])["s"].mean() for path in timings]
-    for path in pd.Series(timings)[pd.isna(read)].head(1):
-        raise InputError(f"{path}: the column s with a job's seconds is missing; delete it to re-rank again.")
-    return pd.DataFrame(timed, columns=[*MODEL, "benchmark"]).assign(seconds=read)
+    return pd.DataFrame(timed, columns=[*MODEL, "benchmark"]).assign(seconds=[_seconds(path) for path in timings])
+
+
+def _seconds(path: str) -> float:
+    with readable(path):
+        if not Path(path).read_bytes().endswith(b"\n"):
+            raise ValueError("it is cut off")
+        seconds = float(pd.read_csv(path, sep="\t")["s"].mean())
+        if not seconds >= 0:
+            raise ValueError("it holds no seconds")
+        return seconds
 
 
 def cost_table(means: pd.DataFrame, training: pd.DataFrame, reranking: pd.DataFrame, measure: str) -> pd.DataFrame:

@@ -29,5 +29,5 @@ def answer(path: str | Path) -> nodes.Node:
 def listed(notices: list[str]) -> nodes.Node:
     """What `jobs.notices` found."""
     if not notices:
-        return nodes.paragraph(text="Nothing that the jobs know of.")
+        return nodes.paragraph(text="Nothing that the jobs noticed.")
     return nodes.bullet_list("", *(nodes.list_item("", nodes.paragraph(text=notice)) for notice in notices))

@@ -1,6 +1,5 @@
 """Plots: effectiveness with intervals, by cost and by re-ranking depth, and the training curve of a stage."""
 
-import json
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
@@ -13,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from multistage.config.recipes import FIRST_STAGE, UNTRAINED
-from multistage.jobs.files import replacing
+from multistage.jobs.files import read_json, replacing
 from multistage.reporting.pages import recipe_name, system_names
 
 matplotlib.use("svg")
@@ -96,7 +95,7 @@ def plot_training(record: str | Path) -> Figure:
 
     record: a stage's training.json. The circle marks the step whose weights are the model's.
     """
-    stage = json.loads(Path(record).read_text(encoding="utf-8"))
+    stage = read_json(record, "validation", "loss", "exported")
     validation = pd.DataFrame(stage["validation"]).set_index("step")
     training = pd.DataFrame(stage["loss"]).set_index("step")
     figure, axes = pyplot.subplots(1, 3, figsize=(9, 2.6))

@@ -7,7 +7,7 @@ import pandas as pd
 import polars as pl
 
 from multistage.data.runs import read_run
-from multistage.data.tables import read_qrels, read_texts
+from multistage.data.tables import read_qrels, read_texts, scan_table
 from multistage.jobs.files import write_texts
 from multistage.reporting.pages import TEMPLATES
 
@@ -82,6 +82,6 @@ def write_view(
 def _top_passages(run: str, passages: str | Path, qrels: pl.DataFrame) -> pd.DataFrame:
     """The first passage of each query of a run: index query; columns passage, text, grade (text)."""
     first = read_run(run, depth=1).lazy().join(qrels.lazy(), on=["query", "passage"], how="left")
-    found = first.join(pl.scan_parquet(passages), left_on="passage", right_on="id", how="left")
+    found = first.join(scan_table(passages, "id", "text"), left_on="passage", right_on="id", how="left")
     columns = ["query", "passage", "text", pl.col("grade").cast(pl.String).fill_null("")]
     return found.select(columns).collect(engine="streaming").to_pandas().set_index("query")

@@ -7,7 +7,7 @@ import pandas as pd
 from multistage.config import Evaluation
 from multistage.config.recipes import FIRST_STAGE
 from multistage.evaluation.comparison import POOLED
-from multistage.jobs.files import write_texts
+from multistage.jobs.files import readable, write_texts
 from multistage.measures import compares
 from multistage.reporting.pages import fixed, markdown_table, recipe_name, system_names, write_tables
 
@@ -31,9 +31,15 @@ def write_comparison(
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
-    """Read a table of systems: means, differences or costs. Names are text, whatever they look like."""
-    table = pd.read_csv(path, dtype=dict.fromkeys(TEXT, str), keep_default_na=False, na_values=[""])
-    return table.fillna(dict.fromkeys(TEXT, ""))
+    """Read a table of systems: means, differences, costs or curves by depth. Names are text, whatever they look like.
+
+    Raises InputError for a damaged file.
+    """
+    with readable(path):
+        table = pd.read_csv(path, dtype=dict.fromkeys(TEXT, str), keep_default_na=False, na_values=[""])
+        if lacking := {*POOLED, "measure"} - {*table}:
+            raise ValueError(f"it lacks {', '.join(sorted(lacking))}")
+        return table.fillna(dict.fromkeys(TEXT, ""))
 
 
 def write_effectiveness(

@@ -14,9 +14,9 @@ from safetensors.torch import load_file, save_file
 
 from multistage.data.runs import cut, in_run_order
 from multistage.jobs.errors import InputError
-from multistage.jobs.files import replacing
+from multistage.jobs.files import readable, replacing
 from multistage.jobs.log import Rate
-from multistage.model.precision import resolve, use_bfloat16
+from multistage.model.precision import compute_in
 
 if TYPE_CHECKING:
     from sentence_transformers import MultiVectorEncoder, SentenceTransformer
@@ -59,9 +59,7 @@ def load_encoder(
         tokens = [MultiVectorMask(skiplist_words=list(string.punctuation)), Normalize("token_embeddings")]
         after = tokens if late else [Pooling(transformer.get_embedding_dimension(), pooling_mode=pooling)]
         encoder = make(modules=[transformer, *after], device=device)
-    model = encoder[0].auto_model
-    if resolve(precision, model, training=False) == "bfloat16":
-        use_bfloat16(model, training=False)
+    compute_in(precision, encoder[0].auto_model, training=False)
     return encoder
 
 
@@ -136,6 +134,15 @@ def write_vectors(
 
 
 def read_vectors(path: str | Path) -> tuple[torch.Tensor, list[int]]:
-    """What `write_vectors` wrote: vectors (rows, width), which stay in the file until they are used, and lengths."""
-    stored = load_file(path)
-    return stored["vectors"], stored["lengths"].tolist()
+    """What `write_vectors` wrote: vectors (rows, width), which stay in the file until they are used, and lengths.
+
+    Raises InputError for a damaged file.
+    """
+    with readable(path):
+        stored = load_file(path)
+        vectors, lengths = stored["vectors"], stored["lengths"]
+        if not vectors.is_floating_point() or vectors.ndim != 2 or lengths.dtype != torch.int32 or lengths.ndim != 1:
+            raise ValueError(f"it holds {tuple(vectors.shape)} {vectors.dtype} and {tuple(lengths.shape)} {lengths.dtype}")
+        if (lengths < 0).any() or int(lengths.sum()) != len(vectors):
+            raise ValueError(f"it holds {len(vectors)} vectors, and the passages have {int(lengths.sum())}")
+        return vectors, lengths.tolist()

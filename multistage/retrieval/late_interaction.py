@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from multistage.jobs.files import replacing
+from multistage.jobs.files import readable, replacing
 from multistage.retrieval.encoding import Find, Found, read_vectors
 
 
@@ -47,7 +47,8 @@ def plaid_search(index: str | Path, device: str, full_scores: int) -> Find:
     """Search with a PLAID index. full_scores: passages of a query that are scored in full."""
     from fast_plaid.search import FastPlaid
 
-    plaid = FastPlaid(index=str(index), device=device)
+    with readable(index):
+        plaid = FastPlaid(index=str(index), device=device)
 
     def find(queries: list[torch.Tensor], depth: int) -> list[Found]:
         hits = plaid.search(queries, top_k=depth, n_full_scores=full_scores, show_progress=False)

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from multistage.data.runs import RUN, cut, in_run_order
-from multistage.data.tables import count_texts
+from multistage.data.tables import count_texts, scan_table
 from multistage.jobs.errors import InputError
 
 
@@ -24,7 +24,7 @@ def shard_rows(count: int, shard: int, shards: int) -> tuple[int, int]:
 def shard_ids(passages: str | Path, shard: int, shards: int) -> pl.Series:
     """The ids of the passages in a part of a passages table, by row of the part."""
     start, stop = shard_rows(count_texts(passages), shard, shards)
-    return pl.scan_parquet(passages).select("id").slice(start, stop - start).collect()["id"]
+    return scan_table(passages, "id").slice(start, stop - start).collect()["id"]
 
 
 def merge_runs(runs: Iterable[pl.DataFrame], depth: int) -> pl.DataFrame:

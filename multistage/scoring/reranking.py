@@ -67,6 +67,11 @@ class Scorer:
         runs: (query row, passage row, score). queries, passages: ids and tokens by row. Raises InputError as `score` does,
         before any output is written.
         """
+        for ids, store in (queries, passages):
+            if len(ids) != len(store):
+                raise InputError(
+                    f"{store.name}: holds {len(store)} texts, and their table {len(ids)}. Delete it to have it made again."
+                )
         pairs = pl.concat(runs)
         scores = self.score(queries[1], passages[1], pairs["query"].to_numpy(), pairs["passage"].to_numpy())
         ends = np.cumsum([len(run) for run in runs])

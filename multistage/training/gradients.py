@@ -7,7 +7,6 @@ their scores is known, again with them (gradient caching: Gao et al., "Scaling D
 Memory Limited Setup", RepL4NLP 2021). Dropout is seeded for each micro-batch, so that both times drop the same units.
 """
 
-import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -23,8 +22,6 @@ from multistage.scoring.scoring import by_token_budget, logits, on_device
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-logger = logging.getLogger("jobs")
 
 
 @dataclass(frozen=True)
@@ -120,35 +117,6 @@ def accumulate(
                 part, scored[number] = scored[number], leaf  # each graph is freed when it has been used
                 (part if part.requires_grad else _score(model, batch)).backward(leaf.grad)
     return total, torch.cat(taus)
-
-
-def accumulate_in_memory(
-    model: "PreTrainedModel",
-    pairs: Pairs,
-    step: StepBatch,
-    prepared: list[Chunk],
-    *,
-    loss_of: Loss,
-    groups: int,
-    memory: Memory,
-    seed: tuple[int, ...],
-) -> tuple[Tensor, Tensor, list[Chunk], Memory]:
-    """`accumulate`, again with less memory whenever the device has run out of it. Gradients must be None before.
-
-    Returns also the chunks and the memory with which it went well.
-    """
-    while True:
-        try:
-            loss, taus = accumulate(model, prepared, loss_of, groups=groups, tokens_kept=memory.tokens_kept)
-            return loss, taus, prepared, memory
-        except torch.OutOfMemoryError:
-            memory = memory.smaller(pairs.max_length)
-        # Outside the handler: the exception holds on to the activations.
-        model.zero_grad(set_to_none=True)
-        prepared = []
-        torch.cuda.empty_cache()
-        logger.warning("out of memory; from here on %s", memory)
-        prepared = prepare(pairs, step, memory, seed=seed, device=model.device)
 
 
 def work_of(chunks: list[Chunk]) -> Work:

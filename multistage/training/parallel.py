@@ -1,10 +1,8 @@
 """Training on several processes of one machine, a GPU each: every one does its groups, gradients are summed."""
 
 import os
-import signal
 import socket
 from collections.abc import Callable, Iterable
-from types import FrameType
 
 import torch
 import torch.distributed as dist
@@ -12,7 +10,7 @@ from torch import Tensor
 from torch.multiprocessing.spawn import ProcessExitedException, start_processes
 
 from multistage.jobs.errors import InputError, RunAgain
-from multistage.jobs.signals import STOP_SIGNALS
+from multistage.jobs.signals import stop_request
 
 
 def launch(work: Callable[[str], None], processes: int, device: str) -> None:
@@ -32,23 +30,17 @@ def launch(work: Callable[[str], None], processes: int, device: str) -> None:
         address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
     # Forked before anything here has touched a GPU; a spawned process would run the calling script again.
     context = start_processes(_process, (work, processes, device, address), nprocs=processes, join=False, start_method="fork")
-    children = [process.pid for process in context.processes if process.pid is not None]
-
-    def pass_on(number: int, frame: FrameType | None) -> None:
-        for child in children:
-            os.kill(child, number)
-
-    before = {number: signal.signal(number, pass_on) for number in STOP_SIGNALS}
     try:
-        while not context.join():
-            pass
+        with stop_request() as stop:
+            while not context.join(timeout=0.5):
+                if stop:
+                    stop.name = ""  # it is passed on once
+                    for process in context.processes:
+                        process.terminate()
     except ProcessExitedException as error:
         if error.exit_code == os.EX_TEMPFAIL:
             raise RunAgain from error
         raise SystemExit(1) from error
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def process_number() -> int:

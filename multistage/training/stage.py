@@ -15,7 +15,7 @@ from multistage.config import Backbone, Objective, Training, Validation
 from multistage.data.groups import Groups
 from multistage.data.sampling import GroupSampler
 from multistage.data.tokens import StoreFiles, TokenStore
-from multistage.jobs.files import replacing, scratch
+from multistage.jobs.files import read_json, replacing, scratch
 from multistage.jobs.provenance import digests, versions
 from multistage.jobs.signals import stop_signals_blocked
 from multistage.model.checkpoint import (
@@ -31,7 +31,7 @@ from multistage.model.checkpoint import (
 from multistage.model.precision import resolve
 from multistage.scoring.scoring import pairs_for
 from multistage.training.parallel import launch, process_count, process_number
-from multistage.training.state import StageState, Tensors, sole_writer, stage_key
+from multistage.training.state import StageState, sole_writer, stage_key
 from multistage.training.steps import Stage
 from multistage.training.validation import Validator
 
@@ -122,15 +122,17 @@ def train_stage(
         model = load_cross_encoder(parent, device, precision, training=True)
         set_dropout(model, backbone.dropout)
         tokenizer = load_tokenizer(parent)
-        before = {name: weight.detach().cpu().clone() for name, weight in model.state_dict().items()}
-        groups = Groups.read(inputs.groups, objective.group_size)
+        queries, passages = TokenStore.open(inputs.queries), TokenStore.open(inputs.passages)
+        validation_queries = TokenStore.open(inputs.validation_queries)
+        groups, candidates = Groups.read(inputs.groups, objective.group_size), Groups.read(inputs.validation)
+        groups.require_texts(queries, passages, inputs.groups)
+        candidates.require_texts(validation_queries, passages, inputs.validation)
         logger.info("%s: %s groups of up to %d passages", recipe, f"{len(groups.queries):,}", groups.passages.shape[1])
-        passages = TokenStore.open(inputs.passages)
-        pairs = pairs_for(tokenizer, TokenStore.open(inputs.queries), passages, backbone)
+        pairs = pairs_for(tokenizer, queries, passages, backbone)
         # Of all groups it would take a while at full size.
         line, column = np.nonzero(groups.passages[:COUNTED] >= 0)
         pairs.warn_if_cut(groups.queries[line], groups.passages[line, column])
-        validation_pairs = pairs_for(tokenizer, TokenStore.open(inputs.validation_queries), passages, backbone)
+        validation_pairs = pairs_for(tokenizer, validation_queries, passages, backbone)
         stage = Stage(
             model,
             sampler=GroupSampler(
@@ -143,31 +145,30 @@ def train_stage(
                 processes=process_count(),
             ),
             pairs=pairs,
-            validator=Validator(Groups.read(inputs.validation), validation_pairs, validation.share),
+            validator=Validator(candidates, validation_pairs, validation.share),
             objective=objective,
             backbone=backbone,
             training=training,
-            state=StageState(state, key),
+            state=checkpoints,
             tensorboard=tensorboard,
         )
         stage.run()
         if process_number() == 0:
-            own = record | {"precision": resolve(precision, model, training=True)}
-            _write_stage(
-                stage, tokenizer, backbone.max_length, before=before, export=validation.export, record=own, output=output
-            )
+            own = record | {"precision": resolve(precision, model.device)}
+            _write_stage(stage, tokenizer, backbone.max_length, export=validation.export, record=own, output=output)
 
     with sole_writer(state) as waited:
         if waited and _finished(output, key):
             logger.info("the process that had the stage has finished it")
             return
+        checkpoints = StageState(state, key)
         launch(train, training.processes, device)
 
 
 def _finished(output: str | Path, key: str) -> bool:
     """Whether the model folder holds this very stage."""
     record, weights = Path(output) / "training.json", Path(output) / "model.safetensors"
-    return record.is_file() and weights.is_file() and json.loads(record.read_text()).get("stage") == key
+    return record.is_file() and weights.is_file() and read_json(record).get("stage") == key
 
 
 def _write_stage(
@@ -175,27 +176,24 @@ def _write_stage(
     tokenizer: "PreTrainedTokenizerBase",
     max_length: int,
     *,
-    before: Tensors,
     export: str,
     record: dict[str, Any],
     output: str | Path,
 ) -> None:
     """Write the last and the best weights, and the one that is exported as the model; then the checkpoints go."""
-    done = stage.record
+    done, moved = stage.record, {}
+    before = load_cross_encoder(record["parent"], precision="float32", training=True).state_dict()
     why = f"nDCG@10 {done.best_ndcg:.4f} on the validation set, the best of {len(done.validation) - 1}"
     choices = {
         "last": {"step": stage.steps, "why": "validation.export is last"},
         "best": {"step": done.best_step, "why": why},
     }
-    moved = {}
     with _model_folder(output, (*WEIGHTS.values(), *FILES)) as staging:
-        for choice, weights in (("last", {}), ("best", stage.best_weights())):
-            if weights is None:
-                os.link(staging / WEIGHTS["last"], staging / WEIGHTS["best"])
-            else:
-                stage.model.load_state_dict(weights, strict=False)
-                save_cross_encoder(stage.model, tokenizer, max_length, staging)
-                (staging / "model.safetensors").rename(staging / WEIGHTS[choice])
+        for choice in ("last", "best"):
+            if choice == "best" and stage.best:
+                stage.model.load_state_dict(stage.best)
+            save_cross_encoder(stage.model, tokenizer, max_length, staging)
+            (staging / "model.safetensors").rename(staging / WEIGHTS[choice])
             moved[choice] = distance(stage.model, before)
         os.link(staging / WEIGHTS[export], staging / "model.safetensors")
         exported = {"exported": {"weights": export, **choices[export]}, "moved_from_parent": moved[export]}

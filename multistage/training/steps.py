@@ -3,7 +3,6 @@
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,22 +17,21 @@ from multistage.data.tokens import Pairs
 from multistage.jobs.errors import InputError, RunAgain
 from multistage.jobs.signals import StopRequest, stop_request
 from multistage.losses import LOSSES
-from multistage.training.gradients import Chunk, Memory, Work, accumulate_in_memory, prepare, work_of
+from multistage.training.gradients import Chunk, Memory, Work, accumulate, prepare, work_of
 from multistage.training.parallel import process_number, sum_gradients, summed
 from multistage.training.record import Progress, StageRecord
-from multistage.training.state import StageState, Tensors
+from multistage.training.state import StageState
 from multistage.training.validation import Validator
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 logger = logging.getLogger("jobs")
-# What AdamW keeps of each parameter, beside the number of steps.
-MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 class Stage:
-    """A stage in progress. After `run`, the model has the last step's parameters and `record` says what was done."""
+    """A stage in progress. After `run`, the model has the last step's weights, `best` has those that validated best, None where
+    these are the last step's, and `record` says what was done."""
 
     def __init__(
         self,
@@ -57,11 +55,23 @@ class Stage:
         self.tensorboard = tensorboard if training.tensorboard else None
         self.steps = objective.total_steps(len(sampler.groups.queries))
         self.interval = validator.interval(objective, self.steps)
-        self.trained = dict(_trained_parameters(model, backbone.frozen))
+        names = [name for name, _ in model.named_parameters()]
+        for part in backbone.frozen:
+            if not any(part in name for name in names):
+                raise InputError(f"frozen: no parameter's name contains {part!r}; the model has {', '.join(names[:6])}, …")
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(not any(part in name for part in backbone.frozen))
+        self.trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self.optimizer = torch.optim.AdamW(
-            self.trained.values(), lr=objective.learning_rate, weight_decay=objective.weight_decay, fused=True
+            self.trained, lr=objective.learning_rate, weight_decay=objective.weight_decay, fused=True
         )
-        self.share_of_rate = _schedule(objective, self.optimizer, self.steps)
+        self.schedule = get_scheduler(
+            objective.schedule,
+            self.optimizer,
+            num_warmup_steps=round(objective.warmup * self.steps),
+            num_training_steps=self.steps,
+        )
+        self.best: dict[str, Tensor] | None = None
         self.record = StageRecord()
         self.step = 0
         self.leads = process_number() == 0
@@ -102,45 +112,40 @@ class Stage:
                     raise RunAgain(f"{stop.name or 'A signal to another process'} came at step {self.step} of {self.steps}.")
         progress.close()
 
-    def best_weights(self) -> Tensors | None:
-        """The parameters that validated best, when they are not the last step's."""
-        weights = self.record.best_weights
-        return None if weights is None else self.state.load_best(weights)
-
     def _prepare(self) -> list[Chunk]:
         """The next step's groups, on the device."""
-        self.batch = self.sampler.step(self.step)
-        return prepare(self.pairs, self.batch, self.memory, seed=self._seed(), device=self.model.device)
-
-    def _seed(self) -> tuple[int, ...]:
-        return self.sampler.seed, self.step, process_number()
+        seed = self.sampler.seed, self.step, process_number()
+        return prepare(self.pairs, self.sampler.step(self.step), self.memory, seed=seed, device=self.model.device)
 
     def _train_step(self, chunks: list[Chunk], stop: StopRequest) -> tuple[Tensor, Work]:
         """One optimizer step. Returns, over all processes and on the device: (loss, sum of tau over groups with ordered
         pairs, number of those groups, whether anyone was asked to stop, the gradient's norm); and this process's work."""
         self.model.train()
-        loss, taus, chunks, self.memory = accumulate_in_memory(
-            self.model,
-            self.pairs,
-            self.batch,
-            chunks,
-            loss_of=LOSSES[self.objective.loss],
-            groups=self.objective.queries_per_step,
-            memory=self.memory,
-            seed=self._seed(),
-        )
-        sum_gradients(self.trained.values())
-        norm = torch.nn.utils.clip_grad_norm_(self.trained.values(), self.objective.max_gradient_norm)
-        self.optimizer.param_groups[0]["lr"] = self.objective.learning_rate * self.share_of_rate(self.step)
+        loss_of, groups = LOSSES[self.objective.loss], self.objective.queries_per_step
+        while True:
+            try:
+                loss, taus = accumulate(self.model, chunks, loss_of, groups=groups, tokens_kept=self.memory.tokens_kept)
+                break
+            except torch.OutOfMemoryError:
+                self.memory = self.memory.smaller(self.pairs.max_length)
+            # Outside the handler: the exception holds on to the activations.
+            self.optimizer.zero_grad()
+            chunks = []
+            torch.cuda.empty_cache()
+            logger.warning("out of memory; from here on %s", self.memory)
+            chunks = self._prepare()
+        sum_gradients(self.trained)
+        norm = torch.nn.utils.clip_grad_norm_(self.trained, self.objective.max_gradient_norm)
+        self.optimizer.param_groups[0]["lr"] = self.objective.learning_rate * self.schedule.lr_lambdas[0](self.step)
         self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         asked = torch.full_like(loss, float(bool(stop)))
         return summed(torch.stack([loss, taus.nansum(), (~taus.isnan()).sum(), asked, norm])), work_of(chunks)
 
     def _validate(self, progress: Progress) -> bool:
-        """Measure on the validation set. Returns whether this is the best model so far, whose parameters are then kept.
+        """Measure on the validation set. Returns whether this is the best model so far, whose weights are then kept.
 
-        Ties go to the later one. The next checkpoint names the kept parameters.
+        Ties go to the later one.
         """
         if not self.leads:
             return False
@@ -153,55 +158,19 @@ class Stage:
         if not self.step or ndcg < self.record.best_ndcg:
             return False
         self.record.best_step, self.record.best_ndcg = self.step, ndcg
-        self.record.best_weights = None if self.step == self.steps else self.state.save_best(self.step, self._parameters())
+        weights = self.model.state_dict()
+        self.best = None if self.step == self.steps else {name: w.to("cpu", copy=True) for name, w in weights.items()}
         return True
 
-    def _parameters(self) -> Tensors:
-        return {name: parameter.detach() for name, parameter in self.model.named_parameters()}
-
     def _save(self) -> None:
-        if not self.leads:
-            return
-        tensors = {f"model.{name}": tensor for name, tensor in self._parameters().items()}
-        for name, parameter in self.trained.items():
-            for moment in MOMENTS:
-                if parameter in self.optimizer.state:  # a parameter that the loss does not reach has none
-                    tensors[f"{moment}.{name}"] = self.optimizer.state[parameter][moment]
-        self.state.save(self.step, tensors, asdict(self.record))
+        if self.leads:
+            models = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "best": self.best}
+            self.state.save(self.step, models | {"step": self.step, "record": asdict(self.record)})
 
     def _resume(self) -> None:
-        saved = self.state.load()
-        if saved is None:
-            return
-        self.step, tensors, record = saved
-        self.record = StageRecord(**record)
-        self.record.interruptions += 1
-        self.model.load_state_dict({name: tensors[f"model.{name}"] for name in self._parameters()}, strict=False)
-        for name, parameter in self.trained.items():
-            if f"{MOMENTS[0]}.{name}" in tensors:
-                moments = {moment: tensors[f"{moment}.{name}"].to(parameter.device) for moment in MOMENTS}
-                count = torch.tensor(float(self.step), device=parameter.device)
-                self.optimizer.state[parameter] = {"step": count, **moments}
-        logger.info("resuming from the checkpoint of step %d of %d", self.step, self.steps)
-
-
-def _schedule(objective: Objective, optimizer: torch.optim.Optimizer, steps: int) -> Callable[[int], float]:
-    """The share of the peak learning rate in each step, counted from 0, by transformers' schedule of that name."""
-    schedule = get_scheduler(
-        objective.schedule, optimizer, num_warmup_steps=round(objective.warmup * steps), num_training_steps=steps
-    )
-    share: Callable[[int], float] = schedule.lr_lambdas[0]
-    return share
-
-
-def _trained_parameters(model: "PreTrainedModel", frozen: list[str]) -> Iterator[tuple[str, torch.nn.Parameter]]:
-    """Names and parameters to optimise; switches gradients off for the frozen ones."""
-    names = [name for name, _ in model.named_parameters()]
-    for fragment in frozen:
-        if not any(fragment in name for name in names):
-            raise InputError(f"frozen: no parameter's name contains {fragment!r}; the model has {', '.join(names[:6])}, …")
-    for name, parameter in model.named_parameters():
-        if any(fragment in name for fragment in frozen):
-            parameter.requires_grad_(False)
-        else:
-            yield name, parameter
+        if saved := self.state.load():
+            self.model.load_state_dict(saved["model"])
+            self.optimizer.load_state_dict(saved["optimizer"])
+            self.step, self.best, self.record = saved["step"], saved["best"], StageRecord(**saved["record"])
+            self.record.interruptions += 1
+            logger.info("resuming from the checkpoint of step %d of %d", self.step, self.steps)

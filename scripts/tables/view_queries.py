@@ -1,14 +1,13 @@
 """Rule view_queries: queries that a further stage helps and hurts."""
 
-import pandas as pd
-
+from multistage.evaluation.measures import read_values
 from multistage.jobs.log import job_log
 from multistage.reporting.queries import Step, query_view, write_view
 
 with job_log(snakemake.log[0]):
     runs = iter(snakemake.input.runs)
     view = query_view(
-        pd.read_parquet(snakemake.input.values),
+        read_values(snakemake.input.values),
         [Step(backbone, recipe, parent, next(runs), next(runs)) for backbone, recipe, parent in snakemake.params.stages],
         retriever=snakemake.wildcards.retriever,
         measure=snakemake.params.measure,

@@ -155,7 +155,7 @@ class Faults:
 
     def _newest(self, name):
         """The step of the newest checkpoint, 0 where there is none."""
-        return max((int(path.stem.partition("-")[2]) for path in self._place(name).glob("*/step-*.json")), default=0)
+        return max((int(path.name[5:13]) for path in self._place(name).glob("*/step-*.pt")), default=0)
 
     def _process(self, name):
         """The process that trains a stage, as its lock says."""

@@ -57,16 +57,6 @@ def test_the_front_is_what_nothing_beats():
     assert on_front(cost, value).tolist() == [not each for each in beaten]
 
 
-@pytest.mark.parametrize("text", ["x\n", "s\th:m:s\n", "seconds\n3\n"])
-def test_a_file_without_seconds_is_an_error(tmp_path, text):
-    (tmp_path / "bench.tsv").write_text(text)
-    with pytest.raises(InputError, match=r"bench\.tsv: the column s with a job's seconds is missing"):
-        reranking_costs([("a", "cl", "1", "test")], [str(tmp_path / "bench.tsv")])
-    (tmp_path / "training.json").write_text('{"run": {"device": "cpu"}}')
-    with pytest.raises(InputError, match=r"training\.json: seconds, pairs or run is missing"):
-        training_costs([("a", "cl", "1")], [str(tmp_path / "training.json")])
-
-
 def test_depth_curves_are_those_of_cut_and_appended_runs(tmp_path):
     qrels, first = random_judgements(1)
     first = cut(in_run_order(first), 25)

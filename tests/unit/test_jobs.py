@@ -1,13 +1,25 @@
 """What jobs share: logs that say how they ended and how far they are, and files that are whole or absent."""
 
+import hashlib
+import os
+import resource
 import subprocess
 import sys
 from types import SimpleNamespace
 
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import torch
+from npy_append_array import NpyAppendArray
+from safetensors.torch import save_file
 
-from multistage.jobs.files import replacing, scratch
+from multistage.jobs.errors import InputError
+from multistage.jobs.files import readable, replacing, scratch
 from multistage.jobs.notices import MOST, notices
+from multistage.jobs.provenance import cached_digest
 
 SCRIPT = """
 import os, sys
@@ -31,6 +43,12 @@ with log.job_log({path!r}):
     [
         ("pass", 0, "done in", False),
         ("raise InputError('some.run, line 3: 5 columns')", 1, "ERROR: some.run, line 3: 5 columns", False),
+        (
+            "open('/absent/file')",
+            1,
+            "ERROR: /absent/file: No such file or directory. Look at this",
+            False,
+        ),
         ("raise RuntimeError('a bug')", 1, "RuntimeError: a bug", True),
         (
             "raise RunAgain('SIGTERM came')",
@@ -73,6 +91,47 @@ def test_files_are_whole_or_absent(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["one"] and (tmp_path / "one").read_text() == "before"
 
 
+WRITERS = {
+    "text": lambda path: path.write_text("a" * 99_999),
+    "Polars": lambda path: pl.DataFrame({"id": range(99_999)}).write_parquet(path),
+    "PyArrow": lambda path: pq.write_table(pa.table({"id": range(99_999)}), path),
+    "safetensors": lambda path: save_file({"weight": torch.zeros(99_999)}, path),
+    "a checkpoint": lambda path: torch.save(torch.zeros(99_999), path.open("wb")),
+    "NumPy": lambda path: NpyAppendArray(path).append(np.zeros(99_999)),
+}
+
+
+@pytest.fixture
+def small_files():
+    """Files of this process stay below 10 kB: what is written says so as on a full disk, with another number."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_what_cannot_be_written_is_named_with_the_reason(tmp_path, small_files, kind):
+    with (
+        pytest.raises(InputError, match=f"^{tmp_path}/target.x: (File too large|No space left on device)\\."),
+        replacing(tmp_path / "target.x") as files,
+    ):
+        WRITERS[kind](files[0])
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [("a" * 300, "File name too long. Choose shorter names"), ("file/below", "Not a directory|File exists")],
+)
+def test_what_the_system_refuses_is_one_sentence(tmp_path, path, reason):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=f"{path[:9]}.*: {reason}"), replacing(tmp_path / path) as (partial,):
+        partial.touch()
+    with pytest.raises(InputError, match=r"No such file or directory\. Look"), readable(tmp_path / "absent"):
+        (tmp_path / "absent").read_text()
+
+
 def test_leftovers_of_a_killed_job_are_removed(tmp_path):
     with scratch(tmp_path / "model") as folder:
         (folder / "half.safetensors").write_text("half")
@@ -81,3 +140,23 @@ def test_leftovers_of_a_killed_job_are_removed(tmp_path):
     with scratch(tmp_path / "model") as folder:
         assert not list(folder.iterdir())
     assert not list((tmp_path / "model").iterdir())
+    for left in (".one.by-here-1.partial.txt", "..one.by-here-1.partial.by-here-1.partial.txt"):
+        (tmp_path / left).touch()
+    with replacing(tmp_path / "one.txt") as (partial,):
+        partial.touch()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "one.txt"]
+
+
+def test_a_digest_is_of_what_a_file_holds_now(tmp_path):
+    own, cache = tmp_path / "own.tsv", tmp_path / "digests.json"
+    assert cached_digest(own, cache) is None
+    own.write_text("one")
+    first = cached_digest(own, cache)
+    assert cached_digest(own, cache) == first == hashlib.sha256(b"one").hexdigest()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("multistage.jobs.provenance.sha256", None)  # it is not read again
+        assert cached_digest(own, cache) == first
+    own.write_text("two")
+    os.utime(own, (1, 1))
+    cache.write_text(cache.read_text()[:20])
+    assert cached_digest(own, cache) == hashlib.sha256(b"two").hexdigest()

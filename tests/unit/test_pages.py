@@ -49,7 +49,7 @@ def test_the_front_page_has_the_answer_and_the_notices(tmp_path):
     def page():
         return publish_parts(".. answer::\n\n.. notices::\n", writer="html")["html_body"]
 
-    assert "answer.md is missing" in page() and "Nothing that the jobs know of." in page()
+    assert "answer.md is missing" in page() and "Nothing that the jobs noticed." in page()
     (tmp_path / "answer.md").write_text("**Yes**")
     found += ["3 *of* 4 pairs (a.log)", "<b>"]
     assert "<strong>Yes</strong>" in page() and "<li>3 *of* 4 pairs (a.log)</li>" in page() and "<li>&lt;b&gt;</li>" in page()

@@ -4,24 +4,23 @@ import json
 import re
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 import pytest
 import torch
-from safetensors.torch import load_file
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from safetensors.torch import load_file, save_file
 
 from multistage.data.runs import RUN, read_run, write_run
 from multistage.jobs.errors import InputError
-from multistage.model.checkpoint import FILES, WEIGHTS, distance, load_cross_encoder, load_tokenizer, new_cross_encoder
-from multistage.scoring.scoring import pairs_for
+from multistage.model.checkpoint import FILES, WEIGHTS, distance, new_cross_encoder
 from multistage.training.stage import initialise
+from small_groups import groups_from
 from small_models import write_bert_checkpoint
-from small_stage import BACKBONE, OBJECTIVE, PASSAGES, QUERIES, rerank_by_workflow, stores, train
+from small_stage import BACKBONE, OBJECTIVE, PASSAGES, QUERIES, rerank_by_workflow, train
 
 
-def test_a_model_is_an_ordinary_checkpoint_with_its_record(inputs, tmp_path):
-    model = train(inputs, tmp_path / "cl")
+def test_a_model_is_an_ordinary_checkpoint_with_its_record(inputs, tmp_path, caplog):
+    caplog.set_level("INFO", logger="jobs")
+    model = train(inputs, tmp_path / "cl", training={"tensorboard": True})
     assert sorted(path.name for path in model.iterdir()) == sorted([*FILES, *WEIGHTS.values()])
     record = json.loads((model / "training.json").read_text())
     assert record["recipe"] == "cl" and record["seed"] == 3 and record["objective"] == OBJECTIVE
@@ -32,6 +31,12 @@ def test_a_model_is_an_ordinary_checkpoint_with_its_record(inputs, tmp_path):
     assert record["moved_from_parent"]["relative"] > 0 and 0 < record["moved_from_parent"]["changed"] < 1
     assert record["loss"][-1]["loss"] < 1.3 and -1 <= record["loss"][-1]["kendall_tau"] <= 1
     assert not (tmp_path / "state" / "cl").exists()
+    *_, line = [record.message for record in caplog.records if "padding" in record.message]
+    assert re.fullmatch(
+        r"6 of 6 steps, [\d.]+/s, 0:00:00 left, loss [\d.]+, [\d,]+ pairs/s, [\d,]+ tokens/s, [\d.]+% padding", line
+    )
+    (events,) = (tmp_path / "events").iterdir()
+    assert events.name.startswith("events.out.tfevents") and b"training/loss" in events.read_bytes()
 
 
 @pytest.mark.parametrize("export", ["best", "last"])
@@ -53,52 +58,18 @@ def test_best_and_last_are_kept_and_one_is_exported(inputs, tmp_path, export):
     assert (until_best / "last.safetensors").read_bytes() == (model / "best.safetensors").read_bytes()
 
 
-def test_looking_costs_at_most_its_share(inputs, tmp_path):
-    """24 steps of 2 x 3 pairs cost 360 forward passes, a validation 5: 10% pays for 7, the one before training included."""
-    record = json.loads((train(inputs, tmp_path / "cl", share=0.1, validate_every=1, steps=24) / "training.json").read_text())
-    assert [point["step"] for point in record["validation"]] == [0, 4, 8, 12, 16, 20, 24]
-
-
-def test_epochs_are_steps_over_all_queries(inputs, tmp_path):
-    record = json.loads((train(inputs, tmp_path / "cl", steps=None, epochs=2.5) / "training.json").read_text())
-    assert record["pairs"] == 3 * 2 * 3  # two queries, both in a step
-
-
-def test_tensorboard_on_request(inputs, tmp_path):
-    train(inputs, tmp_path / "cl", training={"tensorboard": True})
-    (events,) = (tmp_path / "events").iterdir()
-    assert events.name.startswith("events.out.tfevents") and b"training/loss" in events.read_bytes()
-
-
-def test_the_log_reports_progress(inputs, tmp_path, caplog):
-    caplog.set_level("INFO", logger="jobs")
-    train(inputs, tmp_path / "cl")
-    *_, line = [record.message for record in caplog.records if "padding" in record.message]
-    assert re.fullmatch(
-        r"6 of 6 steps, [\d.]+/s, 0:00:00 left, loss [\d.]+, [\d,]+ pairs/s, [\d,]+ tokens/s, [\d.]+% padding", line
-    )
-
-
-def test_other_libraries_give_the_same_scores(inputs, tmp_path):
-    from sentence_transformers import CrossEncoder
-
-    folder = train(inputs, tmp_path / "cl")
-    data = [(query, passage) for query in QUERIES for passage in PASSAGES]
-    queries, passages = zip(*data, strict=True)
-    pairs = pairs_for(load_tokenizer(folder), *stores(inputs), BACKBONE)
-    rows = np.divmod(np.arange(len(data)), len(PASSAGES))
-    with torch.inference_mode():
-        ours = load_cross_encoder(folder, precision="float32").eval()(
-            **{name: torch.from_numpy(values) for name, values in pairs.batch(*rows).items()}
-        )
-        plain = AutoModelForSequenceClassification.from_pretrained(folder).eval()
-        encoded = AutoTokenizer.from_pretrained(folder)(
-            list(queries), list(passages), padding=True, truncation="only_second", return_tensors="pt"
-        )
-        theirs = plain(**encoded)
-    assert torch.allclose(ours.logits, theirs.logits, atol=1e-5)
-    predicted = CrossEncoder(str(folder), device="cpu").predict(data)
-    assert predicted == pytest.approx(theirs.logits[:, 0].numpy(), abs=1e-5)
+@pytest.mark.parametrize(
+    ("changes", "validated"),
+    [
+        # 24 steps of 2 x 3 pairs cost 360 forward passes, a validation 5: 10% pays for 7, the one before training included.
+        ({"share": 0.1, "validate_every": 1, "steps": 24}, [0, 4, 8, 12, 16, 20, 24]),
+        # Two queries, both in a step.
+        ({"steps": None, "epochs": 2.5}, [0, 3]),
+    ],
+)
+def test_when_a_stage_is_validated(inputs, tmp_path, changes, validated):
+    record = json.loads((train(inputs, tmp_path / "cl", **changes) / "training.json").read_text())
+    assert [point["step"] for point in record["validation"]] == validated
 
 
 def test_same_seed_same_bytes_other_seed_other_bytes(inputs, tmp_path):
@@ -120,11 +91,9 @@ def test_a_new_head_depends_on_the_seed_alone(checkpoint, tmp_path):
     # The checkpoint already is a one-label classifier, so its head is kept.
     assert all(torch.equal(one[name], other[name]) for name in one)
     config = json.loads((checkpoint / "config.json").read_text()) | {"architectures": ["BertForMaskedLM"]}
-    weights = load_file(checkpoint / "model.safetensors")
-    from safetensors.torch import save_file
-
-    save_file({name: weight for name, weight in weights.items() if "classifier" not in name}, checkpoint / "model.safetensors")
     (checkpoint / "config.json").write_text(json.dumps(config))
+    weights = load_file(checkpoint / "model.safetensors")
+    save_file({name: weight for name, weight in weights.items() if "classifier" not in name}, checkpoint / "model.safetensors")
     one, same, other = (new_cross_encoder(checkpoint, seed).state_dict() for seed in (1, 1, 2))
     assert all(torch.equal(one[name], same[name]) for name in one)
     assert not torch.equal(one["classifier.weight"], other["classifier.weight"])
@@ -140,13 +109,32 @@ def test_how_far_the_weights_moved():
     assert distance(model, before) == pytest.approx({"relative": 3 / norm, "largest": 3.0, "changed": 1 / 3}, rel=1e-5)
 
 
+def two_labels(inputs):
+    write_bert_checkpoint(Path(inputs.parent).parent, labels=2)
+
+
+def other_vocabulary(inputs):
+    path = Path(inputs.passages.description)
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"vocabulary_sha256": "0" * 64}))
+
+
+def other_texts(inputs):
+    groups_from([[1, 0]], passages=[[0, len(PASSAGES)]]).write(inputs.groups)
+
+
 @pytest.mark.parametrize(
-    ("changes", "message"),
-    [({"learning_rate": 1e30, "warmup": 0.0}, "the loss is"), ({}, "has 2 labels; a re-ranker has one")],
+    ("spoil", "changes", "message"),
+    [
+        (None, {"learning_rate": 1e30, "warmup": 0.0}, "the loss is"),
+        (None, {"backbone": {"frozen": ["no_such_part"]}}, "no parameter's name contains 'no_such_part'"),
+        (two_labels, {}, "has 2 labels; a re-ranker has one"),
+        (other_vocabulary, {}, "tokenised with another vocabulary"),
+        (other_texts, {"group_size": 2}, r"groups\.safetensors: made of other texts than .*passages\.ids\.npy"),
+    ],
 )
-def test_what_goes_wrong_leaves_nothing(inputs, tmp_path, changes, message):
-    if not changes:
-        write_bert_checkpoint(tmp_path / "untrained", labels=2)
+def test_what_goes_wrong_leaves_nothing(inputs, tmp_path, spoil, changes, message):
+    if spoil:
+        spoil(inputs)
     with pytest.raises(InputError, match=message):
         train(inputs, tmp_path / "cl", **changes)
     assert not (tmp_path / "cl").exists()
@@ -165,20 +153,6 @@ def test_weights_must_be_safetensors(checkpoint, tmp_path):
         initialise(checkpoint, BACKBONE.max_length, seed=1, output=tmp_path / "untrained")
 
 
-def test_a_store_of_another_vocabulary_is_refused(inputs, tmp_path):
-    description = json.loads(Path(inputs.passages.description).read_text()) | {"vocabulary_sha256": "0" * 64}
-    with open(inputs.passages.description, "w") as stream:
-        json.dump(description, stream)
-    with pytest.raises(InputError, match="tokenised with another vocabulary"):
-        train(inputs, tmp_path / "cl")
-    assert not (tmp_path / "cl").exists()
-
-
-def test_frozen_must_name_something(inputs, tmp_path):
-    with pytest.raises(InputError, match="no parameter's name contains 'no_such_part'"):
-        train(inputs, tmp_path / "cl", backbone={"frozen": ["no_such_part"]})
-
-
 class TestReranking:
     """Re-ranking cuts every run from one scoring of the union."""
 
@@ -192,23 +166,29 @@ class TestReranking:
         return paths
 
     def test_runs_are_the_models_scores_of_the_first_candidates(self, inputs, runs, tmp_path):
+        """As sentence-transformers computes them with a trained model."""
         from sentence_transformers import CrossEncoder
 
         outputs = [str(tmp_path / f"{name}.reranked.run") for name in ("one", "two")]
-        rerank_by_workflow(inputs, inputs.parent, runs, depth=2, outputs=outputs)
+        folder = train(inputs, tmp_path / "cl")
+        rerank_by_workflow(inputs, folder / "model.safetensors", runs, depth=2, outputs=outputs)
         one, two = read_run(outputs[0]), read_run(outputs[1])
         assert set(zip(one["query"], one["passage"], strict=True)) == {("q0", "p0"), ("q0", "p1"), ("q1", "p5")}
         assert set(zip(two["query"], two["passage"], strict=True)) == {("q1", "p5"), ("q1", "p1"), ("q0", "p1")}
-        model = CrossEncoder(str(tmp_path / "untrained"), device="cpu")
+        model = CrossEncoder(str(folder), device="cpu")
         for run in (one, two):
             texts = [(QUERIES[int(q[1:])], PASSAGES[int(p[1:])]) for q, p in zip(run["query"], run["passage"], strict=True)]
             assert run["score"].to_list() == pytest.approx(model.predict(texts).tolist(), abs=1e-5)
 
-    @pytest.mark.parametrize("line", ["q0 Q0 p77 9 0.1 t", "q0 Q0 p1 9 0.1", "q0 Q0 p0 9 0.1 t"])
-    def test_a_bad_run_leaves_no_output(self, inputs, runs, tmp_path, line):
-        with open(runs[1], "a") as stream:
-            stream.write(f"q0 Q0 p0 8 0.5 t\n{line}\n")
+    @pytest.mark.parametrize("message", [r"two\.run", r"passages\.ids\.npy: holds 6 texts, and their table 7"])
+    def test_a_bad_input_leaves_no_output(self, inputs, runs, tmp_path, message):
+        if "two" in message:
+            with open(runs[1], "a") as stream:
+                stream.write("q0 Q0 p77 9 0.1 t\n")
+        else:
+            table = pl.read_parquet(tmp_path / "passages.parquet")
+            pl.concat([table, pl.DataFrame({"id": ["p6"], "text": ["one more"]})]).write_parquet(tmp_path / "passages.parquet")
         outputs = [str(tmp_path / "out" / f"{name}.run") for name in ("one", "two")]
-        with pytest.raises(InputError, match=r"two\.run"):
+        with pytest.raises(InputError, match=message):
             rerank_by_workflow(inputs, inputs.parent, runs, depth=50, outputs=outputs)
         assert not (tmp_path / "out").exists()

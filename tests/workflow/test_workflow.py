@@ -178,7 +178,7 @@ def test_a_stage_that_was_killed_goes_on(copy, tmp_path):
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     state = copy / "results" / "slice" / "state" / "tiny" / "cl" / "seed42"
     deadline = time.monotonic() + 300
-    while not any(int(path.stem.partition("-")[2]) >= 8 for path in state.rglob("step-*.json")):
+    while not any(int(path.name[5:13]) >= 8 for path in state.rglob("step-*.pt")):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGKILL)

@@ -1,0 +1,52 @@
+"""Files of the user's own: their content counts, not their time stamps; what is wrong with one is said in one message."""
+
+import os
+
+import pytest
+import yaml
+
+from workflow_runs import jobs, snakemake, succeed
+
+PASSAGES = "results/collections/mine/passages.parquet"
+
+
+@pytest.fixture
+def own(tmp_path):
+    """Runs Snakemake for a collection of one's own in `passages.tsv`, which has two texts."""
+    (tmp_path / "passages.tsv").write_text("p1\tone\np2\ttwo\n")
+    config = {
+        "sources": {"passages": {"path": "passages.tsv", "licence": "mine"}},
+        "collections": {"mine": {"kind": "local", "passages": "passages"}},
+    }
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(config))
+    return lambda *arguments: snakemake(tmp_path, PASSAGES, *arguments, configs=[tmp_path / "mine.yaml"])
+
+
+def test_a_change_counts_and_a_time_stamp_does_not(own, tmp_path):
+    passages = tmp_path / "passages.tsv"
+    succeed(own())
+    os.utime(passages)
+    assert jobs(own("-n")) == {}
+    passages.write_text("p1\tother\np2\ttwo\n")
+    os.utime(passages, (1, 1))
+    assert jobs(own("-n")) == {"prepare_passages": 1}
+    (tmp_path / PASSAGES).touch()  # as if copied without times
+    assert jobs(own("-n")) == {"prepare_passages": 1}
+
+
+def test_what_is_wrong_is_said_once_at_the_end(own, tmp_path):
+    (tmp_path / "passages.tsv").write_text("p1\tone\np1\ttwo\n")
+    ended = own()
+    log = "results/logs/prepare_passages/mine.log"
+    assert ended.returncode and not (tmp_path / PASSAGES).exists()
+    assert ended.stderr.count("ERROR: passages.tsv: id 'p1'") == 1 and "Traceback" not in ended.stderr
+    *_, said = [line for line in ended.stderr.splitlines() if "ERROR" in line]
+    assert said.startswith("prepare_passages: ERROR: passages.tsv: id 'p1'") and said.endswith(f"(log: {log})")
+
+
+def test_a_wrong_config_is_one_message(own, tmp_path):
+    with open(tmp_path / "mine.yaml", "a") as config:
+        config.write("grid: {benchmarks: [nowhere]}\n")
+    ended = own()
+    assert ended.returncode and not ended.stdout
+    assert ended.stderr.count("\n") <= 3 and "ERROR: " in ended.stderr and "nowhere" in ended.stderr
