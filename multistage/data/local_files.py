@@ -149,4 +149,4 @@ def _tabbed_texts(lines: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str, 
     if 3 * more > count:
         raise InputError(f"{example}: more than one tab, as {more:,} of {count:,} lines have; expected id, tab, text.")
     if more:
-        logger.warning("%s: a tab inside the text, as in %s of %s lines; it was kept", example, f"{more:,}", f"{count:,}")
+        logger.warning("%s: the text has a tab in it, as in %s of %s lines; it was kept", example, f"{more:,}", f"{count:,}")

@@ -83,15 +83,10 @@ def read_run(
     seconds = time.perf_counter() - start
     logger.info("%s: %s passages of %s queries, read in %.1f s", path, f"{len(run):,}", f"{len(rankings):,}", seconds)
     if queries is not None and not keep_unknown:  # else it is measured, and what is not judged is told with the query set
-        for count, what in (
-            (len(found.others), "queries left out: they are not in the query set"),
-            (
-                len(queries) - len(rankings),
-                "queries without a ranking: they count as zero and are not trained on",
-            ),
-        ):
-            if count:
-                logger.warning("%s: %s %s", path, f"{count:,}", what)
+        if found.others:
+            logger.warning("%s: %s queries left out: they are not in the query set", path, f"{len(found.others):,}")
+        if lacking := len(queries) - len(rankings):
+            logger.warning("%s: %s queries without a ranking: they count as zero and are not trained on", path, f"{lacking:,}")
     rows = [name for name, ids in (("query", queries), ("passage", passages)) if ids is not None]
     return run.with_columns(pl.col(rows).cast(pl.Int32).fill_null(-1))
 
@@ -143,10 +138,17 @@ def write_run(path: str | Path, run: pl.DataFrame, tag: str) -> None:
 
 
 def write_runs(path: str | Path, runs: Iterable[pl.DataFrame], tag: str) -> None:
-    """Write several runs as one, as `write_run` does, each as it comes; no query may be in two of them."""
+    """Write several runs as one, as `write_run` does, each as it comes; no query may be in two of them.
+
+    Raises InputError naming the first score that is not finite.
+    """
     with replacing(path) as (partial,), open(partial, "wb") as stream:
         for run in runs:
             ordered = in_run_order(run)
+            for query, passage, score in ordered.filter(~pl.col("score").is_finite()).select(*RUN).head(1).iter_rows():
+                raise InputError(
+                    f"{path}: {tag} gives passage {passage!r} of query {query!r} the score {score}; is it damaged?"
+                )
             score = pl.Series(map("{:.9g}".format, ordered["score"]), dtype=pl.String)
             rank = pl.int_range(1, pl.len() + 1).over("query")
             lines = ordered.select("query", pl.lit("Q0").alias("Q0"), "passage", rank=rank, score=score, tag=pl.lit(tag))

@@ -55,8 +55,12 @@ def write_texts(path: str | Path, texts: Iterable[tuple[str, str]], source: str 
         ids = read_ids(partial)
         if ids.is_empty():
             raise InputError(f"{source}: it has no texts; a collection or query set needs one at least.")
-        for name in ids.filter((ids == "") | ids.str.contains(r"\s") | ids.is_duplicated()).head(1):
-            raise InputError(f"{source}: id {name!r} is empty, repeated or holds a blank; TREC files cannot carry it.")
+        for wrong, what in (
+            ((ids == "") | ids.str.contains(r"\s"), "is empty or holds a blank; TREC files cannot carry it"),
+            (ids.is_duplicated(), "is there more than once; ids must differ"),
+        ):
+            for name in ids.filter(wrong).head(1):
+                raise InputError(f"{source}: id {name!r} {what}.")
     logger.info("%s: %s texts", source, f"{len(ids):,}")
     return len(ids)
 

@@ -13,6 +13,7 @@ from multistage.data.runs import RUN, read_run, write_run
 from multistage.jobs.errors import InputError
 from multistage.model.checkpoint import FILES, WEIGHTS, distance, new_cross_encoder
 from multistage.training.stage import initialise
+from small_groups import groups_from
 from small_models import write_bert_checkpoint
 from small_stage import BACKBONE, OBJECTIVE, PASSAGES, QUERIES, rerank_by_workflow, train
 
@@ -117,6 +118,10 @@ def other_vocabulary(inputs):
     path.write_text(json.dumps(json.loads(path.read_text()) | {"vocabulary_sha256": "0" * 64}))
 
 
+def other_texts(inputs):
+    groups_from([[1, 0]], passages=[[0, len(PASSAGES)]]).write(inputs.groups)
+
+
 @pytest.mark.parametrize(
     ("spoil", "changes", "message"),
     [
@@ -124,6 +129,7 @@ def other_vocabulary(inputs):
         (None, {"backbone": {"frozen": ["no_such_part"]}}, "no parameter's name contains 'no_such_part'"),
         (two_labels, {}, "has 2 labels; a re-ranker has one"),
         (other_vocabulary, {}, "tokenised with another vocabulary"),
+        (other_texts, {"group_size": 2}, r"groups\.safetensors: made of other texts than .*passages\.ids\.npy"),
     ],
 )
 def test_what_goes_wrong_leaves_nothing(inputs, tmp_path, spoil, changes, message):
@@ -174,10 +180,15 @@ class TestReranking:
             texts = [(QUERIES[int(q[1:])], PASSAGES[int(p[1:])]) for q, p in zip(run["query"], run["passage"], strict=True)]
             assert run["score"].to_list() == pytest.approx(model.predict(texts).tolist(), abs=1e-5)
 
-    def test_a_bad_run_leaves_no_output(self, inputs, runs, tmp_path):
-        with open(runs[1], "a") as stream:
-            stream.write("q0 Q0 p77 9 0.1 t\n")
+    @pytest.mark.parametrize("message", [r"two\.run", r"passages\.ids\.npy: holds 6 texts, and their table 7"])
+    def test_a_bad_input_leaves_no_output(self, inputs, runs, tmp_path, message):
+        if "two" in message:
+            with open(runs[1], "a") as stream:
+                stream.write("q0 Q0 p77 9 0.1 t\n")
+        else:
+            table = pl.read_parquet(tmp_path / "passages.parquet")
+            pl.concat([table, pl.DataFrame({"id": ["p6"], "text": ["one more"]})]).write_parquet(tmp_path / "passages.parquet")
         outputs = [str(tmp_path / "out" / f"{name}.run") for name in ("one", "two")]
-        with pytest.raises(InputError, match=r"two\.run"):
+        with pytest.raises(InputError, match=message):
             rerank_by_workflow(inputs, inputs.parent, runs, depth=50, outputs=outputs)
         assert not (tmp_path / "out").exists()

@@ -241,6 +241,9 @@ def wrong_tables():
     for what, rows in judgements.items():
         frame = pl.DataFrame(rows, ["query", "passage", "grade"], orient="row")
         acts[what] = lambda path, frame=frame: write_qrels(path, frame, "given")
+    for score in ("nan", "inf", "-inf"):
+        run = pl.DataFrame({"query": ["q", "r"], "passage": ["p", "p"], "score": [1.0, float(score)]})
+        acts[f"score {score}"] = partial(write_run, run=run, tag="given")
     return [Case("tables", what, partial(tables, act), "given") for what, act in acts.items()]
 
 
