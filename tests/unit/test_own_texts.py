@@ -13,7 +13,7 @@ from sentence_transformers import CrossEncoder
 from multistage.data.runs import RUN, read_run, write_run
 from multistage.jobs.errors import InputError
 from multistage.scoring.own_texts import rerank_own_runs, score_own_pairs, scorer_for
-from small_models import WORDS, write_bert_checkpoint, write_bert_tokenizer
+from small_models import write_bert_checkpoint
 from small_stage import BACKBONE, PASSAGES, QUERIES, rerank_by_workflow, train, write_inputs
 
 CANDIDATES = {
@@ -109,33 +109,6 @@ def test_pairs_keep_their_lines(model, tmp_path):
     assert scores[0] == scores[2] != scores[1]
 
 
-def test_a_checkpoint_of_another_kind_is_scored_as_another_library_does(tmp_path):
-    """DistilBERT: no segments although its tokenizer is BERT's, and no length recorded; one is given."""
-    import torch
-    from transformers import DistilBertConfig, DistilBertForSequenceClassification
-
-    torch.manual_seed(1)
-    size = {"dim": 16, "n_layers": 2, "n_heads": 2, "hidden_dim": 32, "max_position_embeddings": 64}
-    config = DistilBertConfig(vocab_size=5 + len(WORDS), num_labels=1, initializer_range=0.5, **size)
-    DistilBertForSequenceClassification(config).save_pretrained(tmp_path / "distil")
-    write_bert_tokenizer(tmp_path / "distil")
-    record = json.loads((tmp_path / "distil" / "tokenizer_config.json").read_text())
-    record |= {"tokenizer_class": "DistilBertTokenizer", "model_input_names": ["input_ids", "attention_mask"]}
-    (tmp_path / "distil" / "tokenizer_config.json").write_text(json.dumps(record))
-    pairs = write_pairs(tmp_path / "pairs.jsonl")
-    with pytest.raises(InputError, match="does not record how many tokens a pair has; give max_length"):
-        score_own_pairs(scorer(tmp_path / "distil"), pairs, tmp_path / "scored.jsonl")
-    with pytest.raises(InputError, match="the model reads 64 tokens at most, and max_length is 65"):
-        score_own_pairs(scorer(tmp_path / "distil", max_length=65), pairs, tmp_path / "scored.jsonl")
-    assert not (tmp_path / "scored.jsonl").exists()
-    score_own_pairs(scorer(tmp_path / "distil", max_length=20), pairs, tmp_path / "scored.jsonl")
-    scored = [json.loads(line) for line in (tmp_path / "scored.jsonl").read_text().splitlines()]
-    peer = CrossEncoder(str(tmp_path / "distil"), device="cpu", max_length=20)
-    expected = peer.predict([(pair["query"], pair["passage"]) for pair in scored], activation_fn=torch.nn.Identity())
-    assert [pair["score"] for pair in scored] == pytest.approx(expected, abs=1e-5)
-    assert len({round(pair["score"], 4) for pair in scored}) > 6
-
-
 def test_the_lengths_are_those_the_checkpoint_was_trained_with(model):
     trained = scorer(model).lengths
     assert (trained.max_length, trained.max_query_length) == (BACKBONE.max_length, BACKBONE.max_query_length) == (24, 10)
@@ -150,29 +123,13 @@ def test_the_lengths_are_those_the_checkpoint_was_trained_with(model):
     [
         ("one.run", "q0 Q0 p0 1 2 t\nq9 Q0 p1 1 2 t\n", r"one\.run, line 2: query 'q9' is not in .*queries\.tsv \(1 of 3"),
         ("one.run", "q0 Q0 p0 1 2 t\nq0 Q0 p77 1 1 t\n", r"one\.run, line 2: passage 'p77' is not in .*passages\.jsonl\.gz"),
-        ("one.run", "q0 Q0 p0 1 2\n", r"one\.run, line 1: 5 columns"),
-        ("one.run", None, r"one\.run: this file does not exist"),
-        ("queries.tsv", "q0\tparis\nq1\n", r"queries\.tsv, line 2: no tab; expected id, tab, text"),
         ("queries.tsv", "q0\tparis\nq1\t \n", r"queries\.tsv: query 'q1' is empty"),
         ("queries.tsv", "q0\tparis\nq1\tcity\nq0\tthames\n", r"queries\.tsv: id 'q0' is there twice"),
-        ("passages.jsonl.gz", '{"id": "p0", "text": "a"}\n{"id": "p1"\n', r"passages\.jsonl\.gz, line 2: not JSON"),
-        ("passages.jsonl.gz", '{"id": "p0", "title": "a"}\n', "line 1: expected an id .id, _id, docid.*; found id, title"),
-        ("passages.jsonl.gz", '{"id": "p0", "text": "\\ud800"}\n', "line 1: not JSON .unexpected end of hex escape"),
-        ("passages.parquet", b"no table", "not a Parquet file"),
-        ("passages.parquet", pl.DataFrame({"id": ["p0"], "body": ["a"]}), "its columns are id, body; expected id and text"),
-        ("passages.jsonl.gz", None, r"passages\.jsonl\.gz: this file does not exist"),
     ],
 )
 def test_bad_files_of_a_run_stop_it(model, runs, texts, tmp_path, file, content, message):
     path = tmp_path / file
-    if content is None:
-        path.unlink()
-    elif isinstance(content, pl.DataFrame):
-        content.write_parquet(path)
-    else:
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    if path.suffix == ".parquet":
-        texts = texts[0], path
+    path.write_text(content)
     outputs = [str(tmp_path / "out" / f"{name}.run") for name in CANDIDATES]
     with pytest.raises(InputError, match=message):
         rerank(model, runs, texts, outputs)
@@ -183,12 +140,8 @@ def test_bad_files_of_a_run_stop_it(model, runs, texts, tmp_path, file, content,
     ("content", "message"),
     [
         ('{"query": "a", "passage": "b"}\n{"query": "a"\n', "line 2: not JSON"),
-        ('{"query": "a", "text": "b"}\n', "line 1: expected the strings query and passage; found query, text"),
-        ('{"query": "a", "passage": 3}\n', "line 1: expected the strings query and passage; found query, passage"),
         ('\n{"query": " ", "passage": "b"}\n', "line 2: the query is empty"),
         ('{"query": "a", "passage": "b", "score": 1}\n', "line 1: it already has a score"),
-        ('{"query": "a", "passage": "\\ud800"}\n', "line 1: not JSON .unexpected end of hex escape"),
-        ('["a", "b"]\n', "line 1: not a JSON object"),
         ("\n", "found no pairs"),
     ],
 )
@@ -230,12 +183,8 @@ def test_what_is_no_re_ranker_stops_it(tmp_path):
     assert "config.json is missing" in message(tmp_path / "absent")
     assert "has 3 labels; a re-ranker has one" in message(write_bert_checkpoint(tmp_path / "three", labels=3))
     folder = write_bert_checkpoint(tmp_path / "one")
+    assert "does not record how many tokens a pair has; give max_length" in message(folder)
     assert "finds no usable GPU here" in message(folder, max_length=20, device="cuda")
-    assert "leave no room for a passage" in message(folder, max_length=20, max_query_length=17)
-    (folder / "tokenizer.json").unlink()
-    assert "no tokenizer can be read" in message(folder)
-    (folder / "config.json").write_text("{}")
-    assert "config.json: no model that transformers knows" in message(folder)
 
 
 class TestCommand:
