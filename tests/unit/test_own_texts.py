@@ -125,30 +125,22 @@ def test_the_lengths_are_those_the_checkpoint_was_trained_with(model):
         ("one.run", "q0 Q0 p0 1 2 t\nq0 Q0 p77 1 1 t\n", r"one\.run, line 2: passage 'p77' is not in .*passages\.jsonl\.gz"),
         ("queries.tsv", "q0\tparis\nq1\t \n", r"queries\.tsv: query 'q1' is empty"),
         ("queries.tsv", "q0\tparis\nq1\tcity\nq0\tthames\n", r"queries\.tsv: id 'q0' is there twice"),
+        ("passages.parquet", pl.DataFrame({"id": ["p0"], "body": ["a"]}), "its columns are id, body; expected id and text"),
+        ("passages.jsonl.gz", None, r"passages\.jsonl\.gz: this file does not exist"),
     ],
 )
 def test_bad_files_of_a_run_stop_it(model, runs, texts, tmp_path, file, content, message):
     path = tmp_path / file
-    path.write_text(content)
+    if content is None:
+        path.unlink()
+    elif isinstance(content, pl.DataFrame):
+        content.write_parquet(path)
+        texts = texts[0], path
+    else:
+        path.write_text(content)
     outputs = [str(tmp_path / "out" / f"{name}.run") for name in CANDIDATES]
     with pytest.raises(InputError, match=message):
         rerank(model, runs, texts, outputs)
-    assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ('{"query": "a", "passage": "b"}\n{"query": "a"\n', "line 2: not JSON"),
-        ('\n{"query": " ", "passage": "b"}\n', "line 2: the query is empty"),
-        ('{"query": "a", "passage": "b", "score": 1}\n', "line 1: it already has a score"),
-        ("\n", "found no pairs"),
-    ],
-)
-def test_bad_pairs_stop_it(model, tmp_path, content, message):
-    (tmp_path / "pairs.jsonl").write_text(content)
-    with pytest.raises(InputError, match=rf"pairs\.jsonl(:|,) {message}"):
-        score_own_pairs(scorer(model), tmp_path / "pairs.jsonl", tmp_path / "out" / "scored.jsonl")
     assert not (tmp_path / "out").exists()
 
 
@@ -167,6 +159,9 @@ def test_an_output_replaces_nothing_but_an_output(model, runs, texts, tmp_path):
     pairs = write_pairs(tmp_path / "pairs.jsonl")
     with pytest.raises(InputError, match=r"pairs\.jsonl: this file is an input"):
         score_own_pairs(scorer(model), pairs, pairs)
+    pairs.write_text("\n")
+    with pytest.raises(InputError, match=r"pairs\.jsonl: found no pairs"):
+        score_own_pairs(scorer(model), pairs, tmp_path / "scored.out")
     assert (tmp_path / "folder" / "kept").exists() and (tmp_path / "one.run").read_bytes() == before
     assert not list(tmp_path.glob("*.out"))
 
