@@ -87,7 +87,7 @@ def read_run_log(text: str) -> RunLog:
             failure = None
         elif failure:
             key, _, value = line.strip().partition(": ")
-            if key == "message":
+            if key == "message" and value != "None":
                 failure.reason = re.split(" Detailed failure reason| Reason: |For further", value)[0]
             elif key == "jobid":
                 run.running.pop(value, None)

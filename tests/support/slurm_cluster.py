@@ -94,17 +94,13 @@ StorageUser=slurm
 """
 
 
-def obstacle() -> str | None:
-    """Why a cluster cannot be started here, or None."""
+def obstacle() -> str:
+    """Why a cluster cannot be started here, or nothing."""
     if os.geteuid() != 0:
         return "the test cluster's daemons need root"
     path = f"{os.environ['PATH']}:/usr/sbin"
-    missing = [name for name in NEEDED if shutil.which(name, path=path) is None]
-    return (
-        f"{', '.join(missing)}: not installed (Debian: munge slurmctld slurmd slurm-client slurmdbd mariadb-server)"
-        if missing
-        else None
-    )
+    missing = ", ".join(name for name in NEEDED if shutil.which(name, path=path) is None)
+    return missing and f"{missing}: not installed (Debian: munge slurmctld slurmd slurm-client slurmdbd mariadb-server)"
 
 
 @contextlib.contextmanager
