@@ -13,8 +13,7 @@ import torch
 from benchmarks.texts import Candidates, demo_candidates, run_candidates
 from multistage.config import PairSettings
 from multistage.data.groups import Groups, padded
-from multistage.data.tokens import Pairs, TokenStore, without_truncation
-from multistage.model.checkpoint import load_tokenizer
+from multistage.data.tokens import Pairs, TokenStore, load_tokenizer
 from multistage.scoring.scoring import pairs_for
 from multistage.training.stage import initialise
 
@@ -62,7 +61,7 @@ def cpu_bench(title: str, queries: int, tokens_per_batch: int) -> Iterator[tuple
     own, size = options.texts, {"queries": options.queries, "depth": options.depth}
     texts = run_candidates(*own, **size) if own else demo_candidates(**size)
     with tempfile.TemporaryDirectory() as folder:
-        initialise(options.checkpoint, BACKBONE.max_length, seed=42, output=f"{folder}/model")
+        initialise(options.checkpoint, BACKBONE, seed=42, output=f"{folder}/model")
         bench = prepare_bench(f"{folder}/model", texts)
         lengths = bench.pairs.total_lengths(*bench.rows)
         print(f"{len(lengths)} pairs, {bench.texts.source}; {lengths.mean():.0f} tokens, at most {lengths.max()}")
@@ -74,8 +73,7 @@ def prepare_bench(model: str, texts: Candidates) -> Bench:
     """Tokenise candidates for a model's folder."""
     tokenizer = load_tokenizer(model)
     queries_store, passages_store = (
-        TokenStore.of("bench", [own], len(own), without_truncation(tokenizer.backend_tokenizer))
-        for own in (texts.queries, list(chain.from_iterable(texts.passages)))
+        TokenStore.of("bench", [own], len(own), tokenizer) for own in (texts.queries, list(chain.from_iterable(texts.passages)))
     )
     pairs = pairs_for(tokenizer, queries_store, passages_store, BACKBONE)
     sizes = np.array([len(of_query) for of_query in texts.passages])

@@ -96,16 +96,19 @@ rule check_leaks:
 rule initialise:
     input:
         checkpoint=checkpoint_of("backbones"),
+        vocabulary=lambda wc: f"results/checkpoints/{config['backbones'][wc.backbone]['tokenizer']}",
     output:
         multiext("<experiment>/models/{backbone}/untrained/seed{seed}/", **MODEL_FILES),
     log:
         "<experiment>/logs/initialise/{backbone}/seed{seed}.log",
+    # Before millions of passages are tokenised for a model that cannot be used.
+    priority: 1
     conda:
         "../envs/models.yaml"
     resources:
         **job(),
     params:
-        max_length=lookup("backbones/{backbone}/max_length", within=config),
+        lengths=settings_of("backbones/{backbone}", "max_length", "max_query_length"),
     message:
         "Initialising a re-ranker from {wildcards.backbone}, seed {wildcards.seed}"
     script:

@@ -7,16 +7,18 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from npy_append_array import NpyAppendArray
-from tokenizers import Tokenizer
 
-from multistage.jobs.errors import InputError
+from multistage.jobs.errors import InputError, because
 from multistage.jobs.files import read_json, readable, replacing
 from multistage.jobs.log import Rate
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 logger = logging.getLogger("jobs")
 Ints = npt.NDArray[np.integer]
@@ -61,7 +63,7 @@ class TokenStore:
         return cls(files.ids, ids, offsets, described["vocabulary_sha256"])
 
     @classmethod
-    def of(cls, name: str, batches: Iterable[list[str]], texts: int, tokenizer: Tokenizer) -> "TokenStore":
+    def of(cls, name: str, batches: Iterable[list[str]], texts: int, tokenizer: "PreTrainedTokenizerBase") -> "TokenStore":
         """Tokenise batches of texts as `build_store` does, in memory. name: where they come from."""
         ids, lengths = zip(*_tokenised(batches, texts, tokenizer), strict=True)
         return cls(name, np.concatenate(ids), np.cumsum(np.concatenate([[0], *lengths])), vocabulary_fingerprint(tokenizer))
@@ -77,23 +79,35 @@ class TokenStore:
         return self.offsets[rows + 1] - self.offsets[rows]
 
 
-def load_tokenizer_file(path: str | Path) -> Tokenizer:
-    """A checkpoint's tokenizer.json, as it stands: no truncation, no padding. Raises InputError for anything else."""
+def load_tokenizer(folder: str | Path, name: str | None = None) -> "PreTrainedTokenizerBase":
+    """The tokenizer of a checkpoint as transformers builds it, without truncation and padding: the one of stores and pairs.
+
+    name: what messages call the folder. Raises InputError where there is no fast tokenizer with a vocabulary.
+    """
+    from transformers import AutoTokenizer
+
+    name = name or str(folder)
     try:
-        tokenizer = Tokenizer.from_file(str(path))
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # the library raises nothing more specific
-        raise InputError(f"{path}: not a tokenizer.json that can be read ({error}).") from error
-    return without_truncation(tokenizer)
+        raise InputError(f"{name}: no tokenizer can be read from the checkpoint{because(error)}") from error
+    if not tokenizer.is_fast:
+        raise InputError(f"{name}: the checkpoint's tokenizer is not a fast one; save it with its tokenizer.json.")
+    if len(tokenizer.get_vocab()) <= len(tokenizer.all_special_tokens):
+        raise InputError(f"{name}: the tokenizer has no vocabulary; add its tokenizer.json, or the files of its vocabulary.")
+    tokenizer.backend_tokenizer.no_truncation()
+    tokenizer.backend_tokenizer.no_padding()
+    return tokenizer
 
 
-def vocabulary_fingerprint(tokenizer: Tokenizer) -> str:
+def vocabulary_fingerprint(tokenizer: "PreTrainedTokenizerBase") -> str:
     """SHA-256 over what turns text into ids: equal for tokenizers that may share a store."""
-    backend = json.loads(tokenizer.to_str())
+    backend = json.loads(tokenizer.backend_tokenizer.to_str())
     parts = [backend["normalizer"], backend["pre_tokenizer"], sorted(tokenizer.get_vocab().items())]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def build_store(batches: Iterable[list[str]], texts: int, tokenizer: Tokenizer, output: StoreFiles) -> None:
+def build_store(batches: Iterable[list[str]], texts: int, tokenizer: "PreTrainedTokenizerBase", output: StoreFiles) -> None:
     """Tokenise batches of texts in order, whole and without special tokens, into the three files of a store.
 
     texts: how many there are in all. Only one batch is in memory at a time.
@@ -115,7 +129,8 @@ class PairTemplate:
     """Where a tokenizer puts special tokens and segments around (query, passage), read from its own output.
 
     before, between, after: special token ids. types: token type of before, query, between, passage, after; None where
-    every token is of type 0 (RoBERTa), which is what a model assumes without types. pad: the padding id.
+    every token is of type 0 (RoBERTa), which is what a model assumes without types, and where the tokenizer gives models
+    none (ALBERT). pad: the padding id.
     """
 
     before: list[int]
@@ -125,22 +140,38 @@ class PairTemplate:
     pad: int
 
     @classmethod
-    def of(cls, tokenizer: Tokenizer, pad: int) -> "PairTemplate":
-        """Encode a probe pair and see what was put around it. Raises InputError when the probe does not survive."""
-        probe = without_truncation(Tokenizer.from_str(tokenizer.to_str())).encode("a", "a")
+    def of(cls, tokenizer: "PreTrainedTokenizerBase") -> "PairTemplate":
+        """Encode a probe pair and see what was put around it.
+
+        Raises InputError when the probe does not survive, and for a tokenizer without a padding token.
+        """
+        name = tokenizer.name_or_path
+        if tokenizer.pad_token_id is None:
+            raise InputError(f"{name}: the tokenizer has no padding token; name one as pad_token in tokenizer_config.json.")
+        probe = tokenizer.backend_tokenizer.encode("a", "a")
         sequence = probe.sequence_ids
         if sequence.count(0) != 1 or sequence.count(1) != 1:
-            raise InputError("the tokenizer does not make one token of the letter 'a'; pairs cannot be laid out with it.")
+            raise InputError(f"{name}: its tokenizer does not make one token of the letter 'a'; take a model that does.")
         query, passage = sequence.index(0), sequence.index(1)
         spans = [slice(0, query), slice(query, query + 1), slice(query + 1, passage), slice(passage, passage + 1)]
         spans.append(slice(passage + 1, len(probe.ids)))
-        types = [probe.type_ids[span] for span in spans] if any(probe.type_ids) else None
-        return cls(probe.ids[spans[0]], probe.ids[spans[2]], probe.ids[spans[4]], types, pad)
+        typed = any(probe.type_ids) and "token_type_ids" in tokenizer.model_input_names
+        types = [probe.type_ids[span] for span in spans] if typed else None
+        return cls(probe.ids[spans[0]], probe.ids[spans[2]], probe.ids[spans[4]], types, tokenizer.pad_token_id)
 
     @property
     def special(self) -> int:
         """How many special tokens a pair has."""
         return len(self.before) + len(self.between) + len(self.after)
+
+
+def require_room(template: PairTemplate, max_length: int, max_query_length: int) -> None:
+    """Raise InputError where the longest query and the special tokens fill a pair."""
+    if max_query_length + template.special >= max_length:
+        raise InputError(
+            f"max_query_length {max_query_length} and {template.special} special tokens leave no room for a passage "
+            f"in max_length {max_length}."
+        )
 
 
 class Pairs:
@@ -153,11 +184,7 @@ class Pairs:
     def __init__(
         self, queries: TokenStore, passages: TokenStore, template: PairTemplate, *, max_length: int, max_query_length: int
     ) -> None:
-        if max_query_length + template.special >= max_length:
-            raise InputError(
-                f"max_query_length {max_query_length} and {template.special} special tokens leave no room for a passage "
-                f"in max_length {max_length}."
-            )
+        require_room(template, max_length, max_query_length)
         self.queries, self.passages, self.template = queries, passages, template
         self.max_length, self.max_query_length = max_length, max_query_length
 
@@ -213,19 +240,13 @@ class Pairs:
         return inputs
 
 
-def without_truncation(tokenizer: Tokenizer) -> Tokenizer:
-    """The tokenizer without the truncation and padding that some checkpoints switch on in tokenizer.json."""
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return tokenizer
-
-
-def _tokenised(batches: Iterable[list[str]], texts: int, tokenizer: Tokenizer) -> Iterator[tuple[Ints, Ints]]:
+def _tokenised(batches: Iterable[list[str]], texts: int, tokenizer: "PreTrainedTokenizerBase") -> Iterator[tuple[Ints, Ints]]:
     """Of each batch the token ids, end to end, and each text's number of tokens."""
-    width = np.uint16 if tokenizer.get_vocab_size() <= 1 << 16 else np.uint32
+    backend = tokenizer.backend_tokenizer
+    width = np.uint16 if backend.get_vocab_size() <= 1 << 16 else np.uint32
     rate = Rate(texts, "texts")
     for batch in batches:
-        encoded = [encoding.ids for encoding in tokenizer.encode_batch_fast(batch, add_special_tokens=False)]
+        encoded = [encoding.ids for encoding in backend.encode_batch_fast(batch, add_special_tokens=False)]
         lengths = np.array([len(tokens) for tokens in encoded], dtype=np.int64)
         yield np.fromiter(chain.from_iterable(encoded), dtype=width, count=lengths.sum()), lengths
         rate.advance(len(batch))

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import parse_qsl, urlencode
 
 # What to do when the operating system refuses. Libraries may raise an error of their own with the system's words in it.
 ADVICE = {
@@ -18,6 +19,8 @@ ADVICE = {
     errno.EROFS: "Run in a folder that can be written.",
     errno.ENAMETOOLONG: "Choose shorter names in the config, or a folder with a shorter path.",
 }
+# What an address may say after its question mark without giving anything away.
+NAMES_A_FILE = ("id", "download", "export")
 
 
 class InputError(ValueError):
@@ -63,3 +66,19 @@ def one_message() -> Iterator[None]:
             raise
         print(f"ERROR: {refusal}", file=sys.stderr, flush=True)
         sys.exit(1)
+
+
+def because(error: Exception) -> str:
+    """The end of a message about a file that a library could not read: why, as the library says it, and what to do."""
+    said = re.sub(r"\b\w*(?:Error|Exception)\b:?|<class '(.*?)'>", r"\1", str(error)).split()
+    return f" ({' '.join(said)[:300]}). Replace the damaged or missing file."
+
+
+def without_secrets(text: str) -> str:
+    """A text, as cards, logs and messages show it: its addresses without users, passwords and all that may be a signature."""
+
+    def named(query: re.Match[str]) -> str:
+        kept = [pair for pair in parse_qsl(query[0][1:]) if pair[0] in NAMES_A_FILE]
+        return f"?{urlencode(kept)}" if kept else ""
+
+    return re.sub(r"\?[^\s)'\"]+", named, re.sub(r"(?<=://)[^\s/]*@", "", text))

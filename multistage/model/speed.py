@@ -27,7 +27,7 @@ MODEL_TYPES = ("bert", "electra", "roberta", "xlm-roberta")
 
 def read_first_token_only(model: "PreTrainedModel") -> None:
     """Let a sequence classifier's last layer compute the first token only; other kinds of model are left as they are."""
-    if model.config.model_type not in MODEL_TYPES:
+    if model.config.model_type not in MODEL_TYPES or model.config._attn_implementation != "sdpa" or model.config.is_decoder:
         return
     trunk: Any = model.base_model
     layer = trunk.encoder.layer[-1]

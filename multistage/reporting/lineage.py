@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from multistage.config.recipes import last_objective, stages_of
+from multistage.jobs.errors import without_secrets
 
 Config = dict[str, Any]
 # An entry of the config that has a licence: its section, its name, and what it is used as.
@@ -64,16 +64,9 @@ def _source(entry: Config, name: str, use: str) -> dict[str, str]:
         "hub": "Hugging Face Hub: {hub}, revision {revision}",
         "package": "Python package {package}",
         "id": "ir_datasets: {id}",
-        "url": "{address}",
+        "url": "{url}",
         "path": "{path}",
     }
     place = next(form for key, form in forms.items() if entry.get(key))
-    place = place.format(**entry, address=_without_secrets(entry.get("url") or ""))
+    place = without_secrets(place.format(**entry))
     return {"name": name, "use": use, "place": place, "licence": entry["licence"]}
-
-
-def _without_secrets(url: str) -> str:
-    """An address without user and password, and with nothing after the question mark but what is known to name a file."""
-    parts = urlsplit(url)
-    query = [pair for pair in parse_qsl(parts.query) if pair[0] in ("id", "download", "export")]
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, urlencode(query), ""))

@@ -15,10 +15,10 @@ from multistage.data.local_files import read_own_texts, read_pairs
 from multistage.data.packed import open_text
 from multistage.data.runs import COLUMNS, read_run, rows_of
 from multistage.data.tables import ROWS_AT_ONCE
-from multistage.data.tokens import TokenStore, without_truncation
-from multistage.jobs.errors import InputError
+from multistage.data.tokens import TokenStore, load_tokenizer
+from multistage.jobs.errors import InputError, because
 from multistage.jobs.files import replacing
-from multistage.model.checkpoint import load_tokenizer, require_re_ranker
+from multistage.model.checkpoint import require_re_ranker
 from multistage.scoring.reranking import Scorer
 
 logger = logging.getLogger("jobs")
@@ -48,7 +48,10 @@ def scorer_for(
     if length > NO_LENGTH:
         raise InputError(f"{folder}: the checkpoint does not record how many tokens a pair has; give max_length.")
     record = folder / "training.json"
-    recorded = json.loads(record.read_text(encoding="utf-8")).get("backbone", {}) if record.is_file() else {}
+    try:
+        recorded = json.loads(record.read_bytes()).get("backbone", {}) if record.is_file() else {}
+    except (ValueError, AttributeError) as error:
+        raise InputError(f"{record}: not a stage's record{because(error)}") from error
     of_query = max_query_length or recorded.get("max_query_length", length // 2)
     lengths = PairSettings(max_length=length, max_query_length=of_query)
     return Scorer(folder=folder, lengths=lengths, tokens_per_batch=tokens_per_batch, device=device, precision=precision)
@@ -102,7 +105,13 @@ def score_own_pairs(scorer: Scorer, pairs: str | Path, output: str | Path) -> No
         raise InputError(f"{pairs}: found no pairs.")
     tokens = [_store(scorer, pairs, iter(texts), len(texts)) for texts in (queries, passages)]
     query_rows, passage_rows = np.array(rows).T
-    scores = scorer.score(tokens[0], tokens[1], query_rows, passage_rows)
+    scores = scorer.score(
+        tokens[0],
+        tokens[1],
+        query_rows=query_rows,
+        passage_rows=passage_rows,
+        name_of=lambda row: f"pair {row + 1} of {pairs}",
+    )
     with replacing(output) as (partial,), open(partial, "w", encoding="utf-8") as stream:
         for (line, _, _), score in zip(read_pairs(pairs), scores, strict=True):
             # The line as it stood, so that numbers and the order of keys are what they were.
@@ -157,4 +166,4 @@ def _line_of(run: str, what: str, name: str) -> int:
 def _store(scorer: Scorer, source: str | Path, texts: Iterator[str], count: int) -> TokenStore:
     """Texts as tokens of the model's own vocabulary."""
     batches = iter(lambda: list(islice(texts, ROWS_AT_ONCE)), [])
-    return TokenStore.of(str(source), batches, count, without_truncation(load_tokenizer(scorer.folder).backend_tokenizer))
+    return TokenStore.of(str(source), batches, count, load_tokenizer(scorer.folder))

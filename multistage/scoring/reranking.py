@@ -1,7 +1,7 @@
 """Re-ranking runs: every candidate of every first stage scored once, each run cut from the scores."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,11 +11,11 @@ import polars as pl
 
 from multistage.config import PairSettings
 from multistage.data.runs import with_ids, write_run
-from multistage.data.tokens import Ints, TokenStore
+from multistage.data.tokens import Ints, TokenStore, load_tokenizer
 from multistage.jobs.errors import InputError
 from multistage.jobs.files import replacing
 from multistage.jobs.log import Rate
-from multistage.model.checkpoint import load_cross_encoder, load_tokenizer, longest_input
+from multistage.model.checkpoint import load_cross_encoder, require_fit
 from multistage.scoring.scoring import pairs_for, score_pairs
 
 logger = logging.getLogger("jobs")
@@ -35,23 +35,37 @@ class Scorer:
     device: str
     precision: str
 
-    def score(self, queries: TokenStore, passages: TokenStore, query_rows: Ints, passage_rows: Ints) -> npt.NDArray[np.float32]:
+    def score(
+        self,
+        queries: TokenStore,
+        passages: TokenStore,
+        *,
+        query_rows: Ints,
+        passage_rows: Ints,
+        name_of: Callable[[int], str],
+    ) -> npt.NDArray[np.float32]:
         """Score pairs of rows of two stores, each distinct pair once.
 
-        query_rows, passage_rows: (pairs,). Returns (pairs,) float32 logits. Raises InputError for a checkpoint with several
-        labels or with fewer positions than a pair has tokens, a store made with another vocabulary.
+        query_rows, passage_rows: (pairs,). name_of: what messages call a pair. Returns (pairs,) float32 logits. Raises
+        InputError for a checkpoint that is not a re-ranker or cannot read such pairs, a store made with another vocabulary, a
+        score that is not finite.
         """
         keys = query_rows.astype(np.int64) * len(passages) + passage_rows
         distinct, places = np.unique(keys, return_inverse=True)
         logger.info("%s pairs, %s distinct", f"{len(keys):,}", f"{len(distinct):,}")
         model = load_cross_encoder(self.folder, self.device, self.precision)
-        longest, length = longest_input(model), self.lengths.max_length
-        if longest is not None and length > longest:
-            raise InputError(f"{self.folder}: the model reads {longest} tokens at most, and max_length is {length}.")
-        pairs = pairs_for(load_tokenizer(self.folder), queries, passages, self.lengths)
+        tokenizer = load_tokenizer(self.folder)
+        require_fit(model, tokenizer, self.lengths.max_length)
+        pairs = pairs_for(tokenizer, queries, passages, self.lengths)
         rows, rate = np.divmod(distinct, len(passages)), Rate(len(distinct), "pairs")
         pairs.warn_if_cut(*rows)
-        return score_pairs(model, pairs, *rows, tokens_per_batch=self.tokens_per_batch, rate=rate)[places]
+        scores = score_pairs(model, pairs, *rows, tokens_per_batch=self.tokens_per_batch, rate=rate)[places]
+        for row in np.flatnonzero(~np.isfinite(scores))[:1]:
+            raise InputError(
+                f"{self.folder}: the model's score of {name_of(row)} is {scores[row]}. Its weights are damaged, or too large "
+                "for the precision: try float32, or take another model."
+            )
+        return scores
 
     def rerank(
         self,
@@ -73,7 +87,14 @@ class Scorer:
                     f"{store.name}: holds {len(store)} texts, and their table {len(ids)}. Delete it to have it made again."
                 )
         pairs = pl.concat(runs)
-        scores = self.score(queries[1], passages[1], pairs["query"].to_numpy(), pairs["passage"].to_numpy())
+        rows = {"query": pairs["query"].to_numpy(), "passage": pairs["passage"].to_numpy()}
+        scores = self.score(
+            queries[1],
+            passages[1],
+            query_rows=rows["query"],
+            passage_rows=rows["passage"],
+            name_of=lambda row: f"query {queries[0][rows['query'][row]]} and passage {passages[0][rows['passage'][row]]}",
+        )
         ends = np.cumsum([len(run) for run in runs])
         with replacing(*outputs) as files:
             for run, own, file in zip(runs, np.split(scores, ends[:-1]), files, strict=True):

@@ -25,14 +25,14 @@ IN_FLIGHT = 3
 
 def pairs_for(tokenizer: "PreTrainedTokenizerBase", queries: TokenStore, passages: TokenStore, backbone: PairSettings) -> Pairs:
     """Pairs from two stores, after checking that both were made with the model's own vocabulary."""
-    own = vocabulary_fingerprint(tokenizer.backend_tokenizer)
+    own = vocabulary_fingerprint(tokenizer)
     for store in (queries, passages):
         if store.fingerprint != own:
             raise InputError(
                 f"{store.name}: tokenised with another vocabulary than the model's; name the right `tokenizer` for the "
                 "backbone in the config."
             )
-    template = PairTemplate.of(tokenizer.backend_tokenizer, tokenizer.pad_token_id)
+    template = PairTemplate.of(tokenizer)
     return Pairs(queries, passages, template, max_length=backbone.max_length, max_query_length=backbone.max_query_length)
 
 

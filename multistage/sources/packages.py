@@ -20,7 +20,7 @@ def fetch_package(package: str, sha256: str, output: str | Path) -> None:
     Raises InputError when pip cannot get it, or when its SHA-256 is another; nothing is left behind then.
     """
     with tempfile.TemporaryDirectory() as folder, replacing(output) as (partial,):
-        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--dest", folder, package]
+        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--dest", folder, "--", package]
         ended = subprocess.run(command, capture_output=True, text=True)
         logger.info("%s", ended.stdout.strip())
         if ended.returncode:

@@ -11,10 +11,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from transformers.utils import logging as transformers_logging
 
-from multistage.config import Backbone, Objective, Training, Validation
+from multistage.config import Backbone, Objective, PairSettings, Training, Validation
 from multistage.data.groups import Groups
 from multistage.data.sampling import GroupSampler
-from multistage.data.tokens import StoreFiles, TokenStore
+from multistage.data.tokens import (
+    PairTemplate,
+    StoreFiles,
+    TokenStore,
+    load_tokenizer,
+    require_room,
+    vocabulary_fingerprint,
+)
+from multistage.jobs.errors import InputError
 from multistage.jobs.files import read_json, replacing, scratch
 from multistage.jobs.provenance import digests, versions
 from multistage.jobs.signals import stop_signals_blocked
@@ -23,8 +31,8 @@ from multistage.model.checkpoint import (
     WEIGHTS,
     distance,
     load_cross_encoder,
-    load_tokenizer,
     new_cross_encoder,
+    require_fit,
     save_cross_encoder,
     set_dropout,
 )
@@ -55,9 +63,17 @@ class StageInputs(NamedTuple):
     passages: StoreFiles
 
 
-def initialise(checkpoint: str | Path, max_length: int, seed: int, output: str | Path) -> None:
-    """Write the untrained re-ranker: the pre-trained backbone with a new head, seeded, for pairs of `max_length` tokens."""
-    model = new_cross_encoder(checkpoint, seed)
+def initialise(
+    checkpoint: str | Path, lengths: PairSettings, *, seed: int, output: str | Path, vocabulary: str | Path | None = None
+) -> None:
+    """Write the untrained re-ranker: the pre-trained backbone with a new head, seeded, for pairs of these lengths.
+
+    vocabulary: the checkpoint whose tokenizer makes the token stores; None: this one. Raises InputError, before anything is
+    tokenised, for weights that do not belong to the model, and for a tokenizer or lengths that do not fit it.
+    """
+    model, tokenizer = new_cross_encoder(checkpoint, seed), load_tokenizer(checkpoint)
+    require_fit(model, tokenizer, lengths.max_length)
+    require_room(PairTemplate.of(tokenizer), lengths.max_length, lengths.max_query_length)
     record = {
         "recipe": "untrained",
         "parent": str(checkpoint),
@@ -66,7 +82,12 @@ def initialise(checkpoint: str | Path, max_length: int, seed: int, output: str |
         "versions": versions(),
     }
     with _model_folder(output, FILES) as staging:
-        save_cross_encoder(model, load_tokenizer(checkpoint), max_length, staging)
+        save_cross_encoder(model, tokenizer, lengths.max_length, staging)
+        if vocabulary_fingerprint(load_tokenizer(staging)) != vocabulary_fingerprint(load_tokenizer(vocabulary or checkpoint)):
+            raise InputError(
+                f"{vocabulary or checkpoint}: this tokenizer has another vocabulary or splits texts in another way than the "
+                f"one that the model of {checkpoint} is saved with; name another `tokenizer` for the backbone in the config."
+            )
         _write_record(staging, record)
 
 

@@ -2,13 +2,15 @@
 
 from pathlib import Path
 
+from multistage.config import PairSettings
 from multistage.jobs.log import job_log
 from multistage.training.stage import initialise
 
 with job_log(snakemake.log[0]):
     initialise(
         snakemake.input.checkpoint,
-        max_length=snakemake.params.max_length,
+        PairSettings.model_validate(snakemake.params.lengths),
         seed=int(snakemake.wildcards.seed),
         output=Path(snakemake.output.model).parent,
+        vocabulary=snakemake.input.vocabulary,
     )

@@ -10,8 +10,8 @@ from multistage.config import Backbone, Objective, Training, Validation
 from multistage.data.groups import Groups
 from multistage.data.runs import read_run
 from multistage.data.tables import read_ids
-from multistage.data.tokens import StoreFiles, TokenStore, build_store, load_tokenizer_file
-from multistage.model.checkpoint import load_cross_encoder, load_tokenizer
+from multistage.data.tokens import StoreFiles, TokenStore, build_store, load_tokenizer
+from multistage.model.checkpoint import load_cross_encoder
 from multistage.scoring.reranking import Scorer
 from multistage.scoring.scoring import pairs_for
 from multistage.training.stage import StageInputs, initialise, train_stage
@@ -54,14 +54,14 @@ OBJECTIVE = {
 }
 
 
-def write_inputs(folder) -> StageInputs:
-    """Everything a stage reads, around a fresh untrained model."""
-    checkpoint = write_bert_checkpoint(folder / "checkpoint")
-    initialise(checkpoint, BACKBONE.max_length, seed=1, output=folder / "untrained")
+def write_inputs(folder, checkpoint=None) -> StageInputs:
+    """Everything a stage reads, around a fresh untrained model of the checkpoint, a BERT where none is given."""
+    checkpoint = checkpoint or write_bert_checkpoint(folder / "checkpoint")
+    initialise(checkpoint, BACKBONE, seed=1, output=folder / "untrained")
     stores = {}
     for name, texts in (("queries", QUERIES), ("passages", PASSAGES)):
         stores[name] = StoreFiles(*(str(folder / f"{name}.{suffix}") for suffix in ("ids.npy", "offsets.npy", "json")))
-        build_store([texts], len(texts), load_tokenizer_file(checkpoint / "tokenizer.json"), stores[name])
+        build_store([texts], len(texts), load_tokenizer(checkpoint), stores[name])
         pd.DataFrame({"id": [f"{name[0]}{row}" for row in range(len(texts))], "text": texts}).to_parquet(
             folder / f"{name}.parquet"
         )

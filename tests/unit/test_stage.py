@@ -143,14 +143,14 @@ def test_what_goes_wrong_leaves_nothing(inputs, tmp_path, spoil, changes, messag
 def test_a_classifier_with_two_labels_is_no_backbone(tmp_path):
     write_bert_checkpoint(tmp_path / "two", labels=2)
     with pytest.raises(InputError, match="is a classifier with 2 labels"):
-        initialise(tmp_path / "two", 24, seed=1, output=tmp_path / "untrained")
+        initialise(tmp_path / "two", BACKBONE, seed=1, output=tmp_path / "untrained")
     assert not (tmp_path / "untrained").exists()
 
 
 def test_weights_must_be_safetensors(checkpoint, tmp_path):
     (checkpoint / "model.safetensors").rename(checkpoint / "pytorch_model.bin")
     with pytest.raises(InputError, match=r"model\.safetensors is missing"):
-        initialise(checkpoint, BACKBONE.max_length, seed=1, output=tmp_path / "untrained")
+        initialise(checkpoint, BACKBONE, seed=1, output=tmp_path / "untrained")
 
 
 class TestReranking:

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import AutoTokenizer
 
 from multistage.data.tables import write_texts
-from multistage.data.tokens import Pairs, PairTemplate, StoreFiles, TokenStore, build_store, load_tokenizer_file
+from multistage.data.tokens import Pairs, PairTemplate, StoreFiles, TokenStore, build_store, load_tokenizer
 from multistage.jobs.errors import InputError
 from repository import REPOSITORY
 from small_models import write_bert_tokenizer, write_roberta_tokenizer
@@ -30,16 +29,16 @@ def tokenizer_folder(request, tmp_path_factory):
 def store(folder, name, texts):
     files = StoreFiles(*(str(folder / f"{name}.{suffix}") for suffix in ("ids.npy", "offsets.npy", "json")))
     batches = [texts[start : start + 2] for start in range(0, len(texts), 2)]
-    build_store(batches, len(texts), load_tokenizer_file(folder / "tokenizer.json"), files)
+    build_store(batches, len(texts), load_tokenizer(folder), files)
     return TokenStore.open(files)
 
 
 @settings(max_examples=60, deadline=None)
 @given(data=st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=6))
 def test_pairs_are_the_tokenizers_own(tokenizer_folder, data):
-    own = AutoTokenizer.from_pretrained(tokenizer_folder)
+    own = load_tokenizer(tokenizer_folder)
     queries, passages = zip(*data, strict=True)
-    template = PairTemplate.of(load_tokenizer_file(tokenizer_folder / "tokenizer.json"), own.pad_token_id)
+    template = PairTemplate.of(own)
     longest_query = 80
     pairs = Pairs(
         store(tokenizer_folder, "queries", list(queries)),
@@ -63,7 +62,7 @@ def test_pairs_are_the_tokenizers_own(tokenizer_folder, data):
 def test_long_texts_lose_only_passage_tokens(tokenizer_folder, caplog):
     queries = store(tokenizer_folder, "queries", ["the river", "paris " * 50])
     passages = store(tokenizer_folder, "passages", ["london " * 90, ""])
-    template = PairTemplate.of(load_tokenizer_file(tokenizer_folder / "tokenizer.json"), 0)
+    template = PairTemplate.of(load_tokenizer(tokenizer_folder))
     pairs = Pairs(queries, passages, template, max_length=40, max_query_length=20)
     query_lengths, passage_lengths = pairs.lengths(np.array([0, 1, 1]), np.array([0, 0, 1]))
     assert query_lengths.tolist() == [len(queries[0]), 20, 20]
@@ -78,19 +77,19 @@ def test_long_texts_lose_only_passage_tokens(tokenizer_folder, caplog):
     assert batch["attention_mask"].sum(axis=1).tolist() == [40, 40, 20 + template.special]
 
 
-def test_padding_switched_on_in_the_checkpoint_is_no_part_of_a_pair(tokenizer_folder):
+def test_padding_switched_on_in_the_checkpoint_is_no_part_of_a_pair(tokenizer_folder, tmp_path):
     """As all-MiniLM-L6-v2 has it."""
-    tokenizer = load_tokenizer_file(tokenizer_folder / "tokenizer.json")
-    plain = PairTemplate.of(tokenizer, 0)
-    tokenizer.enable_padding(length=30)
-    tokenizer.enable_truncation(20)
-    assert PairTemplate.of(tokenizer, 0) == plain and plain.special in (3, 4)
-    assert tokenizer.padding["length"] == 30, "the caller's tokenizer changed"
+    tokenizer = load_tokenizer(tokenizer_folder)
+    plain = PairTemplate.of(tokenizer)
+    tokenizer.backend_tokenizer.enable_padding(length=30)
+    tokenizer.backend_tokenizer.enable_truncation(20)
+    tokenizer.save_pretrained(tmp_path)
+    assert PairTemplate.of(load_tokenizer(tmp_path)) == plain and plain.special in (3, 4)
 
 
 def test_a_query_that_fills_the_pair_is_refused(tokenizer_folder):
     texts = store(tokenizer_folder, "texts", ["the river"])
-    template = PairTemplate.of(load_tokenizer_file(tokenizer_folder / "tokenizer.json"), 0)
+    template = PairTemplate.of(load_tokenizer(tokenizer_folder))
     with pytest.raises(InputError, match="leave no room for a passage"):
         Pairs(texts, texts, template, max_length=32, max_query_length=32)
 
@@ -115,11 +114,11 @@ MEASURED = """
 import sys
 from pathlib import Path
 from multistage.data.tables import count_texts, stream_texts
-from multistage.data.tokens import StoreFiles, build_store, load_tokenizer_file
+from multistage.data.tokens import StoreFiles, build_store, load_tokenizer
 folder = Path(sys.argv[1])
 texts = folder / "texts.parquet"
 files = StoreFiles(*(str(folder / f"texts.{suffix}") for suffix in ("ids.npy", "offsets.npy", "json")))
-build_store(stream_texts(texts), count_texts(texts), load_tokenizer_file(folder / "tokenizer.json"), files)
+build_store(stream_texts(texts), count_texts(texts), load_tokenizer(folder), files)
 print(*(int(line.split()[1]) / 1024 for line in open("/proc/self/status") if line.startswith("VmHWM")))
 """
 
@@ -138,9 +137,3 @@ def test_memory_stays_flat_as_the_collection_grows(tmp_path):
             "tokens": 50 * texts,
         }
     assert peaks[1] < peaks[0] + 7, peaks
-
-
-def test_a_damaged_tokenizer_is_an_error(tmp_path):
-    (tmp_path / "tokenizer.json").write_text("{}")
-    with pytest.raises(InputError, match=r"not a tokenizer\.json"):
-        load_tokenizer_file(tmp_path / "tokenizer.json")

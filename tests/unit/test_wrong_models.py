@@ -1,0 +1,151 @@
+"""Checkpoints that are wrong: damaged, put together of parts that do not belong together, or too small for what is asked."""
+
+import json
+import pickle
+import shutil
+from functools import cache, partial
+from pathlib import Path
+from tempfile import mkdtemp
+
+import pytest
+from safetensors.torch import load_file, save_file
+
+from multistage.config import PairSettings
+from multistage.scoring.own_texts import score_own_pairs, scorer_for
+from multistage.training.stage import initialise
+from small_models import write_bert_checkpoint
+from wrong_inputs import Case, judged
+
+WEIGHTS = "model.safetensors"
+
+
+@cache
+def sound():
+    return write_bert_checkpoint(Path(mkdtemp()) / "model")
+
+
+def score(change, given, output, **lengths):
+    """Score a pair with a changed checkpoint."""
+    change(shutil.copytree(sound(), given / "model"))
+    (given / "pairs.jsonl").write_text('{"query": "paris", "passage": "the river"}\n')
+    lengths = {"max_length": 20, "max_query_length": 8} | lengths
+    scorer = scorer_for(given / "model", device="cpu", tokens_per_batch=64, precision="float32", **lengths)
+    score_own_pairs(scorer, given / "pairs.jsonl", output / "scored.jsonl")
+
+
+def start(change, given, output, **lengths):
+    """Make a re-ranker of a changed checkpoint, which has no head."""
+    folder = shutil.copytree(sound(), given / "model")
+    weights(lambda tensors: [tensors.pop(name) for name in list(tensors) if "classifier" in name or "pooler" in name], folder)
+    settings(folder, architectures=["BertModel"])
+    change(folder)
+    lengths = PairSettings(**({"max_length": 20, "max_query_length": 8} | lengths))
+    initialise(folder, lengths, seed=1, output=output / "model")
+
+
+def weights(change, folder):
+    tensors = load_file(folder / WEIGHTS)
+    change(tensors)
+    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+
+
+def settings(folder, name="config.json", **changes):
+    (folder / name).write_text(json.dumps(json.loads((folder / name).read_text()) | changes))
+
+
+def replace(name, content, folder):
+    (folder / name).write_bytes(content if isinstance(content, bytes) else content((folder / name).read_bytes()))
+
+
+def without(name):
+    return partial(weights, lambda tensors: tensors.pop(name, None))
+
+
+def cut(name):
+    return partial(weights, lambda tensors: tensors.update({name: tensors[name][..., 1:].contiguous()}))
+
+
+def holding(name, value):
+    return partial(weights, lambda tensors: tensors[name].view(-1)[:1].fill_(value))
+
+
+def renamed(old, new):
+    def rename(tensors):
+        for name in [name for name in tensors if name.startswith(old)]:
+            tensors[new + name.removeprefix(old)] = tensors.pop(name)
+
+    return partial(weights, rename)
+
+
+LAYER = "bert.encoder.layer.1"
+TENSORS = ("bert.embeddings.word_embeddings.weight", "bert.embeddings.LayerNorm.bias", f"{LAYER}.output.dense.weight")
+HEAD = ("classifier.weight", "classifier.bias", "bert.pooler.dense.weight")
+PARTS = {
+    "other layers": renamed(LAYER, "bert.encoder.layer.7"),
+    "a prefix": renamed("", "model."),
+    "no tensors": partial(weights, dict.clear),
+    "more layers": partial(settings, num_hidden_layers=3),
+    "fewer layers": partial(settings, num_hidden_layers=1),
+    "wider": partial(settings, intermediate_size=48),
+}
+PARTS |= {f"{name} {value}": holding(name, value) for name in TENSORS[:2] for value in (float("nan"), float("inf"))}
+FILES = {
+    "config.json": ["", "{", "[]", "null", "{}", '{"model_type": 3}', '{"model_type": "nobody"}', "\x00\xff"],
+    "tokenizer.json": ["", "{", "[]", "{}", '{"model": {}}', "\x00\xff"],
+    "tokenizer_config.json": ["", "{", "[]"],
+}
+DAMAGED = {f"{name} {text!r}": partial(replace, name, text.encode()) for name, texts in FILES.items() for text in texts}
+DAMAGED |= {
+    f"weights cut to {length}": partial(replace, WEIGHTS, lambda whole, n=length: whole[:n]) for length in (0, 7, 900, -1)
+}
+DAMAGED["pickled weights"] = partial(replace, WEIGHTS, pickle.dumps({"classifier.weight": 1.0}))
+DAMAGED["hidden_size of letters"] = partial(settings, hidden_size="wide")
+LIMITS = {
+    "positions": (lambda folder: None, {"max_length": 65}, "max_length"),
+    "room": (lambda folder: None, {"max_query_length": 17}, "max_query_length"),
+    "padding": (partial(settings, name="tokenizer_config.json", pad_token=None), {}, "padding token"),
+    "types": (
+        lambda folder: (settings(folder, type_vocab_size=1), cut_rows(folder, "token_type_embeddings", 1)),
+        {},
+        "token_type",
+    ),
+    "vocabulary": (lambda folder: (settings(folder, vocab_size=20), cut_rows(folder, "word_embeddings", 20)), {}, "vocab"),
+}
+
+
+def cut_rows(folder, name, rows):
+    name = f"bert.embeddings.{name}.weight"
+    weights(lambda tensors: tensors.update({name: tensors[name][:rows].clone()}), folder)
+
+
+def cases():
+    for use in (score, start):
+        changes = {f"no {name}": without(name) for name in TENSORS} | {f"cut {name}": cut(name) for name in TENSORS} | PARTS
+        if use is score:
+            changes |= {f"no {name}": without(name) for name in HEAD} | {f"cut {name}": cut(name) for name in HEAD}
+            changes["renamed head"] = renamed("classifier", "head")
+        for name, change in changes.items():
+            yield Case("weights that do not match", f"{use.__name__} {name}", partial(use, change), place="model.safetensors")
+        for name, change in DAMAGED.items():
+            yield Case("damaged checkpoint", f"{use.__name__} {name}", partial(use, change), place="model")
+        for name, (change, lengths, place) in LIMITS.items():
+            yield Case("limits of a model", f"{use.__name__} {name}", partial(use, change, **lengths), place=place)
+        for key, value in {"_attn_implementation": "kernels-community/any", "auto_map": {"AutoModel": "mine.Model"}}.items():
+            yield Case("code that a checkpoint names", f"{use.__name__} {key}", partial(use, partial(settings, **{key: value})))
+    yield Case(
+        "damaged checkpoint",
+        "record",
+        partial(score, lambda folder: (folder / "training.json").write_text("{")),
+        place="training.json",
+    )
+
+
+test_inputs = judged(cases())
+
+
+def test_the_score_that_is_not_finite_is_named(tmp_path):
+    """Finite weights whose products are not."""
+    with pytest.raises(ValueError, match=r"model: the model's score of pair 1 of .*pairs\.jsonl is (-?inf|nan)\. "):
+        (tmp_path / "out").mkdir()
+        score(partial(weights, lambda tensors: [tensors[name].fill_(3e38) for name in HEAD]), tmp_path, tmp_path / "out")
+    assert not list((tmp_path / "out").iterdir())
