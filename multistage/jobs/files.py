@@ -32,8 +32,9 @@ def replacing(*targets: str | Path) -> Iterator[list[Path]]:
     try:
         for path in final:
             path.parent.mkdir(parents=True, exist_ok=True)
-            for left in path.parent.glob(f".{glob.escape(path.stem)}.by-*{TEMPORARY}{glob.escape(path.suffix)}"):
-                remove(left)
+            for dots in (".", ".."):  # two where a block is inside of another
+                for left in path.parent.glob(f"{dots}{glob.escape(path.stem)}.by-*{TEMPORARY}{glob.escape(path.suffix)}"):
+                    remove(left)
         yield partial
         for source, target in zip(partial, final, strict=True):
             apply_umask(source)

@@ -36,5 +36,6 @@ def cached_digest(path: str | Path, cache: str | Path = "results/sources/digests
     digest, *read_at = known.get(str(path), [""])
     if read_at != stamp:
         digest = sha256(path)
-        write_texts({cache: json.dumps(known | {str(path): [digest, *stamp]}, indent=1) + "\n"})
+        with suppress(OSError, ValueError):  # a dry run may be in a folder that cannot be written
+            write_texts({cache: json.dumps(known | {str(path): [digest, *stamp]}, indent=1) + "\n"})
     return str(digest)

@@ -140,6 +140,11 @@ def test_leftovers_of_a_killed_job_are_removed(tmp_path):
     with scratch(tmp_path / "model") as folder:
         assert not list(folder.iterdir())
     assert not list((tmp_path / "model").iterdir())
+    for left in (".one.by-here-1.partial.txt", "..one.by-here-1.partial.by-here-1.partial.txt"):
+        (tmp_path / left).touch()
+    with replacing(tmp_path / "one.txt") as (partial,):
+        partial.touch()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "one.txt"]
 
 
 def test_a_digest_is_of_what_a_file_holds_now(tmp_path):

@@ -190,11 +190,6 @@ def test_a_stage_goes_on_in_other_memory(inputs, tmp_path, caplog):
     assert record["run"]["memory"] == {"tokens_per_batch": 40, "tokens_kept": 40} and record["interruptions"] == 1
 
 
-def test_only_two_checkpoints_stay(inputs, tmp_path):
-    interrupted(inputs, tmp_path / "model", at=20)
-    assert saved_steps(tmp_path) == [19, 20] and len(list((tmp_path / "state" / "model").glob("*/*"))) == 2
-
-
 def test_who_does_not_give_way_is_named(tmp_path: Path):
     refused = pytest.raises(InputError, match=f"process {os.getpid()} on .* is training this stage")
     with sole_writer(tmp_path / "stage"), refused, sole_writer(tmp_path / "stage", patience=0.2):
