@@ -9,6 +9,8 @@ endif
 PYTHON ?= python3
 CORES ?= 2
 BIN := .venv/bin
+# The files name every package, direct and indirect; pip's own look at dependencies trips over extras where hashes are required.
+INSTALL := $(BIN)/python -m pip install --quiet --no-deps --require-hashes
 RESULTS := results/wikipedia
 
 .PHONY: demo check types unit lint test data clean
@@ -46,11 +48,11 @@ data: .venv/workflow
 
 .venv/workflow: requirements.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --requirement requirements.txt
+	$(INSTALL) --requirement requirements.txt
 	touch $@
 
 .venv/tests: .venv/workflow requirements-dev.txt
-	$(BIN)/python -m pip install --quiet --requirement requirements.txt --requirement requirements-dev.txt
+	$(INSTALL) --requirement requirements.txt --requirement requirements-dev.txt
 	touch $@
 
 clean:

@@ -1,12 +1,12 @@
 """Cross-encoder checkpoints: ordinary Hugging Face folders with one label."""
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForSequenceClassification
-from transformers.utils import logging as transformers_logging
 
 from multistage.data.tokens import PairTemplate
 from multistage.jobs.errors import InputError, because
@@ -22,7 +22,7 @@ WEIGHTS = {"best": "best.safetensors", "last": "last.safetensors"}
 # A checkpoint's own code is never run, and nothing is asked of the Hub.
 LOCAL = {"local_files_only": True, "trust_remote_code": False}
 # The table of what it fills in; we refuse what matters of it.
-transformers_logging.get_logger("transformers.modeling_utils").setLevel(transformers_logging.ERROR)
+logging.getLogger("transformers.modeling_utils").setLevel(logging.ERROR)
 
 
 def load_cross_encoder(

@@ -58,9 +58,16 @@ def download(
         if output.is_file():
             return
         try:
-            options = {"use_cookies": False, "resume": True, "timeout": TIMEOUT, "retries": RETRIES}
-            # It would print the address.
-            gdown.download(url, str(whole), quiet=True, progress=watch, **options)
+            gdown.download(
+                url,
+                str(whole),
+                quiet=True,  # it would print the address
+                use_cookies=False,
+                resume=True,
+                progress=watch,
+                timeout=TIMEOUT,
+                retries=RETRIES,
+            )
             if output.suffix not in (".html", ".htm"):
                 _refuse_page(whole, shown)
             verify(whole, shown, sha256=sha256, md5=md5, size=size)

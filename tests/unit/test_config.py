@@ -242,7 +242,7 @@ def test_reading_the_config_loads_no_heavy_package():
 
 def test_environments_agree_with_the_requirements():
     pins = dict(
-        line.split("==")
+        line.removesuffix(" \\").split("==")
         for line in (REPOSITORY / "requirements.txt").read_text().splitlines()
         if "==" in line and not line.startswith("#")
     )
