@@ -31,7 +31,7 @@ from multistage.jobs.errors import InputError, one_message
 from multistage.jobs.notices import show_notices
 from multistage.jobs.provenance import cached_digest
 from multistage.jobs.run_log import messages
-from multistage.jobs.slurm import cancel_leftover_jobs
+from multistage.jobs.slurm import prepare
 from multistage.sources.checkpoints import model_files
 
 with one_message():
@@ -53,10 +53,10 @@ pathvars:
 onstart:
     for warning in settings.warnings:
         print(f"WARNING: {warning}", file=sys.stderr)
-    # After a Snakemake that was killed, its jobs run on, and would write what this one's jobs write.
+    # Is the cluster one that can be watched? Jobs of a Snakemake that was killed would write what this one's jobs write.
     if workflow.executor_plugin.name == "slurm":
         with one_message():
-            cancel_leftover_jobs(os.getcwd())
+            prepare(os.getcwd())
 
 
 onsuccess:

@@ -11,6 +11,8 @@ Gives  <experiment>/training/{objective}.groups.safetensors: what the objective 
        <experiment>/state/: checkpoints of stages in progress, which an interrupted job resumes from.
 """
 
+# They share a stage's steps.
+PROCESSES = config["training"]["processes"]
 MODEL_FILES = {
     "model": "model.safetensors",
     "config": "config.json",
@@ -138,7 +140,12 @@ rule finetune:
     conda:
         "../envs/models.yaml"
     resources:
-        **job(runtime=1440, gpu=GPU * config["training"]["processes"]),
+        **job(mem_mb=4000 * PROCESSES, runtime=1440, gpu=GPU * PROCESSES),
+        # Slurm gives each process `threads` cores, and all of them one node; five minutes before its time limit the job gets
+        # SIGTERM, saves its checkpoint and ends.
+        nodes=1,
+        cpus_per_task=lambda wildcards, threads: threads * PROCESSES,
+        slurm_extra="--signal=TERM@300",
     params:
         objective=lambda wc: settings.stage(wc.recipe),
         backbone=lambda wc: settings.backbones[wc.backbone].definition(),

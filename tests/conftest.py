@@ -3,7 +3,6 @@
 import gc
 import os
 import shutil
-import tempfile
 from collections import Counter
 from pathlib import Path
 
@@ -14,7 +13,6 @@ from filelock import FileLock
 from repository import REPOSITORY
 from small_models import write_bert_checkpoint
 
-NODES = 5
 # For what tests start: it imports the package and the tests' own support.
 os.environ["PYTHONPATH"] = os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "tests" / "support")])
 
@@ -42,19 +40,11 @@ def pytest_terminal_summary(terminalreporter) -> None:
 
 @pytest.fixture(scope="session")
 def cluster():
-    """A Slurm cluster of five nodes with a pretend GPU each; skips, with the reason, where it cannot be started."""
-    from slurm_cluster import Cluster, obstacle
+    """A Slurm cluster of five nodes with a pretend GPU each, without accounting; skips where it cannot be started."""
+    from slurm_cluster import started
 
-    if reason := obstacle():
-        pytest.skip(reason)
-    folder = Path(tempfile.mkdtemp(prefix="slurm-"))
-    running = Cluster(folder, nodes=NODES)
-    try:
-        running.start()
+    with started(nodes=5) as running:
         yield running
-    finally:
-        running.stop()
-        shutil.rmtree(folder)
 
 
 @pytest.fixture

@@ -1,35 +1,39 @@
-"""What Snakemake's own log of a run says: how many jobs are done, which are running, which have failed."""
+"""What Snakemake's own log of a run says: how many jobs are done, which run here, which have failed."""
 
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
 # Snakemake copies the logs of failed jobs into its own, between two such lines.
-SEPARATOR = "=" * 80
+SEPARATOR = re.compile(r"={10,}")
 STARTED = re.compile(r"Job (\d+): (.+)")
-FINISHED = re.compile(r"Finished jobid: (\d+) ")
+SUBMITTED = re.compile(r"Job (\d+) has been submitted with SLURM jobid .*")
+ARRAY = re.compile(r"Submitted array job with Snakemake IDs ([\d,]+) and SLURM job ID (\d+)\. .* task IDs are (\d+)-\d+\.")
+FINISHED = re.compile(r"Finished jobid: (\d+) .*")
 DONE = re.compile(r"(\d+) of (\d+) steps \(\d+%\) done")
-FAILED = re.compile(r"Error in (?:rule|group) (\S+?):?$")
+TOTAL = re.compile(r"total +(\d+)")
+# The jobs of a group that failed follow it, indented.
+FAILED = re.compile(r"Error in rule (\S+):|    message: Error in group (\S+)")
 
 
 @dataclass
 class Failure:
-    """A job that failed: its rule or group, its number in Snakemake, why, and where its logs are."""
+    """A submission that failed: its rule or group, why, and where its logs are."""
 
     rule: str
     reason: str = ""
-    job: str = ""
     logs: list[str] = field(default_factory=list)
 
 
 @dataclass
 class RunLog:
-    """done, total: jobs. running: the message of each by its number. failures: in order, those of jobs that were retried
-    included; retried: how many were."""
+    """done, total: jobs. running: the message of each by its number, those in Slurm excepted. arrays: the message of each task
+    of an array by its id in Slurm. failures: in order, those that were retried included; retried: how many were."""
 
     done: int = 0
     total: int = 0
     running: dict[str, str] = field(default_factory=dict)
+    arrays: dict[str, str] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
     retried: int = 0
 
@@ -59,36 +63,34 @@ def read_run_log(text: str) -> RunLog:
     """Read what has been written of a log so far."""
     run, in_copy, failure = RunLog(), False, None
     for line in text.splitlines():
-        stripped = line.strip()
-        if stripped == SEPARATOR:
+        if SEPARATOR.fullmatch(line):
             in_copy = not in_copy
         elif in_copy:
             continue
-        elif found := FAILED.fullmatch(stripped):
-            failure = Failure(found[1])
+        elif found := FAILED.fullmatch(line):
+            failure = Failure(found[1] or found[2])
             run.failures.append(failure)
-        elif failure and line.startswith(" "):
-            _read_failure(failure, stripped)
-            run.running.pop(failure.job, None)
-        elif found := STARTED.fullmatch(stripped):
+        elif found := STARTED.fullmatch(line):
             run.running[found[1]] = found[2]
-        elif found := FINISHED.match(stripped):
+        elif found := SUBMITTED.fullmatch(line) or FINISHED.fullmatch(line):
             run.running.pop(found[1], None)
-        elif found := DONE.fullmatch(stripped):
+        elif found := ARRAY.fullmatch(line):
+            for task, job in enumerate(found[1].split(","), int(found[3])):
+                run.arrays[f"{found[2]}_{task}"] = run.running.pop(job, "")
+        elif found := DONE.fullmatch(line):
             run.done, run.total = int(found[1]), int(found[2])
-        elif total := re.fullmatch(r"total +(\d+)", stripped):
-            run.total = int(total[1])
-        else:
+        elif found := TOTAL.fullmatch(line):
+            run.total = int(found[1])
+        elif line.startswith("Trying to restart job"):
+            run.retried += 1
+        elif not line or line.startswith("["):
             failure = None
-            run.retried += stripped.startswith("Trying to restart job")
+        elif failure:
+            key, _, value = line.strip().partition(": ")
+            if key == "message":
+                failure.reason = re.split(" Detailed failure reason| Reason: |For further", value)[0]
+            elif key == "jobid":
+                run.running.pop(value, None)
+            elif key in ("log", "logs"):
+                failure.logs += value.partition(" (check log")[0].split(", ")
     return run
-
-
-def _read_failure(failure: Failure, line: str) -> None:
-    key, _, value = line.partition(": ")
-    if key == "message":
-        failure.reason = value.partition(" Detailed failure reason")[0].partition("For further")[0]
-    elif key == "jobid":
-        failure.job = value
-    elif key in ("log", "logs"):
-        failure.logs += value.partition(" (check log")[0].split(", ")

@@ -1,26 +1,51 @@
-"""Slurm jobs of a folder that nobody waits for any more."""
+"""What stands before a run on a Slurm cluster: one that can be watched, and no jobs that nobody waits for any more."""
 
 import logging
-import os
+import re
 import subprocess
 import time
 from pathlib import Path
 
+from multistage.jobs import slurm_commands
 from multistage.jobs.errors import InputError
 
 logger = logging.getLogger("jobs")
 # Slurm gives a cancelled job KillWait (30 s by default) to save and stop.
 PATIENCE = 180.0
+# Seconds between two of the plugin's looks at its jobs: 180, and as long as an answer may take.
+LOOKS = 240
+
+
+def prepare(folder: str | Path) -> None:
+    """Called by the Snakemake that holds a folder's lock, before it submits anything. Raises InputError (see below)."""
+    require_memory_of_jobs()
+    cancel_leftover_jobs(folder)
+    slurm_commands.install(folder)
+
+
+def require_memory_of_jobs() -> None:
+    """Raise InputError for a cluster that forgets a job before Snakemake sees that it has ended, and waits for it for ever."""
+    age = re.search(r"^MinJobAge\s*=\s*(\d+)", ask("scontrol", "show", "config"), re.M)
+    if age is None or not 0 < int(age[1]) < LOOKS:  # with 0 none is forgotten
+        return
+    try:
+        ask("sacct", "--allocations", "--noheader")
+    except InputError as error:
+        raise InputError(
+            f"This cluster forgets a job {age[1]} s after its end (MinJobAge in `scontrol show config`), and has no accounting "
+            f"that remembers it ({error}). Up to {LOOKS} s go by between two looks of Snakemake at its jobs, and it would wait "
+            f"for ever for one that is forgotten. Ask for accounting, or for MinJobAge={LOOKS}; or run `snakemake --cores N` "
+            "in one job."
+        ) from error
 
 
 def cancel_leftover_jobs(folder: str | Path, patience: float = PATIENCE) -> list[str]:
     """Cancel the jobs that a killed Snakemake has left in Slurm, and wait until they have ended. Returns their ids.
 
-    Called by the Snakemake that holds the folder's lock, before it submits anything: leftover jobs would write where the new
-    ones write. Fine-tuning saves its checkpoint when it is cancelled. Raises InputError when Slurm does not answer or jobs do
-    not end within `patience` seconds.
+    Leftover jobs would write where the new ones write. Fine-tuning saves its checkpoint when it is cancelled. Raises InputError
+    when Slurm does not answer or jobs do not end within `patience` seconds.
     """
-    left = _jobs(folder)
+    left = [job for job, *_ in jobs_of(folder)]
     if not left:
         return []
     logger.warning(
@@ -28,25 +53,30 @@ def cancel_leftover_jobs(folder: str | Path, patience: float = PATIENCE) -> list
         folder,
         " ".join(left),
     )
-    _ask("scancel", *left)
+    ask("scancel", *left)
     deadline = time.monotonic() + patience
-    while remaining := _jobs(folder):
+    while remaining := [job for job, *_ in jobs_of(folder)]:
         if time.monotonic() > deadline:
             raise InputError(f"{folder}: the jobs {' '.join(remaining)} of an earlier run do not end; see `scontrol show job`.")
         time.sleep(1)
     return left
 
 
-def _jobs(folder: str | Path) -> list[str]:
-    """Ids of the user's jobs that Snakemake has submitted from a folder and that have not ended."""
-    lines = _ask("squeue", "--me", "--noheader", "--format=%i|%Z|%k").splitlines()
-    rows = [line.split("|", 2) for line in lines]
-    own = os.environ.get("SLURM_JOB_ID")
-    return [job for job, place, comment in rows if Path(place) == Path(folder) and comment.startswith("rule_") and job != own]
+def jobs_of(folder: str | Path) -> list[list[str]]:
+    """The user's jobs that Snakemake has submitted from a folder and that have not ended.
+
+    Of each: id, state, node or why it waits, time, name. Raises InputError when Slurm does not answer.
+    """
+    answer = ask("squeue", "--me", "--array", "--noheader", "--sort=T,i", "--format=%i|%T|%R|%M|%j|%Z|%k")
+    rows = [line.split("|", 6) for line in answer.splitlines()]
+    return [row[:5] for row in rows if Path(row[5]) == Path(folder) and row[6].startswith("rule_")]
 
 
-def _ask(*command: str) -> str:
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    if ended.returncode:
-        raise InputError(f"{command[0]}: {ended.stderr.strip()}; cannot tell whether an earlier run still has jobs here.")
-    return ended.stdout
+def ask(*command: str) -> str:
+    """What a command of Slurm's prints. Raises InputError with what it says when it fails or does not answer."""
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    except subprocess.CalledProcessError as error:
+        raise InputError(f"{' '.join(command)}: {error.stderr.strip()}") from error
+    except (FileNotFoundError, subprocess.TimeoutExpired) as error:
+        raise InputError(str(error)) from error

@@ -2,13 +2,15 @@
 
 import re
 import shutil
-import subprocess
 import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
+from multistage.jobs import slurm_commands
+from multistage.jobs.errors import InputError
 from multistage.jobs.run_log import newest_log, read_run_log
+from multistage.jobs.slurm import jobs_of
 
 # As jobs.log.Rate writes it.
 PROGRESS = re.compile(r"[\d,]+ of [\d,]+ steps, [\d.,]+/s, .* left")
@@ -22,30 +24,30 @@ def page(folder: Path) -> str:
     if log is None:
         return f"{folder}: Snakemake has not run here."
     run = read_run_log(log.read_text())
-    parts = [[f"{run.done} of {run.total} jobs done ({log})"]]
-    submitted = list(_in_slurm(folder))
-    parts.append([f"in Slurm ({len(submitted)})", *submitted] if submitted else [])
-    parts.append([f"running ({len(run.running)})", *run.running.values()] if run.running else [])
-    stages = list(_stages(folder))
-    parts.append(["fine-tuning", *stages] if stages else [])
     failed = [f"{failure.rule}: {failure.reason} log: {', '.join(failure.logs)}" for failure in run.failures]
-    parts.append([f"failed ({len(failed)}), tried again ({run.retried})", *failed] if failed else [])
-    return "\n\n".join("\n  ".join(part) for part in parts if part)
+    parts = _in_slurm(folder, run.arrays) | {
+        "not taken by Slurm ({})": slurm_commands.refused(folder),
+        "running here ({})": list(run.running.values()),
+        "fine-tuning": list(_stages(folder)),
+        f"failed ({{}}), tried again ({run.retried})": failed,
+    }
+    shown = ["\n  ".join([title.format(len(lines)), *lines]) for title, lines in parts.items() if lines]
+    return "\n\n".join([f"{run.done} of {run.total} jobs done ({log})", *shown])
 
 
-def _in_slurm(folder: Path) -> Iterator[str]:
-    """The jobs of this folder that Slurm has: id, state, node or why it waits, time, rule and wildcards."""
+def _in_slurm(folder: Path, tasks: dict[str, str]) -> dict[str, list[str]]:
+    """The jobs of this folder that Slurm has; tasks: what those of arrays make, whose names do not say it."""
     if shutil.which("squeue") is None:
-        return
-    command = ["squeue", "--me", "--noheader", "--sort=T,i", "--format=%i|%T|%R|%M|%Z|%k"]
-    ended = subprocess.run(command, capture_output=True, text=True)
-    if ended.returncode:
-        yield ended.stderr.strip().rpartition("\n")[2]
-    for line in ended.stdout.splitlines():
-        job, state, where, elapsed, place, comment = line.split("|", 5)
-        if Path(place) == folder and comment.startswith("rule_"):
-            what = comment.removeprefix("rule_").replace("_wildcards_", " ")
-            yield f"{job:>8} {state.lower():10} {where:14} {elapsed:>10}  {what}"
+        return {}
+    try:
+        jobs = jobs_of(folder)
+    except InputError as error:
+        return {"in Slurm: not known": [str(error)]}
+    lines = [
+        f"{job:>8} {state.lower():10} {where:14} {elapsed:>10}  {tasks.get(job) or name}"
+        for job, state, where, elapsed, name in jobs
+    ]
+    return {"in Slurm ({})": lines}
 
 
 def _stages(folder: Path) -> Iterator[str]:

@@ -1,51 +1,106 @@
-"""The slice on a real Slurm cluster, through `--profile slurm`: the bytes of a local run, a GPU for each job with a model."""
+"""The slice on a real Slurm cluster, through `--profile slurm`: the bytes of a local run, a GPU for each job with a model.
 
+The cluster has accounting and forgets a job two seconds after its end.
+"""
+
+import json
 import re
+import shutil
 import time
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
 import yaml
 from snakemake_executor_plugin_slurm.partitions import get_best_partition, read_partition_file
 
+from multistage.jobs.status import page
 from repository import REPOSITORY
+from slurm_cluster import started
 from workflow_runs import SLICE, SlurmRun
 
 pytestmark = pytest.mark.xdist_group("slurm")
 GPUS = 2
 # What a table says of a system beside others, of which this run has fewer.
 MARKS = r"\*\*| ?[▲▼↑↓≈]+"
-ON_A_GPU = {"finetune", "rerank", "colbert_shard", "dense_shard", "teacher_rank"}
+ON_A_GPU = {"finetune", "rerank", "colbert_encode", "dense_encode", "teacher_rank"}
 
 
 @pytest.fixture(scope="module")
-def run(cluster, tmp_path_factory, index):
-    """One recipe of two stages, from fetch to table, on two of the nodes; with all that was seen in the queue meanwhile."""
+def cluster():
+    """Two nodes with a GPU, and one with two that is not in the default partition."""
+    with started(nodes=3, gpus=2, accounted=True) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def run(cluster, finished, tmp_path_factory, index):
+    """One recipe of two stages, from fetch to table, with what was seen in the queue; beside it a stage of two processes."""
     folder = tmp_path_factory.mktemp("slurm")
     config = folder / "recipe.yaml"
     config.write_text(yaml.safe_dump({"grid": {"recipes": ["cl-kd"]}}))
-    others = ",".join(cluster.names[GPUS:])
-    cluster.run("scontrol", "update", f"nodename={others}", "state=drain", "reason=two GPUs")
-    running, seen = SlurmRun(cluster, folder / "work", configs=[SLICE, config], environment=index), []
+    shutil.copytree(finished, folder / "pair", symlinks=True)
+    with ThreadPoolExecutor(1) as beside:
+        pair = beside.submit(two_processes, cluster, folder / "pair")
+        running, seen = SlurmRun(cluster, folder / "work", configs=[SLICE, config], environment=index), []
+        try:
+            while running.process.poll() is None:
+                seen.append(jobs_of(cluster, folder / "work"))
+                time.sleep(0.3)
+            running.succeed()
+        finally:
+            running.kill()
+        return SimpleNamespace(folder=folder / "work", said=running.text(), seen=seen, pair=pair.result())
+
+
+def jobs_of(cluster, folder):
+    """The jobs of a working folder that squeue shows."""
+    return [job for job in cluster.jobs("--me") if job["folder"] == str(folder)]
+
+
+def two_processes(cluster, folder):
+    """A stage that shares its steps, on an account that may have one job: another is there first, and it is cancelled once."""
+    config = folder / "pair.yaml"
+    config.write_text(yaml.safe_dump({"objectives": {"pair": {"like": "cl"}}, "training": {"processes": 2}}))
+    cluster.run("sacctmgr", "--immediate", "modify", "user", "root", "where", "account=guests", "set", "MaxSubmitJobs=1")
+    first = cluster.run("sbatch", "--parsable", "--account=guests", "--output=/dev/null", "--wrap=sleep 600").strip()
+    options = ["--set-resources", "finetune:gpu=2", "--default-resources", "slurm_account=guests", "slurm_partition=long"]
+    model = "results/slice/models/tiny/pair/seed42/model.safetensors"
+    running = SlurmRun(cluster, folder, *options, "--", model, configs=[SLICE, config])
     try:
-        while running.process.poll() is None:
-            seen.append(cluster.jobs("--me", f"--name={run_id(running)}"))
-            time.sleep(0.3)
+        cluster.wait(lambda: "not taken by Slurm" in page(folder), "the limit to stand against the stage", 120)
+        refused = page(folder)
+        cluster.run("scancel", first)
+        (job,) = cluster.wait(lambda: jobs_of(cluster, folder), "the stage's job", 60)
+        cluster.run("scancel", job["id"])
         running.succeed()
     finally:
         running.kill()
-        cluster.run("scontrol", "update", f"nodename={others}", "state=resume")
-    return folder / "work", running.text(), seen
+    names = cluster.run("sacct", "--allocations", "--noheader", "--parsable2", "--format=JobName,State", "--account=guests")
+    return SimpleNamespace(job=job, refused=refused, said=running.text(), accounted=names, model=folder / model)
 
 
-def run_id(running):
-    """The name that all of a run's jobs have."""
-    found = re.search(r"SLURM run ID: (\S+)", running.text())
-    return found[1] if found else "none-yet"
+def test_a_stage_of_two_processes_has_two_gpus_of_one_node(run):
+    assert run.pair.job | {"nodes": "1", "cpus": "2", "memory": "8000M", "gpus": "gres:gpu:2"} == run.pair.job
+    assert json.loads(run.pair.model.with_name("training.json").read_text())["run"]["processes"] == 2
+
+
+def test_a_limit_on_submissions_is_waited_for(run):
+    """No attempt is lost, and `watch` says why nothing happens."""
+    assert "not taken by Slurm (1)\n  finetune:tiny,pair,42: AssocMaxSubmitJobLimit; Job violates" in run.pair.refused
+    assert "sbatch failed" not in run.pair.said
+
+
+def test_accounting_says_what_became_of_which_job(run):
+    """A job that the controller has forgotten is seen to have been cancelled, and tried again."""
+    assert "SLURM status is: 'CANCELLED'" in run.pair.said
+    lines = [line.split("|") for line in run.pair.accounted.splitlines()]
+    states = [state.split()[0] for name, state in lines if name == "finetune:tiny,pair,42"]
+    assert states == ["CANCELLED", "COMPLETED"]
 
 
 def test_every_run_has_the_bytes_of_a_local_one(run, finished):
-    folder, _, _ = run
+    folder = run.folder
     made = [path.relative_to(folder) for pattern in ("*.run", "*.safetensors", "*.parquet") for path in folder.rglob(pattern)]
     made = [path for path in made if "evaluation" not in path.parts]
     assert len([path for path in made if "reranked" in path.parts]) == 4 and len(made) > 25
@@ -57,21 +112,18 @@ def test_every_run_has_the_bytes_of_a_local_one(run, finished):
 
 
 def test_jobs_with_a_model_hold_a_gpu_and_no_others(run):
-    _, _, seen = run
-    jobs = {job["id"]: job for queue in seen for job in queue}
-    rule = {number: re.match(r"rule_(.+?)(_wildcards_|$)", job["comment"])[1] for number, job in jobs.items()}
-    holding = {rule[number] for number, job in jobs.items() if job["gpus"] == "gres:gpu:1"}
-    without = {rule[number] for number, job in jobs.items() if job["gpus"] != "gres:gpu:1"}
+    jobs = {job["id"]: job for queue in run.seen for job in queue}
+    holding = {job["name"] for job in jobs.values() if job["gpus"] == "gres:gpu:1"}
+    without = {job["name"] for job in jobs.values()} - holding
     assert {next(name for name in ON_A_GPU if found.startswith(name)) for found in holding} == ON_A_GPU
     assert not any(found.startswith(tuple(ON_A_GPU)) for found in without) and len(without) >= 8
-    at_once = [sum(job["state"] == "RUNNING" and job["gpus"] == "gres:gpu:1" for job in queue) for queue in seen]
+    at_once = [sum(job["state"] == "RUNNING" and job["gpus"] == "gres:gpu:1" for job in queue) for queue in run.seen]
     assert max(at_once) == GPUS
 
 
 def test_short_jobs_share_a_submission(run):
     """ColBERT's part is encoded, indexed and searched in one job; a query set is prepared and tokenised in one."""
-    _, said, _ = run
-    submitted = re.findall(r"has been submitted with SLURM jobid \d+ \(log: .*/slurm_logs/([^/]+)/", said)
+    submitted = re.findall(r"has been submitted with SLURM jobid \d+ \(log: .*/slurm_logs/([^/]+)/", run.said)
     assert submitted.count("group_colbert_shard_colbert_encode_plaid_index_plaid_search") == 1
     assert submitted.count("group_queries_prepare_queries_tokenize") == 3
     assert not {"rule_colbert_encode", "rule_plaid_search", "rule_tabulate", "rule_fetch_package"} & set(submitted)

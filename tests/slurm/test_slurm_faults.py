@@ -66,7 +66,7 @@ def test_no_step_is_done_twice_or_by_two(faults, name):
     ("name", "states"),
     [
         ("cancelled", ["CANCELLED"]),
-        ("timed", ["FAILED"]),
+        ("timed", ["FAILED|TIMEOUT"]),  # TIMEOUT where Slurm's own end comes before the job's
         ("full", ["FAILED"]),
         # Slurm itself starts these again.
         ("requeued", []),
@@ -78,7 +78,8 @@ def test_no_step_is_done_twice_or_by_two(faults, name):
 )
 def test_snakemake_says_what_happened(faults, name, states):
     said = failures(faults, name)
-    assert [re.search(r"status is: '(\w+)'", reason)[1] for reason in said] == states
+    assert len(said) == len(states)
+    assert all(re.search(rf"status is: '({state})'", reason) for state, reason in zip(states, said, strict=True))
     jobs = [job for job in faults.cluster.jobs("--states=all") if f"_tiny_{name}_42" in job["comment"]]
     assert len(jobs) == (2 if states or name == "orphan" else 1)
     assert [job["state"] for job in jobs].count("COMPLETED") == 1

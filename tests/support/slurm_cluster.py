@@ -1,7 +1,8 @@
 """A throw-away Slurm cluster on this machine: munge, a controller and several nodes with pretend GPUs, under one folder.
 
-Debian's packages munge, slurmctld, slurmd and slurm-client, run as root, with a configuration of their own: nothing of the
-machine's is touched. All nodes share the machine's cores and files; a pretend GPU is a device file that Slurm counts.
+Debian's packages munge, slurmctld, slurmd and slurm-client, and slurmdbd and mariadb-server for accounting, run as root, with a
+configuration of their own: nothing of the machine's is touched. All nodes share the machine's cores and files; a pretend GPU is
+a device file that Slurm counts.
 """
 
 import contextlib
@@ -9,14 +10,16 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
+import pytest
 
-NEEDED = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scontrol")
+NEEDED = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scontrol", "slurmdbd", "mariadbd")
 # Timers are short, for tests. Slurm's own: KillWait 30 s, SlurmdTimeout 300 s, MinJobAge 300 s, cred_expire (for which a
 # requeued job is held back) 120 s.
 CONFIGURATION = """\
@@ -40,7 +43,7 @@ ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 MpiDefault=none
 SwitchType=switch/none
-AccountingStorageType=accounting_storage/none
+{accounting}
 # A job that takes more memory than it asked for is killed, as cgroups do on a real cluster.
 JobAcctGatherType=jobacct_gather/linux
 JobAcctGatherFrequency=task=1
@@ -51,7 +54,6 @@ SelectTypeParameters=CR_CPU_Memory
 DefMemPerCPU=100
 SchedulerType=sched/backfill
 SchedulerParameters=sched_interval=1,bf_interval=2,batch_sched_delay=0,requeue_delay=2
-MinJobAge=86400
 KillWait=15
 SlurmdTimeout=8
 UnkillableStepTimeout=20
@@ -61,10 +63,34 @@ PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 GresTypes=gpu
 {node_lines}
-PartitionName=normal Nodes=ALL Default=YES MaxTime=INFINITE State=UP PriorityTier=1
+PartitionName=normal Nodes={usual} Default=YES MaxTime=INFINITE State=UP PriorityTier=1
 PartitionName=urgent Nodes=ALL Default=NO MaxTime=INFINITE State=UP PriorityTier=10
 PartitionName=short Nodes=ALL Default=NO MaxTime=04:00:00 State=UP PriorityTier=1
 PartitionName=long Nodes=ALL Default=NO MaxTime=INFINITE State=UP PriorityTier=1
+"""
+NOT_ACCOUNTED = "AccountingStorageType=accounting_storage/none\nMinJobAge=86400"
+# Jobs are soon forgotten, and limits of an account hold.
+ACCOUNTED = """\
+AccountingStorageType=accounting_storage/slurmdbd
+AccountingStorageHost=127.0.0.1
+AccountingStoragePort={port}
+AccountingStoragePass={folder}/munge/sock
+AccountingStorageEnforce=limits
+MinJobAge=2
+"""
+DAEMON = """\
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge/sock
+DbdHost=localhost
+DbdAddr=127.0.0.1
+DbdPort={port}
+SlurmUser=root
+LogFile={folder}/log/slurmdbd.log
+PidFile={folder}/slurmdbd.pid
+StorageType=accounting_storage/mysql
+StorageHost=127.0.0.1
+StoragePort={database}
+StorageUser=slurm
 """
 
 
@@ -74,16 +100,41 @@ def obstacle() -> str | None:
         return "the test cluster's daemons need root"
     path = f"{os.environ['PATH']}:/usr/sbin"
     missing = [name for name in NEEDED if shutil.which(name, path=path) is None]
-    return f"{', '.join(missing)}: not installed (Debian: munge slurmctld slurmd slurm-client)" if missing else None
+    return (
+        f"{', '.join(missing)}: not installed (Debian: munge slurmctld slurmd slurm-client slurmdbd mariadb-server)"
+        if missing
+        else None
+    )
+
+
+@contextlib.contextmanager
+def started(**options) -> Iterator["Cluster"]:
+    """A cluster at work, for tests; skips them, with the reason, where it cannot be started."""
+    if reason := obstacle():
+        pytest.skip(reason)
+    folder = Path(tempfile.mkdtemp(prefix="slurm-"))
+    cluster = Cluster(folder, **options)
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
+        shutil.rmtree(folder)
 
 
 @dataclass
 class Cluster:
-    """A cluster of nodes n1, n2, … with so many CPUs and a GPU each, in a folder whose path is short (it holds sockets)."""
+    """A cluster of nodes n1, n2, … with so many CPUs and a GPU each, in a folder whose path is short (it holds sockets).
+
+    gpus: of the last node, which belongs to all partitions but the default one if it has several. accounted: whether there is
+    accounting; root's accounts are `lab` and `guests`.
+    """
 
     folder: Path
     nodes: int = 2
     cpus: int = 6
+    gpus: int = 1
+    accounted: bool = False
     environment: dict[str, str] = field(default_factory=dict)
 
     def start(self) -> None:
@@ -95,7 +146,8 @@ class Cluster:
         key = self.folder / "munge" / "key"
         key.touch(mode=0o600)
         key.write_bytes(os.urandom(1024))
-        self._configure()
+        controller, accounting, database, *nodes = _free_ports(self.nodes + 3)
+        self._configure(controller, accounting, nodes)
         # The jobstep plugin takes SLURM_CONF from the environment of its srun, which expects /etc/slurm/slurm.conf then.
         srun = self.folder / "bin" / "srun"
         srun.write_text(f'#!/bin/sh\nSLURM_CONF={self.configuration} exec {shutil.which("srun")} "$@"\n')
@@ -106,6 +158,8 @@ class Cluster:
         files = {"key-file": key, "socket": "sock", "pid-file": "pid", "log-file": "log", "seed-file": "seed"}
         munge = [f"--{option}={self.folder / 'munge' / name}" for option, name in files.items()]
         self.run("munged", "--force", *munge, "--num-threads=2")
+        if self.accounted:
+            self._start_accounting(accounting, database)
         self.start_controller()
         for node in self.names:
             self.start_node(node)
@@ -140,13 +194,13 @@ class Cluster:
 
     def states(self) -> dict[str, str]:
         """Each node's state; with a star when it does not answer."""
-        lines = self.run("sinfo", "--noheader", "--Node", "--partition=normal", "--format=%N %T").split("\n")
+        lines = self.run("sinfo", "--noheader", "--Node", "--partition=long", "--format=%N %T").split("\n")
         return dict(line.split() for line in lines if line)
 
     def jobs(self, *options: str) -> list[dict[str, str]]:
         """All jobs that squeue shows with these options."""
-        names = {"JobID": "id", "State": "state", "NodeList": "node", "RestartCnt": "restarts", "tres-per-job": "gpus"}
-        names |= {"Comment": "comment", "WorkDir": "folder"}
+        names = {"JobID": "id", "State": "state", "NumNodes": "nodes", "NumCPUs": "cpus", "MinMemory": "memory"}
+        names |= {"tres-per-job": "gpus", "Name": "name", "Comment": "comment", "WorkDir": "folder"}
         columns = ",".join(f"{name}:200" for name in names)
         lines = self.run("squeue", "--noheader", f"--Format={columns}", *options).splitlines()
         rows = [[line[start : start + 200].strip() for start in range(0, 200 * len(names), 200)] for line in lines]
@@ -187,21 +241,41 @@ class Cluster:
             time.sleep(0.1)
         return value
 
-    def _configure(self) -> None:
-        ports = _free_ports(self.nodes + 1)
+    def _configure(self, controller: int, accounting: int, ports: list[int]) -> None:
         nodes, gres = [], ["AutoDetect=off"]
-        for node, port in zip(self.names, ports[1:], strict=True):
+        for node, port in zip(self.names, ports, strict=True):
             (self.folder / f"spool-{node}").mkdir()
+            gpus = self.gpus if node == self.names[-1] else 1
             nodes.append(
                 f"NodeName={node} NodeHostname=localhost NodeAddr=127.0.0.1 Port={port} CPUs={self.cpus} RealMemory=64000 "
-                "Gres=gpu:1 State=UNKNOWN"
+                f"Gres=gpu:{gpus} State=UNKNOWN"
             )
-            device = self.folder / "dev" / f"{node}-gpu"
-            os.mknod(device, 0o20666, os.makedev(1, 3))
-            gres.append(f"NodeName={node} Name=gpu File={device}")
-        settings = CONFIGURATION.format(folder=self.folder, controller_port=ports[0], node_lines="\n".join(nodes))
-        self.configuration.write_text(settings)
+            for number in range(gpus):
+                device = self.folder / "dev" / f"{node}-gpu{number}"
+                os.mknod(device, 0o20666, os.makedev(1, 3))
+                gres.append(f"NodeName={node} Name=gpu File={device}")
+        places = {"folder": self.folder, "controller_port": controller, "node_lines": "\n".join(nodes)}
+        places["usual"] = ",".join(self.names[: -1 if self.gpus > 1 else None])
+        kept = ACCOUNTED.format(folder=self.folder, port=accounting) if self.accounted else NOT_ACCOUNTED
+        self.configuration.write_text(CONFIGURATION.format(**places, accounting=kept))
         (self.folder / "gres.conf").write_text("\n".join(gres) + "\n")
+
+    def _start_accounting(self, port: int, database: int) -> None:
+        """MariaDB, slurmdbd, and an account for root."""
+        daemon = self.folder / "slurmdbd.conf"
+        daemon.touch(mode=0o600)
+        daemon.write_text(DAEMON.format(folder=self.folder, port=port, database=database))
+        data = [f"--datadir={self.folder / 'database'}", "--user=root"]
+        self.run("mariadb-install-db", "--no-defaults", *data, "--skip-test-db")
+        command = ["mariadbd", "--no-defaults", *data, "--skip-grant-tables", "--bind-address=127.0.0.1", f"--port={database}"]
+        command.append(f"--socket={self.folder / 'database' / 'sock'}")
+        with open(self.folder / "log" / "mariadbd.log", "w") as log:
+            subprocess.Popen(command, env=self.environment, cwd=self.folder / "log", stdin=subprocess.DEVNULL, stderr=log)
+        self.wait(lambda: _listens(database), "MariaDB", 60)
+        self.run("slurmdbd")
+        self.wait(lambda: _listens(port), "slurmdbd", 60)
+        for what in (["cluster", "pretend"], ["account", "lab,guests"], ["user", "root", "account=lab,guests"]):
+            self.run("sacctmgr", "--immediate", "add", *what)
 
     def _processes(self) -> list[psutil.Process]:
         """Daemons and jobs of this cluster, by their environment or their working folder."""
@@ -212,6 +286,11 @@ class Cluster:
                 if own or Path(process.cwd()) == self.folder / "log":
                     found.append(process)
         return found
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _process_of(file: Path) -> psutil.Process:

@@ -83,6 +83,7 @@ class Faults:
         unlock = snakemake(self.folder, "--unlock", configs=self.configs)
         assert unlock.returncode == 0
         again = self.start()
+        self._outage(again)
         again.succeed()
         self.unlocked = again.text()
 
@@ -110,6 +111,13 @@ class Faults:
         self.cluster.start_controller()
         self.cluster.wait(lambda: len(self._jobs()) == len(ACCIDENTS), "the controller to know its jobs again", 60)
         assert run.process.poll() is None
+
+    def _outage(self, run):
+        """The controller is away when the plugin looks at its job."""
+        self.cluster.wait(lambda: "has been submitted" in run.text(), "the orphan's stage", 120)
+        self.cluster.run("scontrol", "shutdown", "slurmctld")
+        self.cluster.wait(lambda: "MinJobAge=None" in run.text(), "a look", 120)
+        self.cluster.start_controller()
 
     def _strike(self):
         cluster, job = self.cluster, self._jobs()

@@ -20,6 +20,7 @@ from multistage.jobs.errors import InputError
 from multistage.jobs.files import readable, replacing, scratch
 from multistage.jobs.notices import MOST, notices
 from multistage.jobs.provenance import cached_digest
+from multistage.jobs.run_log import messages
 
 SCRIPT = """
 import os, sys
@@ -160,3 +161,21 @@ def test_a_digest_is_of_what_a_file_holds_now(tmp_path):
     os.utime(own, (1, 1))
     cache.write_text(cache.read_text()[:20])
     assert cached_digest(own, cache) == hashlib.sha256(b"two").hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "begin\nERROR: some.run: five columns.\n",
+            "finetune: ERROR: some.run: five columns. (log: job.log)",
+        ),
+        ("Traceback\nKeyError: 'a bug'\n", "finetune: job.log ends:\nTraceback\nKeyError: 'a bug'"),
+    ],
+)
+def test_a_failed_job_is_one_message_at_the_end(tmp_path, monkeypatch, text, said):
+    monkeypatch.chdir(tmp_path)
+    failure = "Error in rule finetune:\n    jobid: 3\n    log: job.log (check log file(s) for error details)\n"
+    (tmp_path / "run.log").write_text(failure + failure)
+    (tmp_path / "job.log").write_text(text)
+    assert messages(tmp_path / "run.log") == [said]

@@ -9,7 +9,7 @@ from workflow_runs import snakemake
 
 PROGRESS = "2026-11-24 14:13:33,528 42 of 400 steps, 8.3/s, 0:00:43 left, loss 0.8878, 133 pairs/s"
 BEGUN = """\
-total                    3
+total                    9
 
 [Tue Nov 24 14:18:52 2026]
 Job 11: Unpacking the pre-trained model minilm
@@ -17,15 +17,60 @@ Reason: Missing output files
 [Tue Nov 24 14:18:54 2026] Group job queries (jobs in lexicogr. order):
     [Tue Nov 24 14:18:54 2026]
     Job 7: Preparing the queries of wikipedia-test
+Job 12: Indexing wikipedia for BM25
+Job 13: Fine-tuning tiny, recipe cl, seed 42
+Job 14: Re-ranking dl19
+Job 15: Re-ranking dl20
+Job 13 has been submitted with SLURM jobid 3 (log: /w/.snakemake/slurm_logs/rule_finetune/tiny_cl_42/3.log).
+Submitted array job with Snakemake IDs 14,15 and SLURM job ID 4. The individual task IDs are 1-2.
 Finished jobid: 11 (Rule: fetch_checkpoint)
-1 of 3 steps (33%) done
+1 of 9 steps (11%) done
+[Tue Nov 24 14:19:54 2026]
+Error in rule finetune:
+    message: SLURM sbatch failed. The error message was 'sbatch: error: Invalid qos
+sbatch: error: Batch job submission failed: Invalid qos specification'.
+    sbatch call:
+        sbatch --parsable --wrap="python -m snakemake"
+For further error details see the cluster/cloud log and the log files of the involved rule(s).
+    jobid: 16
+    log: results/tiny.log (check log file(s) for error details)
+Logfile results/tiny.log:
+==================
+Error in rule rerank:
+==================
+Trying to restart job 16.
+[Tue Nov 24 14:20:54 2026]
+    message: Error in group queries
+    log: /w/.snakemake/slurm_logs/group_queries/5.log (check log file(s) for error details)
+    jobs:
+        rule prepare_queries:
+            jobid: 7
+    [Tue Nov 24 14:20:54 2026]
+    Error in rule prepare_queries:
+        jobid: 7
 """
 
 
 def test_what_has_begun_and_not_ended():
+    """What Slurm has is not running here; a task of an array is known by its id there, and a group fails as one."""
     run = read_run_log(BEGUN)
-    assert (run.done, run.total, run.failures) == (1, 3, [])
-    assert run.running == {"7": "Preparing the queries of wikipedia-test"}
+    assert (run.done, run.total, run.retried) == (1, 9, 1)
+    assert run.running == {"12": "Indexing wikipedia for BM25"}
+    assert run.arrays == {"4_1": "Re-ranking dl19", "4_2": "Re-ranking dl20"}
+    assert [failure.rule for failure in run.failures] == ["finetune", "queries"]
+    assert run.failures[0].logs == ["results/tiny.log"] and "Invalid qos" in run.failures[0].reason
+    assert run.failures[1].logs == ["/w/.snakemake/slurm_logs/group_queries/5.log"]
+
+
+def test_a_queue_that_does_not_answer(tmp_path, monkeypatch):
+    log = tmp_path / ".snakemake" / "log" / "2026.snakemake.log"
+    log.parent.mkdir(parents=True)
+    log.write_text(BEGUN)
+    (tmp_path / "squeue").write_text("#!/bin/sh\necho 'Unable to contact slurm controller' >&2; exit 1\n")
+    (tmp_path / "squeue").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    shown = page(tmp_path)
+    assert "in Slurm: not known\n  squeue --me" in shown and "Unable to contact slurm controller" in shown
 
 
 def test_a_real_run_that_fails(tmp_path):
