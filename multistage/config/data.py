@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from multistage.config.fields import COUNTABLE, LETTERS, Count, Name, Section, Seed, Text, Told, matching, refers_to
+from multistage.jobs.errors import without_secrets
 
 SourceName = Annotated[Name, refers_to("sources")]
 CollectionName = Annotated[Name, refers_to("collections")]
@@ -42,7 +43,7 @@ class Download(Section):
     md5: Md5 | None = Field(None, description="The file's MD5 sum.")
     bytes: Count | None = Field(None, description="The file's size.")
     file: FileName = Field(
-        default_factory=lambda given: given["url"].rpartition("/")[2],
+        default_factory=lambda given: without_secrets(given["url"]).rpartition("/")[2],
         validate_default=True,
         description="The file's name here; by default the end of the address.",
     )

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from multistage.config.fields import FORMS
+from multistage.jobs.errors import without_secrets
 
 # A number that YAML reads as text, since it lacks the dot or the sign of the exponent.
 EXPONENT = re.compile(r"([-+]?[0-9]+)(\.[0-9]*)?[eE]([-+]?)([0-9]+)")
@@ -62,4 +63,5 @@ def _plain(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     text = repr(value)
+    text = without_secrets(text) if "://" in text else text
     return text if len(text) <= 80 else f"{text[:77]}..."

@@ -22,7 +22,7 @@ WEIGHTS = {"best": "best.safetensors", "last": "last.safetensors"}
 # A checkpoint's own code is never run, and nothing is asked of the Hub.
 LOCAL = {"local_files_only": True, "trust_remote_code": False}
 # The table of what it fills in; we refuse what matters of it.
-logging.getLogger("transformers.modeling_utils").setLevel(logging.ERROR)
+logging.getLogger("transformers.modeling_utils").addFilter(lambda record: record.levelno >= logging.ERROR)
 
 
 def load_cross_encoder(

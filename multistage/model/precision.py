@@ -54,9 +54,10 @@ def use_bfloat16(model: "PreTrainedModel", training: bool) -> None:
     encoder.forward = _with_float32_state(forward)
     if training:
         return
-    for part in encoder.children():
-        if part is not pooler:
-            part.to(torch.bfloat16)
+    for name, parameter in encoder.named_parameters():
+        # Buffers stay as they are: rotary positions have their frequencies there, which 8 bits would blur.
+        if not name.startswith("pooler."):
+            parameter.data = parameter.data.to(torch.bfloat16)
 
 
 def _float32_inputs(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

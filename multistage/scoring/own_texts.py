@@ -45,14 +45,16 @@ def scorer_for(
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError("device cuda: PyTorch finds no usable GPU here; choose cpu.")
     length = max_length or load_tokenizer(folder).model_max_length
-    if length > NO_LENGTH:
+    if not isinstance(length, int) or not 0 < length <= NO_LENGTH:
         raise InputError(f"{folder}: the checkpoint does not record how many tokens a pair has; give max_length.")
-    record = folder / "training.json"
-    try:
-        recorded = json.loads(record.read_bytes()).get("backbone", {}) if record.is_file() else {}
-    except (ValueError, AttributeError) as error:
-        raise InputError(f"{record}: not a stage's record{because(error)}") from error
-    of_query = max_query_length or recorded.get("max_query_length", length // 2)
+    record, of_query = folder / "training.json", max_query_length or length // 2
+    if record.is_file() and not max_query_length:
+        try:
+            of_query = json.loads(record.read_bytes()).get("backbone", {}).get("max_query_length", of_query)
+            if not isinstance(of_query, int) or of_query < 1:
+                raise ValueError(f"max_query_length is {of_query!r}")
+        except (ValueError, AttributeError) as error:
+            raise InputError(f"{record}: not a stage's record{because(error)}") from error
     lengths = PairSettings(max_length=length, max_query_length=of_query)
     return Scorer(folder=folder, lengths=lengths, tokens_per_batch=tokens_per_batch, device=device, precision=precision)
 

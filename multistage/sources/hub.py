@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
-from multistage.jobs.errors import InputError
+from multistage.jobs.errors import InputError, without_secrets
 from multistage.jobs.files import sha256
 
 logger = logging.getLogger("jobs")
@@ -31,8 +31,9 @@ def hub_snapshot(hub: str, revision: str) -> tuple[Path, str]:
             if (folder / WEIGHTS).is_file():
                 break
     except Exception as error:  # the library and its HTTP client share no base class
+        said = without_secrets(" ".join(str(error).split()))
         raise InputError(
-            f"{hub}: {revision} could not be downloaded from the Hugging Face Hub. {' '.join(str(error).split())} Check the "
+            f"{hub}: {revision} could not be downloaded from the Hugging Face Hub. {said} Check the "
             "model and its revision in the config; `hf auth login` opens models that ask for an account."
         ) from error
     if not (folder / WEIGHTS).is_file():

@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from multistage.jobs.errors import InputError
+from multistage.jobs.errors import InputError, without_secrets
 from multistage.jobs.files import replacing
 from multistage.sources.downloads import verify
 
@@ -22,9 +22,9 @@ def fetch_package(package: str, sha256: str, output: str | Path) -> None:
     with tempfile.TemporaryDirectory() as folder, replacing(output) as (partial,):
         command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--dest", folder, "--", package]
         ended = subprocess.run(command, capture_output=True, text=True)
-        logger.info("%s", ended.stdout.strip())
+        logger.info("%s", without_secrets(ended.stdout.strip()))
         if ended.returncode:
-            raise InputError(f"pip could not download {package}:\n{ended.stderr.strip()}")
+            raise InputError(f"pip could not download {package}:\n{without_secrets(ended.stderr.strip())}")
         (wheel,) = Path(folder).iterdir()
         verify(wheel, package, sha256=sha256)
         shutil.move(wheel, partial)

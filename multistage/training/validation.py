@@ -9,6 +9,7 @@ import numpy as np
 from multistage.config import Objective
 from multistage.data.groups import Groups
 from multistage.data.tokens import Pairs
+from multistage.jobs.errors import InputError
 from multistage.scoring.scoring import score_pairs
 
 if TYPE_CHECKING:
@@ -36,7 +37,10 @@ class Validator:
         return max(objective.validate_every, math.ceil(steps / validations))
 
     def ndcg(self, model: "PreTrainedModel", tokens_per_batch: int) -> float:
-        """Mean nDCG@10 (linear gain) of the model's order of each query's candidates, against their ideal order."""
+        """Mean nDCG@10 (linear gain) of the model's order of each query's candidates, against their ideal order.
+
+        Raises InputError for a score that is not finite.
+        """
         from sklearn.metrics import ndcg_score  # takes a second to import, which jobs that only score do without
 
         queries, passages, grades = self.candidates.queries, self.candidates.passages, self.candidates.grades
@@ -44,4 +48,9 @@ class Validator:
         scores = np.full(passages.shape, np.finfo(np.float32).min, dtype=np.float32)
         rows = queries[line], passages[line, column]
         scores[line, column] = score_pairs(model, self.pairs, *rows, tokens_per_batch=tokens_per_batch)
+        for query, place in np.argwhere(~np.isfinite(scores))[:1]:
+            raise InputError(
+                f"what {model.name_or_path} has become scores query {queries[query]} and passage {passages[query, place]} of "
+                f"the validation set {scores[query, place]} (counted from 0); try a lower learning rate or a longer warm-up."
+            )
         return float(ndcg_score(grades, scores, k=10, ignore_ties=True))

@@ -8,6 +8,7 @@ import transformers
 from sentence_transformers import CrossEncoder
 from tokenizers.pre_tokenizers import ByteLevel
 
+from multistage.model.checkpoint import load_cross_encoder
 from multistage.scoring.own_texts import score_own_pairs, scorer_for
 from small_models import WORDS
 from small_stage import PASSAGES, QUERIES, train, write_inputs
@@ -70,8 +71,12 @@ def test_it_trains_and_scores_as_elsewhere(kind, tmp_path):
     assert json.loads((model / "training.json").read_text())["moved_from_parent"]["relative"] > 0
     lines = [json.dumps({"query": query, "passage": passage}) for query, passage in PAIRS]
     (tmp_path / "pairs.jsonl").write_text("\n".join(lines))
-    scorer = scorer_for(model, device="cpu", tokens_per_batch=128, precision="float32")
-    score_own_pairs(scorer, tmp_path / "pairs.jsonl", tmp_path / "scored.jsonl")
-    scores = [json.loads(line)["score"] for line in (tmp_path / "scored.jsonl").read_text().splitlines()]
-    assert scores == pytest.approx(CrossEncoder(str(model), device="cpu").predict(PAIRS), abs=1e-5)
-    assert len({round(score, 4) for score in scores}) > len(scores) / 2
+    expected = CrossEncoder(str(model), device="cpu").predict(PAIRS)
+    for precision, accuracy in (("float32", 1e-5), ("bfloat16", 0.05)):
+        scorer = scorer_for(model, device="cpu", tokens_per_batch=128, precision=precision)
+        score_own_pairs(scorer, tmp_path / "pairs.jsonl", tmp_path / "scored.jsonl")
+        scores = [json.loads(line)["score"] for line in (tmp_path / "scored.jsonl").read_text().splitlines()]
+        assert scores == pytest.approx(expected, abs=accuracy)
+        assert len({round(score, 4) for score in scores}) > len(scores) / 2
+    # The frequencies of rotary positions.
+    assert not any(values.dtype == torch.bfloat16 for values in load_cross_encoder(model, precision="bfloat16").buffers())

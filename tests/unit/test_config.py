@@ -74,7 +74,7 @@ def test_the_example_of_the_readme_is_valid():
 
 def test_what_has_a_default_need_not_be_said():
     config = changed({"evaluation": DELETED, "training": DELETED, "grid.fusion": DELETED})
-    config["sources"]["file"] = {"url": "https://example.org/a/b.run", "licence": "mine"}
+    config["sources"]["file"] = {"url": "https://example.org/a/b.run?signature=x", "licence": "mine"}
     config["backbones"]["tiny"] = {"checkpoint": "bert-tiny"}
     config["objectives"]["cl"] = {key: KD[key] for key in ("group_size", "queries_per_step", "steps", "learning_rate")} | {
         "loss": "localized-contrastive",
@@ -114,6 +114,10 @@ def test_what_has_a_default_need_not_be_said():
         (
             {"sources.x": {"url": "http://x/?id=1", "licence": "x"}},
             "sources.x.file is '?id=1'; it should be a file name (letters",
+        ),
+        (
+            {"sources.x": {"url": "ftp://me:secret@x/f", "licence": "x"}},
+            "sources.x.url is 'ftp://x/f'; it should be an address",
         ),
         ({"experiment": "Runs"}, "experiment: results/Runs/ is shared by all experiments; choose another name"),
         ({"objectives.k-d": KD}, "objectives.k-d: recipes join objectives with dashes"),

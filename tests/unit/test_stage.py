@@ -126,6 +126,7 @@ def other_texts(inputs):
     ("spoil", "changes", "message"),
     [
         (None, {"learning_rate": 1e30, "warmup": 0.0}, "the loss is"),
+        (None, {"learning_rate": 1e30, "warmup": 0.0, "steps": 1, "validate_every": 1}, "of the validation set (nan|inf)"),
         (None, {"backbone": {"frozen": ["no_such_part"]}}, "no parameter's name contains 'no_such_part'"),
         (two_labels, {}, "has 2 labels; a re-ranker has one"),
         (other_vocabulary, {}, "tokenised with another vocabulary"),

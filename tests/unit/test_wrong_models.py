@@ -132,12 +132,19 @@ def cases():
             yield Case("limits of a model", f"{use.__name__} {name}", partial(use, change, **lengths), place=place)
         for key, value in {"_attn_implementation": "kernels-community/any", "auto_map": {"AutoModel": "mine.Model"}}.items():
             yield Case("code that a checkpoint names", f"{use.__name__} {key}", partial(use, partial(settings, **{key: value})))
-    yield Case(
-        "damaged checkpoint",
-        "record",
-        partial(score, lambda folder: (folder / "training.json").write_text("{")),
-        place="training.json",
-    )
+    for text in (
+        "{",
+        "[]",
+        "\xff",
+        '{"backbone": 3}',
+        *(f'{{"backbone": {{"max_query_length": {n}}}}}' for n in ('"x"', 0, 2.5)),
+    ):
+        change = partial(replace, "training.json", text.encode("latin-1"))
+        run = partial(score, change, max_query_length=None)
+        yield Case("recorded lengths", f"training.json {text}", run, place="training.json")
+    for length in ("x", -1, 0, 2.5, [20], 1 << 40):
+        change = partial(settings, name="tokenizer_config.json", model_max_length=length)
+        yield Case("recorded lengths", f"a pair of {length}", partial(score, change, max_length=None), place="model")
 
 
 test_inputs = judged(cases())
