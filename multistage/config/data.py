@@ -64,7 +64,7 @@ class PackagedCheckpoint(Section):
     """A model that a package carries."""
 
     source: SourceName = Field(description="The source, a package.")
-    folder: Text = Field(description="The folder in the package with config.json, model.safetensors and tokenizer.json.")
+    folder: Text = Field(description="The folder in the package with config.json, model.safetensors and the tokenizer's files.")
 
 
 class HubCheckpoint(Section):
@@ -79,7 +79,7 @@ class HubCheckpoint(Section):
 class OwnCheckpoint(Section):
     """A model of your own."""
 
-    path: OwnPath = Field(description="The folder with config.json, model.safetensors and tokenizer.json.")
+    path: OwnPath = Field(description="The folder with config.json, model.safetensors and the tokenizer's files.")
     licence: Licence = "unknown"
 
 
