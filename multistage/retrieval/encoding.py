@@ -1,5 +1,6 @@
 """What late interaction and dense retrieval share: encoders, their vectors in files, and a search batch by batch."""
 
+import json
 import string
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -11,12 +12,14 @@ import numpy as np
 import polars as pl
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import AutoModel
 
 from multistage.data.runs import cut, in_run_order
 from multistage.jobs.errors import InputError
 from multistage.jobs.files import readable, replacing
 from multistage.jobs.log import Rate
 from multistage.model.precision import compute_in
+from multistage.model.weights import LOCAL, load_weights, read_config, require_positions
 
 if TYPE_CHECKING:
     from sentence_transformers import MultiVectorEncoder, SentenceTransformer
@@ -35,7 +38,7 @@ def load_encoder(
 
     kind: colbert for a vector of each token or, dense or bi-encoder, one. A trained checkpoint is taken as it is, of
     a plain encoder its token vectors or, with `pooling` (cls or mean), one. precision: auto, float32 or bfloat16.
-    Raises InputError when a checkpoint says itself how it pools, and it is not `pooling`.
+    Raises InputError when weights are missing or damaged, and when a checkpoint says itself that it pools in another way.
     """
     from sentence_transformers import MultiVectorEncoder, SentenceTransformer
     from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
@@ -43,17 +46,21 @@ def load_encoder(
 
     late = kind == "colbert"
     make: Any = MultiVectorEncoder if late else SentenceTransformer
+    modules = Path(checkpoint, "modules.json")
+    with readable(modules):
+        folder = Path(checkpoint, json.loads(modules.read_text(encoding="utf-8"))[0]["path"] if modules.is_file() else "")
+    # Loaded once more, by what refuses weights that the library would fill in.
+    require_positions(load_weights(AutoModel, folder, read_config(folder), complete=False), max_length)
     trained = any(Path(checkpoint, name).is_file() for name in ("modules.json", "artifact.metadata"))
     if trained or not (late or pooling):
-        encoder = make(str(checkpoint), device=device, local_files_only=True)
+        encoder = make(str(checkpoint), device=device, **LOCAL)
         own = [module.pooling_mode for module in encoder if isinstance(module, Pooling)]
         if pooling and own != [pooling]:
             raise InputError(f"{checkpoint}: modules.json pools by {own[0] if own else 'nothing'}, the config by {pooling}.")
         encoder.max_seq_length = max_length
     else:
-        options = {"local_files_only": True}
         transformer = Transformer(
-            str(checkpoint), max_seq_length=max_length, model_kwargs=options, processor_kwargs=options, config_kwargs=options
+            str(checkpoint), max_seq_length=max_length, model_kwargs=LOCAL, processor_kwargs=LOCAL, config_kwargs=LOCAL
         )
         # As in ColBERT, punctuation of a passage matches nothing.
         tokens = [MultiVectorMask(skiplist_words=list(string.punctuation)), Normalize("token_embeddings")]

@@ -11,6 +11,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from multistage.config import PairSettings
+from multistage.retrieval.encoding import load_encoder
 from multistage.scoring.own_texts import score_own_pairs, scorer_for
 from multistage.training.stage import initialise
 from small_models import write_bert_checkpoint
@@ -41,6 +42,13 @@ def start(change, given, output, **lengths):
     change(folder)
     lengths = PairSettings(**({"max_length": 20, "max_query_length": 8} | lengths))
     initialise(folder, lengths, seed=1, output=output / "model")
+
+
+def encode(change, given, output, max_length=20):
+    """Load a changed checkpoint as a bi-encoder."""
+    folder = shutil.copytree(sound(), given / "model")
+    change(folder)
+    load_encoder(folder, kind="dense", max_length=max_length, device="cpu", pooling="mean")
 
 
 def weights(change, folder):
@@ -119,7 +127,7 @@ def cut_rows(folder, name, rows):
 
 
 def cases():
-    for use in (score, start):
+    for use in (score, start, encode):
         changes = {f"no {name}": without(name) for name in TENSORS} | {f"cut {name}": cut(name) for name in TENSORS} | PARTS
         if use is score:
             changes |= {f"no {name}": without(name) for name in HEAD} | {f"cut {name}": cut(name) for name in HEAD}
@@ -128,10 +136,11 @@ def cases():
             yield Case("weights that do not match", f"{use.__name__} {name}", partial(use, change), place="model.safetensors")
         for name, change in DAMAGED.items():
             yield Case("damaged checkpoint", f"{use.__name__} {name}", partial(use, change), place="model")
-        for name, (change, lengths, place) in LIMITS.items():
+        for name, (change, lengths, place) in LIMITS.items() if use is not encode else []:
             yield Case("limits of a model", f"{use.__name__} {name}", partial(use, change, **lengths), place=place)
         for key, value in {"_attn_implementation": "kernels-community/any", "auto_map": {"AutoModel": "mine.Model"}}.items():
             yield Case("code that a checkpoint names", f"{use.__name__} {key}", partial(use, partial(settings, **{key: value})))
+    yield Case("limits of a model", "encode positions", partial(encode, lambda folder: None, max_length=65), place="max_length")
     for text in (
         "{",
         "[]",
