@@ -7,6 +7,7 @@ the files come on top and are the system's to take back.
 """
 
 import argparse
+import json
 import multiprocessing
 import statistics
 import tempfile
@@ -32,7 +33,7 @@ def write_store(files: StoreFiles, *, texts: int, mean: float, spread: float, lo
     for start in range(0, len(ids), 10_000_000):
         ids[start : start + 10_000_000] = generator.integers(1000, 30_000, len(ids[start : start + 10_000_000]))
     np.save(files.offsets, offsets)
-    Path(files.description).write_text('{"vocabulary_sha256": ""}')
+    Path(files.description).write_text(json.dumps({"vocabulary_sha256": "", "texts": texts, "tokens": len(ids)}))
 
 
 def write_all(

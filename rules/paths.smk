@@ -108,14 +108,13 @@ def checkpoint_files(wildcards):
 def contents_of(files):
     """A parameter that changes with the content of the user's own files among those that an input function gives.
 
-    Their time stamps say nothing: a file may come back from a backup with an older one, or be touched. Where there are none, the
-    parameter is an object that Snakemake does not record.
+    Their time stamps say nothing: a file may come back from a backup with an older one, or be touched.
     """
 
     def digests(wildcards):
         given = files(wildcards)
         own = [file for file in ([given] if isinstance(given, str) else given) if is_flagged(file, "ancient")]
-        return [cached_digest(file) for file in own] or ...
+        return [cached_digest(file) for file in own]
 
     return digests
 

@@ -19,7 +19,7 @@ logging.getLogger("transformers.modeling_utils").addFilter(lambda record: record
 
 
 def read_config(folder: str | Path) -> "PreTrainedConfig":
-    """A checkpoint's config, without the attention that it may name: transformers would download and run some of them."""
+    """A checkpoint's config, without the attention that it may name. Raises InputError for one that would be downloaded."""
     for name in ("config.json", "model.safetensors"):
         if not (Path(folder) / name).is_file():
             raise InputError(f"{folder}: {name} is missing; a checkpoint is a folder with config.json and model.safetensors.")
@@ -27,6 +27,11 @@ def read_config(folder: str | Path) -> "PreTrainedConfig":
         config = AutoConfig.from_pretrained(folder, **LOCAL)
     except Exception as error:  # whatever the file makes the library stumble over
         raise InputError(f"{folder}/config.json: no model that transformers knows{because(error)}") from error
+    if "/" in (config._attn_implementation or ""):
+        raise InputError(
+            f"{folder}/config.json: it names code of the Hub, {config._attn_implementation}, which is never run; take "
+            "_attn_implementation out."
+        )
     config._attn_implementation = None
     return config
 

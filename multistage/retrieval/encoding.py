@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModel
 
 from multistage.data.runs import cut, in_run_order
-from multistage.jobs.errors import InputError
+from multistage.jobs.errors import InputError, because
 from multistage.jobs.files import readable, replacing
 from multistage.jobs.log import Rate
 from multistage.model.precision import compute_in
@@ -52,20 +52,22 @@ def load_encoder(
     # Loaded once more, by what refuses weights that the library would fill in.
     require_positions(load_weights(AutoModel, folder, read_config(folder), complete=False), max_length)
     trained = any(Path(checkpoint, name).is_file() for name in ("modules.json", "artifact.metadata"))
-    if trained or not (late or pooling):
-        encoder = make(str(checkpoint), device=device, **LOCAL)
-        own = [module.pooling_mode for module in encoder if isinstance(module, Pooling)]
-        if pooling and own != [pooling]:
-            raise InputError(f"{checkpoint}: modules.json pools by {own[0] if own else 'nothing'}, the config by {pooling}.")
-        encoder.max_seq_length = max_length
-    else:
-        transformer = Transformer(
-            str(checkpoint), max_seq_length=max_length, model_kwargs=LOCAL, processor_kwargs=LOCAL, config_kwargs=LOCAL
-        )
-        # As in ColBERT, punctuation of a passage matches nothing.
-        tokens = [MultiVectorMask(skiplist_words=list(string.punctuation)), Normalize("token_embeddings")]
-        after = tokens if late else [Pooling(transformer.get_embedding_dimension(), pooling_mode=pooling)]
-        encoder = make(modules=[transformer, *after], device=device)
+    try:
+        if trained or not (late or pooling):
+            encoder = make(str(checkpoint), device=device, **LOCAL)
+        else:
+            options = [f"{what}_kwargs" for what in ("model", "processor", "config")]
+            transformer = Transformer(str(checkpoint), max_seq_length=max_length, **{name: dict(LOCAL) for name in options})
+            # As in ColBERT, punctuation of a passage matches nothing.
+            tokens = [MultiVectorMask(skiplist_words=list(string.punctuation)), Normalize("token_embeddings")]
+            after = tokens if late else [Pooling(transformer.get_embedding_dimension(), pooling_mode=pooling)]
+            encoder = make(modules=[transformer, *after], device=device)
+    except Exception as error:  # whatever the files make the library stumble over
+        raise InputError(f"{checkpoint}: the encoder cannot be loaded{because(error)}") from error
+    own = [module.pooling_mode for module in encoder if isinstance(module, Pooling)]
+    if pooling and own != [pooling]:
+        raise InputError(f"{checkpoint}: modules.json pools by {own[0] if own else 'nothing'}, the config by {pooling}.")
+    encoder.max_seq_length = max_length
     compute_in(precision, encoder[0].auto_model, training=False)
     return encoder
 

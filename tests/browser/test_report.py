@@ -14,7 +14,6 @@ from huggingface_hub import ModelCard
 from browser_driver import CHROMIUM, DRIVER, browser, errors, requests
 from workflow_runs import jobs, snakemake, succeed
 
-pytestmark = pytest.mark.xdist_group("report")
 RECIPES = ["untrained", "cl", "kd", "cl-kd", "kd-cl"]
 # The result that is shown; those that are only downloaded are never.
 SHOWN = "const path = app.state.resultPath; return results[path].mime_type == 'text/csv' ? null : path"

@@ -19,7 +19,6 @@ from repository import REPOSITORY
 from slurm_cluster import started
 from workflow_runs import SLICE, SlurmRun
 
-pytestmark = pytest.mark.xdist_group("slurm")
 GPUS = 2
 # What a table says of a system beside others, of which this run has fewer.
 MARKS = r"\*\*| ?[▲▼↑↓≈]+"

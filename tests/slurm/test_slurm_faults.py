@@ -13,8 +13,6 @@ from multistage.jobs.run_log import read_run_log
 from slurm_faults import ACCIDENTS, GROUPS, Faults, config, model
 from workflow_runs import SLICE, snakemake, succeed
 
-pytestmark = pytest.mark.xdist_group("slurm")
-
 
 @pytest.fixture(scope="module")
 def faults(cluster, finished, tmp_path_factory):

@@ -138,8 +138,13 @@ def cases():
             yield Case("damaged checkpoint", f"{use.__name__} {name}", partial(use, change), place="model")
         for name, (change, lengths, place) in LIMITS.items() if use is not encode else []:
             yield Case("limits of a model", f"{use.__name__} {name}", partial(use, change, **lengths), place=place)
-        for key, value in {"_attn_implementation": "kernels-community/any", "auto_map": {"AutoModel": "mine.Model"}}.items():
-            yield Case("code that a checkpoint names", f"{use.__name__} {key}", partial(use, partial(settings, **{key: value})))
+        for name, changes, place in (
+            ("kernel", {"_attn_implementation": "kernels-community/any"}, "config.json"),
+            ("attention", {"_attn_implementation": "flash_attention_2"}, "model" if use is encode else None),
+            ("module", {"auto_map": {"AutoModel": "mine.Model"}}, None),
+        ):
+            run = partial(use, partial(settings, **changes))
+            yield Case("code that a checkpoint names", f"{use.__name__} {name}", run, place=place)
     yield Case("limits of a model", "encode positions", partial(encode, lambda folder: None, max_length=65), place="max_length")
     for text in (
         "{",

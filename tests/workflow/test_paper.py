@@ -19,7 +19,6 @@ from workflow_runs import jobs, snakemake, succeed
 CONFIGS = REPOSITORY / "configs"
 PAPER = CONFIGS / "ecir2025.yaml"
 PINNED = {"electra-base": "google/electra-base-discriminator", "colbertv2": "colbert-ir/colbertv2.0"}
-pytestmark = pytest.mark.xdist_group("paper")
 
 
 def planned(tmp_path, *names):

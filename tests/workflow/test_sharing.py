@@ -7,6 +7,7 @@ import stat
 import pytest
 from safetensors.numpy import save_file
 
+from multistage.jobs.errors import InputError
 from multistage.jobs.files import replacing, sha256
 from workflow_runs import snakemake, succeed
 
@@ -67,7 +68,7 @@ def test_of_two_writers_of_a_file_one_fails(tmp_path):
     """As on a node that the scheduler has lost sight of, beside the node where it has started the job again."""
     target = tmp_path / "some.run"
     # The first writer's file, as another process or node would name it.
-    with pytest.raises(FileNotFoundError), replacing(target) as (first,):
+    with pytest.raises(InputError, match=r"some\.run: No such file"), replacing(target) as (first,):
         first.write_text("first")
         other = first.with_name(first.name.replace(str(os.getpid()), "1"))
         first.rename(other)
