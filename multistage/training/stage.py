@@ -202,7 +202,8 @@ def _write_stage(
     output: str | Path,
 ) -> None:
     """Write the last and the best weights, and the one that is exported as the model; then the checkpoints go."""
-    done, moved = stage.record, {}
+    done = stage.record
+    moved: dict[str, dict[str, float]] = {}
     before = load_cross_encoder(record["parent"], precision="float32", training=True).state_dict()
     why = f"nDCG@10 {done.best_ndcg:.4f} on the validation set, the best of {len(done.validation) - 1}"
     choices = {
@@ -210,9 +211,12 @@ def _write_stage(
         "best": {"step": done.best_step, "why": why},
     }
     with _model_folder(output, (*WEIGHTS.values(), *FILES)) as staging:
-        for choice in ("last", "best"):
-            if choice == "best" and stage.best:
-                stage.model.load_state_dict(stage.best)
+        for choice, weights in (("last", {}), ("best", stage.best)):
+            if weights is None:  # the last step's
+                os.link(staging / WEIGHTS["last"], staging / WEIGHTS["best"])
+                moved["best"] = moved["last"]
+                continue
+            stage.model.load_state_dict(weights, strict=bool(weights))
             save_cross_encoder(stage.model, tokenizer, max_length, staging)
             (staging / "model.safetensors").rename(staging / WEIGHTS[choice])
             moved[choice] = distance(stage.model, before)
