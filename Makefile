@@ -1,6 +1,6 @@
 # `make demo`: the default experiment, from nothing to its report. `make check`: linters, types and unit tests, in two minutes.
 # `make test`: that and the workflow itself, on a Slurm cluster and in a browser too.
-# All set up what they need in .venv; PYTHON may name another Python (the versions are pinned for 3.11), CORES how many jobs run at once.
+# All set up what they need in .venv; PYTHON may name another Python 3.11, CORES how many jobs run at once.
 
 ifneq ($(words $(CURDIR)),1)
 $(error '$(CURDIR)' has a space, and Snakemake cannot start its jobs with a Python below such a folder: move this one)
@@ -47,6 +47,7 @@ data: .venv/workflow
 	$(BIN)/snakemake --cores $(CORES) --until fetch_package
 
 .venv/workflow: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.version_info[:2] == (3, 11) or sys.exit(f"Python {sys.version.split()[0]} is $(PYTHON); the pinned packages need 3.11: make PYTHON=python3.11")'
 	$(PYTHON) -m venv .venv
 	$(INSTALL) --requirement requirements.txt
 	touch $@
@@ -56,4 +57,4 @@ data: .venv/workflow
 	touch $@
 
 clean:
-	rm -rf results .snakemake
+	rm -rf results/*/ .snakemake
