@@ -16,7 +16,6 @@ from multistage.data.sampling import GroupSampler
 from multistage.data.tokens import Pairs
 from multistage.jobs.errors import InputError, RunAgain
 from multistage.jobs.signals import StopRequest, stop_request
-from multistage.losses import LOSSES
 from multistage.training.gradients import Chunk, Memory, Work, accumulate, prepare, work_of
 from multistage.training.parallel import process_number, sum_gradients, summed
 from multistage.training.record import Progress, StageRecord
@@ -121,7 +120,7 @@ class Stage:
         """One optimizer step. Returns, over all processes and on the device: (loss, sum of tau over groups with ordered
         pairs, number of those groups, whether anyone was asked to stop, the gradient's norm); and this process's work."""
         self.model.train()
-        loss_of, groups = LOSSES[self.objective.loss], self.objective.queries_per_step
+        loss_of, groups = self.objective.mixture(), self.objective.queries_per_step
         while True:
             try:
                 loss, taus = accumulate(self.model, chunks, loss_of, groups=groups, tokens_kept=self.memory.tokens_kept)
