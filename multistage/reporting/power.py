@@ -22,14 +22,14 @@ def power_tables(values: dict[str, pd.DataFrame], measure: str | None, level: fl
     """
     parts = []
     for benchmark, table in values.items():
-        chosen, *_ = measures_of(table, measure and [measure])
+        chosen, *_ = measures_of(table, [measure] if measure else None)
         for question, pairs in questions(table, chosen).items():
             parts += [f"### {benchmark}, {chosen}: {question}", *_seen_and_needed(pairs, 1 if question == ALONE else 2, level)]
     if not parts:
         raise InputError("no trained recipe was evaluated, so nothing is known of how such systems differ.")
     how = (
         f"Each cell: the smallest true difference that a test at the level {level:g} finds in {POWER:.0%} of experiments of "
-        "that size. Of N comparisons that Holm's method adjusts together, the first is tested at the level / N: set `--level` so."
+        "that size. Holm's method tests the first of N comparisons at the level / N: set `--level` to that."
     )
     return "\n\n".join([*parts, how]) + "\n"
 
