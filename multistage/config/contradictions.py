@@ -81,6 +81,10 @@ def _objectives(config: "Config") -> Iterator[str]:
         for loss in objective.weights:
             if "scores" in LOSSES[loss].reads and lack:
                 yield f"{key}: the loss {loss} reads a teacher's scores; {lack}"
+            if objective.positives == "all" and LOSSES[loss].relevant == "one":
+                yield f"{key}.positives is all, but the loss {loss} needs one relevant passage in a group"
+        if objective.positives == "all" and not objective.contrasts:
+            yield f"{key}.positives is all, but its groups are what the teacher ranks; name a retriever in its candidates"
         yield from _settings(key, objective)
         if most is not None and objective.group_size > most:
             yield f"{key}.group_size is {objective.group_size}, but its candidates have at most {most} passages for a query"

@@ -127,6 +127,11 @@ class Objective(Section):
     group_size: Ranked = Field(
         description="Passages of a query in a group; with a retriever's candidates, or a loss from judgements, one is relevant."
     )
+    positives: Literal["one", "all"] = Field(
+        "one",
+        description="How many of a query's relevant passages are in a group that has relevant passages and others: one, drawn "
+        "anew each time, or all, by grade where a loss reads an order.",
+    )
     queries_per_step: Count = Field(description="Groups in an optimizer step.")
     steps: Count | None = Field(None, description="Optimizer steps in the stage. Give steps or epochs.")
     epochs: Positive | None = Field(None, description="Passes over the training queries. Give steps or epochs.")
@@ -136,6 +141,11 @@ class Objective(Section):
     weight_decay: NotNegative = Field(0.01, description="AdamW's weight decay.")
     max_gradient_norm: Positive = Field(10.0, description="Gradients are clipped to this norm.")
     validate_every: Count = Field(100, description="Steps between two validations, at least.")
+    patience: Count | None = Field(
+        None,
+        description="Validations in a row without a better value after which the stage ends, with the best weights as its model; "
+        "null: it has all its steps.",
+    )
     positions: dict[Annotated[str, matching("^[1-9]$", "a position (1 to 9)")], Position] = Field(
         {}, description='What differs by the place in a recipe, such as {"2": {learning_rate: 1.0e-4}} for a second stage.'
     )

@@ -146,6 +146,11 @@ def test_what_has_a_default_need_not_be_said():
             {"objectives.cl.loss": {"bce": 1.0, "margin-mse": 0.1}},
             "cl: the loss margin-mse reads a teacher's scores; its candi",
         ),
+        (
+            {"objectives.cl.positives": "all"},
+            "cl.positives is all, but the loss localized-contrastive needs one relevant passage",
+        ),
+        ({"objectives.kd.positives": "all"}, "objectives.kd.positives is all, but its groups are what the teacher ranks; name"),
         ({"objectives.kd.temperature": 0.1}, "objectives.kd.temperature is 0.1, and ranknet cannot take it here; losses that"),
         ({"objectives.cl.temperature": {"listnet": 0.1}}, "temperature is {'listnet': 0.1}, and listnet cannot take it here"),
         ({"objectives.cl.positive_weight": 9}, "cl.positive_weight is 9.0, and localized-contrastive cannot take it here"),
@@ -198,6 +203,12 @@ def test_query_sets_of_several_collections_are_warned_of():
     config["querysets"]["wikipedia-validation"]["collection"] = "other"
     (warning,) = complete_config(config).warnings
     assert warning.endswith("wikipedia (objective cl, objective kd, benchmark wikipedia-test); other (validation).")
+
+
+def test_patience_with_a_falling_learning_rate_is_warned_of():
+    given = {"objectives.cl.patience": 2, "objectives.kd.patience": 2, "objectives.kd.schedule": "constant_with_warmup"}
+    (warning,) = complete_config(changed(given)).warnings
+    assert warning.startswith("Objective cl has patience, so it may end while")
 
 
 def test_a_stage_is_configured_by_its_place():
