@@ -143,7 +143,7 @@ class Objective(Section):
     validate_every: Count = Field(100, description="Steps between two validations, at least.")
     patience: Count | None = Field(
         None,
-        description="Validations in a row without a better value after which the stage ends, with the best weights as its model; "
+        description="Validations without a better value after which the stage ends, with its best weights as the model; "
         "null: it has all its steps.",
     )
     positions: dict[Annotated[str, matching("^[1-9]$", "a position (1 to 9)")], Position] = Field(
@@ -208,7 +208,8 @@ class Validation(Section):
     share: Share = Field(0.03, description="The share of a stage's compute that validation may take, or it is done less often.")
     export: Literal["best", "last"] = Field(
         "last",
-        description="Which weights become a stage's model, the best validated or the last; both are kept. Where the learning "
+        description="Which weights become a stage's model, the best validated or the last; both are kept, and where an "
+        "objective's patience ends the stage it is the best. Where the learning "
         "rate falls to zero, take the last: the best of a few validations on 100 queries is chance.",
     )
 

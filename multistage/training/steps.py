@@ -20,7 +20,7 @@ from multistage.training.gradients import Chunk, Memory, Work, accumulate, prepa
 from multistage.training.parallel import process_number, sum_gradients, summed
 from multistage.training.record import Progress, StageRecord
 from multistage.training.state import StageState
-from multistage.training.validation import Validator
+from multistage.training.validation import Validator, validation_interval
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -53,7 +53,7 @@ class Stage:
         self.checkpoint_seconds = 60 * training.checkpoint_minutes
         self.tensorboard = tensorboard if training.tensorboard else None
         self.steps = objective.total_steps(len(sampler.groups.queries))
-        self.interval = validator.interval(objective, self.steps)
+        self.interval = validation_interval(objective, self.steps, pairs=validator.candidates.pairs, share=validator.share)
         names = [name for name, _ in model.named_parameters()]
         for part in backbone.frozen:
             if not any(part in name for name in names):
