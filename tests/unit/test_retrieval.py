@@ -18,7 +18,7 @@ from multistage.jobs.errors import InputError
 from multistage.retrieval import dense, encoding, lucene
 from multistage.retrieval.dense import exact_search, largest_products
 from multistage.retrieval.encoding import encode_passages, encode_queries, in_batches, read_vectors, search, write_vectors
-from multistage.retrieval.late_interaction import build_plaid, plaid_search, read_token_vectors
+from multistage.retrieval.late_interaction import build_plaid, plaid_search
 from multistage.retrieval.shards import merge_runs, shard_ids, shard_rows
 from small_models import write_bert_checkpoint
 
@@ -185,8 +185,7 @@ def late_interaction_run(encoder, table, folder, shards, depth):
         names = shard_ids(table, shard, shards)
         start, stop = shard_rows(60, shard, shards)
         encode_passages(encoder, stream_texts(table, start, stop), total=stop - start, output=folder / "vectors.safetensors")
-        vectors = read_token_vectors(folder / "vectors.safetensors")
-        build_plaid(vectors, folder / "index", nbits=4, kmeans_passages=None, device="cpu")
+        build_plaid(folder / "vectors.safetensors", folder / "index", nbits=4, kmeans_passages=None, device="cpu")
         runs.extend(search(plaid_search(folder / "index", "cpu", 4096), encoder, QUERIES, names, depth=depth))
     return merge_runs(runs, depth)
 
@@ -194,7 +193,8 @@ def late_interaction_run(encoder, table, folder, shards, depth):
 def test_plaid_agrees_with_exact_late_interaction_in_any_parts(table, encoder_folder, tmp_path):
     encoder = load_encoder(encoder_folder, "colbert", max_length=32)
     runs = {shards: late_interaction_run(encoder, table, tmp_path, shards, depth=10) for shards in (3, 1)}
-    vectors = [tokens.float() for tokens in read_token_vectors(tmp_path / "vectors.safetensors")]
+    tokens, lengths = read_vectors(tmp_path / "vectors.safetensors")
+    vectors = tokens.float().split(lengths)
     assert len(vectors) == 60 and vectors[0].norm(dim=1).tolist() == pytest.approx([1] * len(vectors[0]), abs=1e-3)
     queries = encode_queries(encoder, QUERIES["text"].to_list())
     exact = torch.stack([torch.stack([(tokens @ passage.T).amax(dim=1).sum() for passage in vectors]) for tokens in queries])
