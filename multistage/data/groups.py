@@ -89,7 +89,7 @@ def training_groups(
 ) -> Groups:
     """Every query's candidates in the order of the run, then the relevant passages that are not among them.
 
-    run: the candidates (query row, passage row, score), in run order. teacher: a teacher's run of them, or the same run; of each
+    run: the candidates (query row, passage row, score), in run order. teacher: a teacher's run of them, or the same; of each
     passage in a group its rank and score there are known.
     qrels: judgements (query id, passage id, grade), of which those below `relevance` are not relevant; a relevant passage that
     is not in the collection is left out. queries, passages: ids by row.

@@ -146,7 +146,10 @@ def test_what_has_a_default_need_not_be_said():
         ({"grid.depth": 101}, "grid.depth is 101, but retrievers.bm25.depth keeps 100"),
         ({"objectives.cl.candidates.depth": 101}, "objectives.cl.candidates.depth is 101, but retrievers.bm25.depth keeps 100"),
         ({"teachers.minilm.depth": 101}, "teachers.minilm.depth is 101, but retrievers.bm25.depth keeps 100"),
-        ({"objectives.cl.candidates": OF_COLBERT}, "candidates.retriever is colbert, but teachers.minilm ranks the candidates of"),
+        (
+            {"objectives.cl.candidates": OF_COLBERT},
+            "candidates.retriever is colbert, but teachers.minilm ranks the candidates of",
+        ),
         ({"objectives.cl.candidates": OF_COLBERT}, "candidates.depth is 21, but teachers.minilm.depth ranks 20 passages"),
         ({"querysets.wikipedia-test.id": "antique"}, "collection wikipedia is of kind vital-articles, so it needs neither id"),
         (
