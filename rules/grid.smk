@@ -51,7 +51,7 @@ def report_files():
     tables = expand("<experiment>/tables/{name}.{suffix}", name=["effectiveness", "costs"], suffix=["csv", "md", "html"])
     tables += ["<experiment>/tables/effectiveness.tex", "<experiment>/tables/answer.md"]
     tables += ["<experiment>/tables/published.csv"] if EVALUATION["reference"] else []
-    plots = expand("<experiment>/plots/{name}.svg", name=["effectiveness", "costs", "depths"])
+    plots = expand("<experiment>/plots/{name}.svg", name=PLOTS)
     views = expand(
         "<experiment>/queries/{retriever}/{benchmark}.html",
         retriever=GRID["retrievers"] if further_stages(config) else [],

@@ -10,6 +10,11 @@ Gives  <experiment>/tables/effectiveness.md, .tex and .html,
        <experiment>/queries/{retriever}/{benchmark}.csv and .html: queries that a further stage helps and hurts.
 """
 
+# Each with its place in the report. First stages alone cost nothing here and have one depth.
+PLOTS = {"effectiveness": ("Effectiveness", "Plot")}
+if RERANKERS:
+    PLOTS |= {"costs": ("Cost", "Plot"), "depths": ("Cost", "By re-ranking depth")}
+
 
 rule tabulate:
     input:
@@ -66,12 +71,10 @@ rule plot:
     input:
         means="<experiment>/tables/effectiveness.csv",
         costs="<experiment>/tables/costs.csv",
-        curves=expand("<experiment>/evaluation/{benchmark}.depths.csv", benchmark=GRID["benchmarks"]),
+        curves=expand("<experiment>/evaluation/{benchmark}.depths.csv", benchmark=GRID["benchmarks"]) if RERANKERS else [],
     output:
-        effectiveness=reported("<experiment>/plots/effectiveness.svg", "effectiveness_plot", "Effectiveness", "Plot"),
-        costs=reported("<experiment>/plots/costs.svg", "costs_plot", "Cost", "Plot"),
-        depths=reported("<experiment>/plots/depths.svg", "depths_plot", "Cost", "By re-ranking depth"),
-        png=expand("<experiment>/plots/{name}.png", name=["effectiveness", "costs", "depths"]),
+        **{name: reported(f"<experiment>/plots/{name}.svg", f"{name}_plot", *place) for name, place in PLOTS.items()},
+        png=expand("<experiment>/plots/{name}.png", name=PLOTS),
     log:
         "<experiment>/logs/plot.log",
     localrule: True

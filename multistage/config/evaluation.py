@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, ValidationInfo
 
 from multistage.config.data import OwnPath
-from multistage.config.fields import Count, Measure, Name, Positive, Section, Seed, Some, matching, refers_to, undefined
+from multistage.config.fields import Count, Measure, Name, Positive, Section, Seed, Some, Unique, matching, refers_to, undefined
 from multistage.config.ranking import QuerySetName, RetrieverName
 from multistage.config.recipes import FIRST_STAGE
 from multistage.measures import CHOICES, compares
@@ -51,7 +51,7 @@ class Grid(Section):
     """What is trained and evaluated: every combination of these lists, with the untrained re-rankers beside them."""
 
     backbones: Some[BackboneName] = Field(description="Encoders that become re-rankers.")
-    recipes: Some[Recipe] = Field(description="Objectives in the order of training, joined by dashes.")
+    recipes: Unique[Recipe] = Field(description="Objectives in the order of training, joined by dashes; []: first stages alone.")
     seeds: Some[Seed] = Field([42], description="Seeds of training; a recipe's are taken together in tables and tests.")
     retrievers: Some[RetrieverName] = Field(description="First stages whose candidates are re-ranked.")
     benchmarks: Some[QuerySetName] = Field(description="Query sets that are re-ranked and evaluated.")

@@ -14,8 +14,10 @@ System = tuple[str, str, str, str]
 
 
 def rerankers(config: Config) -> list[Model]:
-    """The re-rankers that are evaluated, the untrained ones among them."""
+    """The re-rankers that are evaluated, the untrained ones among them; none where the grid has no recipes."""
     grid = config["grid"]
+    if not grid["recipes"]:
+        return []
     return list(product(grid["backbones"], [UNTRAINED, *grid["recipes"]], map(str, grid["seeds"])))
 
 

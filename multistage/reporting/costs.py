@@ -64,7 +64,7 @@ def cost_table(means: pd.DataFrame, training: pd.DataFrame, reranking: pd.DataFr
     front: no system over the same first stage is better and takes no longer to train.
     """
     stages = [training[training["recipe"].isin(stages_of(name))].assign(recipe=name) for name in training["recipe"].unique()]
-    models = pd.concat(stages).groupby(MODEL, sort=False, as_index=False)
+    models = pd.concat([training.head(0), *stages]).groupby(MODEL, sort=False, as_index=False)
     trained = models.agg(device=("device", "last"), training_seconds=("seconds", "sum"), training_pairs=("pairs", "sum"))
     trained = trained.groupby(RECIPE).agg({"device": "last", "training_seconds": "mean", "training_pairs": "mean"})
     latency = reranking.groupby([*RECIPE, "benchmark"])["seconds"].mean().rename("rerank_ms")

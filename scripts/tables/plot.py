@@ -9,5 +9,6 @@ with job_log(snakemake.log[0]):
     curves = zip(params.benchmarks, map(read_table, snakemake.input.curves), strict=True)
     means, costs = read_table(snakemake.input.means), read_table(snakemake.input.costs)
     save(plot_effectiveness(means, params.measure, params.confidence), output.effectiveness, output.png[0])
-    save(plot_costs(costs), output.costs, output.png[1])
-    save(plot_depths(dict(curves)), output.depths, output.png[2])
+    if snakemake.input.curves:
+        save(plot_costs(costs), output.costs, output.png[1])
+        save(plot_depths(dict(curves)), output.depths, output.png[2])
