@@ -226,8 +226,8 @@ def main() -> None:
     pools = {side: ProcessPoolExecutor(1, get_context("spawn")) for side in SIDES}
 
     def results(loss: str, pairs: int, rates: dict[str, float]) -> dict[str, Result]:
-        """By side."""
-        runs = [Run(loss, side, pairs, rates[side], options.in_pass) for side in SIDES]
+        """By side, of those that have a rate."""
+        runs = [Run(loss, side, pairs, rate, options.in_pass) for side, rate in rates.items()]
         found = {run.side: pools[run.side].submit(train, options.results, run) for run in runs}
         for run in runs:
             print(*run[:4], "{:.1f} s, {:.4f}".format(*found[run.side].result()), sep=", ", flush=True)
@@ -240,7 +240,9 @@ def main() -> None:
         rates = {side: max((tuning[rate][side].ndcg, rate) for rate in tuning)[1] for side in SIDES}
         curves = {pairs: results(loss, pairs, rates) for pairs in lengths if pairs != tuned}
         curves[tuned] = {side: tuning[rate][side] for side, rate in rates.items()}
-        ours = [curves[pairs][OURS] for pairs in lengths]
+        # Ours goes on for as many seconds as the peer takes.
+        longer = [results(loss, lengths[-1] * times, {OURS: rates[OURS]})[OURS] for times in (2, 3)]
+        ours = [*(curves[pairs][OURS] for pairs in lengths), *longer]
         times, values = np.log([point.seconds for point in ours]), [point.ndcg for point in ours]
         for pairs, side in product(lengths, SIDES):
             seconds, ndcg = curves[pairs][side]
