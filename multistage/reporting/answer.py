@@ -3,7 +3,7 @@
 import pandas as pd
 
 from multistage.config import Evaluation
-from multistage.config.recipes import FIRST_STAGE, FUSED
+from multistage.config.recipes import FIRST_STAGE, FUSED, TEACHER
 from multistage.evaluation.comparison import POOLED
 from multistage.reporting.pages import fixed, markdown_table, recipe_name, signed, system_names
 
@@ -19,6 +19,8 @@ def answer(means: pd.DataFrame, differences: pd.DataFrame, settings: Evaluation,
 
     means, differences: what `comparison.compare` made. measure: the one that decides.
     """
+    if set(means["recipe"]) <= {FIRST_STAGE, TEACHER}:
+        return "This grid trains nothing. The table of effectiveness has its first stages.\n"
     chosen = differences[(differences["measure"] == measure) & (differences["against"] != FIRST_STAGE)]
     staged = chosen[chosen["recipe"].str.contains("-") & ~chosen["recipe"].str.endswith(FUSED)]
     relevant = staged if len(staged) else chosen

@@ -58,3 +58,8 @@ def test_systems_stand_in_the_order_of_the_table(config):
 def test_depths_end_in_the_grids(config, depth, steps, depths):
     config["grid"]["depth"], config["evaluation"]["depths"] = depth, steps
     assert reranking_depths(config) == depths
+
+
+def test_a_grid_without_recipes_compares_first_stages(config):
+    config["grid"]["recipes"] = []
+    assert rerankers(config) == [] and {recipe for _, _, recipe, _ in systems(config)} == {"first-stage"}

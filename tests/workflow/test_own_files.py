@@ -5,6 +5,7 @@ import os
 import pytest
 import yaml
 
+from repository import REPOSITORY
 from workflow_runs import jobs, snakemake, succeed
 
 PASSAGES = "results/collections/mine/passages.parquet"
@@ -50,3 +51,28 @@ def test_a_wrong_config_is_one_message(own, tmp_path):
     ended = own()
     assert ended.returncode and not ended.stdout and not (tmp_path / "results").exists()
     assert ended.stderr.count("\n") <= 3 and "ERROR: " in ended.stderr and "nowhere" in ended.stderr
+
+
+def test_a_collection_of_ones_own_from_its_files_to_its_report(copy, index):
+    """configs/own.yaml as it stands, but for the number of steps: first stages alone, then both objectives."""
+    words = "amber basin cedar delta ember fjord grove heath islet jetty knoll ledge".split()
+    texts = {f"{a} {b}": f"p{n}" for n, (a, b) in enumerate((a, b) for a in words for b in words if a < b)}
+    own = copy / "own"
+    own.mkdir()
+    (own / "passages.jsonl").write_text("".join(f'{{"id": "{name}", "text": "The {text}."}}\n' for text, name in texts.items()))
+    for number, part in enumerate(("train", "validation", "test")):
+        asked = list(texts.items())[number::3]
+        (own / f"{part}.queries.tsv").write_text("".join(f"q{name}\t{text}\n" for text, name in asked))
+        (own / f"{part}.qrels").write_text("".join(f"q{name} 0 {name} 1\n" for _, name in asked))
+    few = {"steps": 3, "epochs": None, "queries_per_step": 4, "group_size": 4}
+    (copy / "few.yaml").write_text(yaml.safe_dump({"objectives": {"cl": few, "kd": few}}))
+    (copy / "first.yaml").write_text("grid: {recipes: []}")
+    configs = [REPOSITORY / "configs" / "own.yaml", copy / "few.yaml"]
+    succeed(snakemake(copy, configs=[*configs, copy / "first.yaml"], environment=index))
+    assert "trains nothing" in (copy / "results" / "own" / "tables" / "answer.md").read_text()
+    ended = snakemake(copy, configs=configs, environment=index)
+    succeed(ended)
+    table = (copy / "results" / "own" / "tables" / "effectiveness.md").read_text()
+    assert all(f"| {system} |" in table for system in ("bm25 alone", "tiny cl", "tiny kd", "tiny kd→cl"))
+    # Both objectives train on these files, not on the demo's.
+    assert "wikipedia" not in ended.stderr
