@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from multistage.config import Objective
 from multistage.jobs.errors import InputError
 from multistage.model.checkpoint import FILES, WEIGHTS, distance, new_cross_encoder
 from multistage.training.stage import initialise
@@ -21,7 +22,11 @@ def test_a_model_is_an_ordinary_checkpoint_with_its_record(inputs, tmp_path, cap
     model = train(inputs, tmp_path / "cl", training={"tensorboard": True})
     assert sorted(path.name for path in model.iterdir()) == sorted([*FILES, *WEIGHTS.values()])
     record = json.loads((model / "training.json").read_text())
-    assert record["recipe"] == "cl" and record["seed"] == 3 and record["objective"] == OBJECTIVE
+    assert (
+        record["recipe"] == "cl"
+        and record["seed"] == 3
+        and record["objective"] == Objective.model_validate(OBJECTIVE).definition()
+    )
     assert record["pairs"] == 6 * 2 * 3 and record["tokens"] > record["pairs"]
     assert [point["step"] for point in record["validation"]] == [0, 3, 6]
     assert [point["step"] for point in record["loss"]] == [3, 6]
