@@ -67,6 +67,11 @@ def test_the_configs_are_valid_and_complete_once(names):
     assert list(config["grid"]) == sorted(config["grid"])
 
 
+def test_a_second_stage_of_the_paper_has_its_rate_and_not_the_demos():
+    stages = [complete_config(with_files("configs/ecir2025.yaml")).stage(recipe) for recipe in ("cl", "kd-cl", "kd", "cl-kd")]
+    assert {stage["learning_rate"] for stage in stages} == {1e-5}
+
+
 def test_the_example_of_the_readme_is_valid():
     (example,) = re.findall(r"```yaml\n(.*?)```", (REPOSITORY / "README.md").read_text(), re.S)
     config = copy.deepcopy(DEFAULT)
