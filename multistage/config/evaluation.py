@@ -51,7 +51,9 @@ class Grid(Section):
     """What is trained and evaluated: every combination of these lists, with the untrained re-rankers beside them."""
 
     backbones: Some[BackboneName] = Field(description="Encoders that become re-rankers.")
-    recipes: Unique[Recipe] = Field(description="Objectives in the order of training, joined by dashes; []: first stages alone.")
+    recipes: Unique[Recipe] = Field(
+        description="Objectives in the order of training, joined by dashes; []: first stages alone."
+    )
     seeds: Some[Seed] = Field([42], description="Seeds of training; a recipe's are taken together in tables and tests.")
     retrievers: Some[RetrieverName] = Field(description="First stages whose candidates are re-ranked.")
     benchmarks: Some[QuerySetName] = Field(description="Query sets that are re-ranked and evaluated.")

@@ -158,7 +158,10 @@ def test_what_has_a_default_need_not_be_said():
             "cl.positives is all, but the loss localized-contrastive needs one relevant passage",
         ),
         ({"objectives.kd.positives": "all"}, "objectives.kd.positives is all, but its groups are what the teacher ranks; name"),
-        ({"objectives.kd.temperature": 0.1}, "objectives.kd.temperature is 0.1, and ranknet cannot take it here; losses that"),
+        (
+            {"objectives.kd.temperature": 0.1},
+            "objectives.kd.temperature is 0.1, and weighted-ranknet cannot take it here; losses that",
+        ),
         ({"objectives.cl.temperature": {"listnet": 0.1}}, "temperature is {'listnet': 0.1}, and listnet cannot take it here"),
         ({"objectives.cl.positive_weight": 9}, "cl.positive_weight is 9.0, and localized-contrastive cannot take it here"),
         ({"objectives.cl.group_size": 22}, "objectives.cl.group_size is 22, but its candidates have at most 21 passages"),

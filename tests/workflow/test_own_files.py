@@ -55,7 +55,7 @@ def test_a_wrong_config_is_one_message(own, tmp_path):
 
 def test_a_collection_of_ones_own_from_its_files_to_its_report(copy, index):
     """configs/own.yaml as it stands, but for the number of steps: first stages alone, then both objectives."""
-    words = "amber basin cedar delta ember fjord grove heath islet jetty knoll ledge".split()
+    words = ["amber", "basin", "cedar", "delta", "ember", "fjord", "grove", "heath", "islet", "jetty", "knoll", "ledge"]
     texts = {f"{a} {b}": f"p{n}" for n, (a, b) in enumerate((a, b) for a in words for b in words if a < b)}
     own = copy / "own"
     own.mkdir()
