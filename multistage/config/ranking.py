@@ -2,10 +2,17 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from multistage.config.data import SourceName
 from multistage.config.fields import COUNTABLE, Count, Name, NotNegative, Section, Share, Told, refers_to
+
+
+def _possible(bits: int) -> int:
+    if bits not in BITS:
+        raise ValueError(f"{bits} is not possible; choose from {', '.join(map(str, BITS))}")
+    return bits
+
 
 CheckpointName = Annotated[Name, refers_to("checkpoints")]
 QuerySetName = Annotated[Name, refers_to("querysets")]
@@ -13,6 +20,10 @@ RetrieverName = Annotated[Name, refers_to("retrievers")]
 TeacherName = Annotated[Name, refers_to("teachers")]
 # A ranking of fewer has nothing to order.
 Ranked = Annotated[int, Field(ge=2), COUNTABLE]
+
+# A Literal would take true for 1, and 2.0 for 2.
+BITS = [1, 2, 4, 8]
+Bits = Annotated[int, AfterValidator(_possible), Field(json_schema_extra={"enum": BITS})]
 
 
 class _FirstStage(Section):
@@ -38,7 +49,7 @@ class ColBERT(_Encoder):
     """ColBERT (late interaction) with a PLAID index."""
 
     kind: Literal["colbert"]
-    nbits: Literal[1, 2, 4, 8] = Field(4, description="Bits of each dimension's residual in the index.")
+    nbits: Bits = Field(4, description="Bits of each dimension's residual in the index.")
     kmeans_passages: Count | None = Field(
         None, description="Passages that are clustered; null: PLAID's choice, minutes on a CPU."
     )
