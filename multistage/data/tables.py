@@ -87,7 +87,7 @@ def write_qrels(path: str | Path, given: pl.DataFrame, source: str | Path, relev
     if repeated := len(given) - len(table):
         logger.warning("%s: %s judgements left out: they are there already", source, f"{repeated:,}")
     if not (table["grade"] >= relevance).any():
-        largest = "" if table.is_empty() else f"; the largest is {table['grade'].max()}"
+        largest = "" if table.is_empty() else f"; the largest is {table['grade'].max()!r}"
         raise InputError(
             f"{source}: none of {len(table):,} judgements has a grade of {relevance} or more, which is the query set's "
             f"relevance{largest}. Nothing could be learned or measured: change the relevance in the config, or the judgements."
