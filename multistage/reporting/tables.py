@@ -51,21 +51,26 @@ def write_effectiveness(
     markdown: str | Path,
     latex: str | Path,
     html: str | Path,
+    weights: pd.DataFrame | None = None,
 ) -> None:
-    """Write the tables of what `comparison.compare` made, three ways."""
-    found, below = cells(means, differences), note(means, differences, settings)
+    """Write the tables of what `comparison.compare` made, three ways. weights: of fused systems, of `fusion.read_weights`."""
+    found, below = cells(means, differences, weights), note(means, differences, settings)
     write_tables("Effectiveness", as_markdown(found, below), markdown, html)
     write_texts({latex: as_latex(found, below)})
 
 
-def cells(means: pd.DataFrame, differences: pd.DataFrame) -> pd.DataFrame:
+def cells(means: pd.DataFrame, differences: pd.DataFrame, weights: pd.DataFrame | None = None) -> pd.DataFrame:
     """The means with what stands in a cell: text, whether it is the best over its first stage, and its marks."""
+    system = pd.Series(system_names(means), means.index)
+    if weights is not None:
+        of_row = means[POOLED].merge(weights, how="left", on=POOLED).set_index(means.index)
+        system += [_weight(low, high) for low, high in of_row[["low", "high"]].itertuples(index=False)]
     key = ["benchmark", *POOLED, "measure"]
     marks = [_marks(*row) for row in differences[["verdict", "against"]].itertuples(index=False)]
     by_cell = differences.assign(marks=marks).groupby(key)["marks"].sum().rename("marks")
     best = means.groupby(["benchmark", "retriever", "measure"])["mean"].transform("max") == means["mean"]
     table = means.join(by_cell, on=key).fillna({"marks": ""})
-    return table.assign(text=fixed(means["mean"]), best=best & means["measure"].map(compares), system=system_names(means))
+    return table.assign(text=fixed(means["mean"]), best=best & means["measure"].map(compares), system=system)
 
 
 def as_markdown(found: pd.DataFrame, note: str) -> str:
@@ -106,6 +111,14 @@ def _systems_by_measures(rows: pd.DataFrame) -> pd.DataFrame:
     """The cells of a benchmark's table: index first stage (where any is known), system; a column for each measure."""
     index = list(HEADINGS) if rows["retriever"].any() else ["system"]
     return rows.set_index([*index, "measure"])["cell"].unstack(sort=False).rename_axis(columns=None)
+
+
+def _weight(low: float, high: float) -> str:
+    """The re-ranker's weight in a fused system, which differs between seeds; nothing for other systems."""
+    if pd.isna(low):
+        return ""
+    alone = {0.0: ": the first stage alone", 1.0: ": the re-ranker alone"}.get(low, "")
+    return f" (weight {low:g} to {high:g})" if low < high else f" (weight {low:g}{alone})"
 
 
 def _marks(verdict: str, against: str) -> str:

@@ -89,14 +89,17 @@ def test_the_answer_says_what_the_verdicts_are(compared):
 
 def test_tables_mark_and_explain(compared):
     means, differences, _ = compared
-    found, note = cells(means, differences), "100 % sure: ≈ → ±"
+    weights = pd.DataFrame([["bm25", "tiny", "cl+fused", 0.3, 0.35], ["colbert", "tiny", "cl+fused", 1, 1]])
+    weights.columns = ["retriever", "backbone", "recipe", "low", "high"]
+    found, note = cells(means, differences, weights), "100 % sure: ≈ → ±"
     markdown, latex = as_markdown(found, note), as_latex(found, note)
     assert "### test (60 queries)" in markdown and "| bm25 | bm25 alone | 0.4" in markdown
     row = re.search(r"^\| bm25 \| tiny kd→cl \| (.*?) \| (.*?) \|$", markdown, re.M)
     assert row[1].startswith("**0.7") and row[1].endswith("▲↑") and "**" not in row[2]
     assert re.search(r"^\| bm25 \| tiny cl→kd \| 0\.\d+ ▲≈ \|", markdown, re.M)
     assert re.search(r"^\| bm25 \| tiny untrained \| 0\.\d+ ▼ \|", markdown, re.M)
-    assert "tiny cl, fused" in markdown
+    assert "| bm25 | tiny cl, fused (weight 0.3 to 0.35) |" in markdown
+    assert "| colbert | tiny cl, fused (weight 1: the re-ranker alone) |" in markdown
     assert latex.count(r"\toprule") == latex.count(r"\bottomrule") == 1 and latex.count(r"\midrule") == 1
     marks = r"\\textsuperscript\{\$\\blacktriangle\$\$\\uparrow\$\}"
     assert re.search(r"tiny kd\$\\rightarrow\$cl & \\textbf\{0\.7\d+\}" + marks + r" & 0\.\d+ \\\\$", latex, re.M)
