@@ -80,7 +80,9 @@ def as_markdown(found: pd.DataFrame, note: str) -> str:
     parts = []
     for benchmark, rows in found.groupby("benchmark", sort=False):
         table = _systems_by_measures(rows)
-        columns = {HEADINGS[name]: table.index.get_level_values(name) for name in table.index.names}
+        columns = {
+            heading: table.index.get_level_values(name) for name, heading in HEADINGS.items() if name in table.index.names
+        }
         title = f"### {benchmark} ({rows['queries'].iloc[0]:,} queries)"
         parts += [title, "", markdown_table({**columns, **table}, "l" * len(columns) + "r" * table.shape[1]), ""]
     return "\n".join([*parts, note, ""])
