@@ -112,13 +112,31 @@ def _objectives(config: "Config") -> Iterator[str]:
         key = f"objectives.{name}"
         lack, most = _candidates(config, objective)
         yield from _taught(config, f"{key}.candidates", objective.candidates, lack)
-        if LOSSES[objective.loss].reads == "scores" and lack:
-            yield f"{key}: the loss {objective.loss} reads a teacher's scores; {lack}"
+        for loss in objective.weights:
+            if "scores" in LOSSES[loss].reads and lack:
+                yield f"{key}: the loss {loss} reads a teacher's scores; {lack}"
+            if objective.positives == "all" and LOSSES[loss].relevant == "one":
+                yield f"{key}.positives is all, but the loss {loss} needs one relevant passage in a group"
+        if objective.positives == "all" and not objective.contrasts:
+            yield f"{key}.positives is all, but its groups are what the teacher ranks; name a retriever in its candidates"
+        yield from _settings(key, objective)
         if most is not None and objective.group_size > most:
             yield f"{key}.group_size is {objective.group_size}, but its candidates have at most {most} passages for a query"
         groups, processes = objective.queries_per_step, config.training.processes
         if groups < processes:
             yield f"{key}.queries_per_step is {groups}, too few for training.processes, which is {processes}"
+
+
+def _settings(key: str, objective: Objective) -> Iterator[str]:
+    """Settings are given for losses that take them."""
+    for setting in dict.fromkeys(setting for loss in LOSSES.values() for setting in loss.takes):
+        value = getattr(objective, setting)
+        takers = [name for name, loss in LOSSES.items() if setting in loss.takes]
+        able = [name for name in objective.weights if name in takers]
+        unable = [name for name in value if name not in able] if isinstance(value, dict) else []
+        if unable or (not able and value != Objective.model_fields[setting].default):
+            of = ", ".join(unable or objective.weights)
+            yield f"{key}.{setting} is {value}, and {of} cannot take it here; losses that take it: {', '.join(takers)}"
 
 
 def _candidates(config: "Config", objective: Objective) -> tuple[str | None, int | None]:

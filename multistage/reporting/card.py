@@ -48,7 +48,7 @@ def _card_data(record: Record, lineage: dict[str, Any]) -> ModelCardData:
     """The front matter. A licence that the Hub has no identifier for is `other`, with its name."""
     licence = lineage["licence"].lower()
     known = re.fullmatch(r"[a-z0-9][a-z0-9.+-]*", licence) is not None
-    losses = [record["objective"]["loss"]] if "objective" in record else []
+    loss = record["objective"]["loss"] if "objective" in record else []
     return ModelCardData(
         license=licence if known else "other",
         license_name=None if known else lineage["licence"],
@@ -56,7 +56,7 @@ def _card_data(record: Record, lineage: dict[str, Any]) -> ModelCardData:
         datasets=lineage["data"] or None,
         library_name="sentence-transformers",
         pipeline_tag="text-ranking",
-        tags=["cross-encoder", "reranker", *losses],
+        tags=["cross-encoder", "reranker", *([loss] if isinstance(loss, str) else loss)],
     )
 
 

@@ -112,6 +112,10 @@ def test_what_has_a_default_need_not_be_said():
         ({"objectives.cl.learning_rate": float("nan")}, "objectives.cl.learning_rate is nan; it should be a finite number"),
         ({"backbones.tiny.dropout": 1.0}, "backbones.tiny.dropout is 1.0; it should be less than 1"),
         ({"objectives.cl.loss": "hinge"}, "objectives.cl.loss: 'hinge' is not a loss; choose from localized-contrastive"),
+        ({"objectives.cl.loss": {"hinge": 1.0}}, "objectives.cl.loss.hinge: 'hinge' is not a loss; choose from localized-con"),
+        ({"objectives.cl.loss": {"bce": 0.0}}, "objectives.cl.loss.bce is 0.0; it should be greater than 0"),
+        ({"objectives.cl.loss": {}}, "objectives.cl.loss is {}; it should have at least 1 item"),
+        ({"objectives.cl.temperature": 0}, "objectives.cl.temperature is 0; it should be greater than 0"),
         ({"objectives.kd.positions": {"two": {}}}, "positions.two is 'two'; it should be a position (1 to 9)"),
         ({"objectives.kd.positions": {2: {}}}, 'objectives.kd.positions: the key 2 must be text; write "2"'),
         ({"precision": "float16"}, "precision is 'float16'; it should be 'auto', 'float32' or 'bfloat16'"),
@@ -142,6 +146,18 @@ def test_what_has_a_default_need_not_be_said():
         ({"objectives.kd.positions": {"2": {"steps": 9, "epochs": 2}}}, "kd: at position 2, give either steps or epochs"),
         ({"objectives.cl.like": "fast"}, "objectives.cl.like is 'fast'; it should be another objective, not"),
         ({"objectives.cl.loss": "listnet"}, "objectives.cl: the loss listnet reads a teacher's scores; its candidates"),
+        (
+            {"objectives.cl.loss": {"bce": 1.0, "margin-mse": 0.1}},
+            "cl: the loss margin-mse reads a teacher's scores; its candi",
+        ),
+        (
+            {"objectives.cl.positives": "all"},
+            "cl.positives is all, but the loss localized-contrastive needs one relevant passage",
+        ),
+        ({"objectives.kd.positives": "all"}, "objectives.kd.positives is all, but its groups are what the teacher ranks; name"),
+        ({"objectives.kd.temperature": 0.1}, "objectives.kd.temperature is 0.1, and ranknet cannot take it here; losses that"),
+        ({"objectives.cl.temperature": {"listnet": 0.1}}, "temperature is {'listnet': 0.1}, and listnet cannot take it here"),
+        ({"objectives.cl.positive_weight": 9}, "cl.positive_weight is 9.0, and localized-contrastive cannot take it here"),
         ({"objectives.cl.group_size": 22}, "objectives.cl.group_size is 22, but its candidates have at most 21 passages"),
         ({"objectives.kd.group_size": 21}, "objectives.kd.group_size is 21, but its candidates have at most 20 passages"),
         ({"training.processes": 17}, "queries_per_step is 16, too few for training.processes, which is 17"),
@@ -230,6 +246,12 @@ def test_query_sets_of_several_collections_are_warned_of():
     config["querysets"]["wikipedia-validation"]["collection"] = "other"
     (warning,) = complete_config(config).warnings
     assert warning.endswith("wikipedia (objective cl, objective kd, benchmark wikipedia-test); other (validation).")
+
+
+def test_patience_with_a_falling_learning_rate_is_warned_of():
+    given = {"objectives.cl.patience": 2, "objectives.kd.patience": 2, "objectives.kd.schedule": "constant_with_warmup"}
+    (warning,) = complete_config(changed(given)).warnings
+    assert warning.startswith("Objective cl has patience, so it may end while")
 
 
 def test_a_stage_is_configured_by_its_place():

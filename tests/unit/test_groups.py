@@ -151,6 +151,7 @@ def samplers(draw):
     told = st.fixed_dictionaries(
         {
             "contrast": st.booleans() if taught else st.just(True),
+            "several": st.booleans(),
             "size": st.integers(2, 6),
             "queries_per_step": st.integers(1, 5),
             "seed": st.integers(0, 2**31),
@@ -191,15 +192,18 @@ def test_groups_are_drawn_as_they_should_be(case):
         known = groups.grades[line][[column[passage] for passage in passages]]
         assert len(set(passages)) == len(passages) and list(grades) == known.clip(0).tolist()
         if told["contrast"]:
-            negatives = sum(groups.grades[line][place] <= 0 for place in column.values())
-            assert sum(grade > 0 for grade in grades) == 1 and len(passages) == min(told["size"], 1 + negatives)
+            relevant = sum(groups.grades[line][place] > 0 for place in column.values())
+            wanted = min(relevant, told["size"] - 1) if told["several"] else 1
+            assert sum(grade > 0 for grade in grades) == wanted
+            assert len(passages) == min(told["size"], wanted + len(column) - relevant)
         else:
             assert list(order) == sorted(order) and len(passages) == min(told["size"], int((groups.ranks[line] > 0).sum()))
         if groups.ranks is not None:
             assert list(order) == [groups.ranks[line][column[passage]] for passage in passages]
             np.testing.assert_array_equal(scores, [groups.scores[line][column[passage]] for passage in passages])
         else:
-            assert list(order) == [1 if grade > 0 else 2 for grade in grades] and np.isnan(scores).all()
+            assert list(order) == [1 + len({above for above in grades if above > grade}) for grade in grades]
+            assert np.isnan(scores).all()
     count = len(groups.queries)
     for start in range(0, len(seen) - count + 1, count):
         assert sorted(seen[start : start + count]) == list(range(count))  # an epoch sees every query once

@@ -11,7 +11,9 @@ from safetensors.torch import load_file, save_file
 from multistage.config import Objective
 from multistage.jobs.errors import InputError
 from multistage.model.checkpoint import FILES, WEIGHTS, distance, new_cross_encoder
+from multistage.training import stage
 from multistage.training.stage import initialise
+from multistage.training.steps import Stage
 from small_groups import groups_from
 from small_models import write_bert_checkpoint
 from small_stage import BACKBONE, OBJECTIVE, PASSAGES, train
@@ -62,6 +64,50 @@ def test_best_and_last_are_kept_and_one_is_exported(inputs, tmp_path, export):
     # The best weights are what training for so many steps gives.
     until_best = train(inputs, tmp_path / "until-best", export="last", **(changes | {"steps": best_step}))
     assert (until_best / "last.safetensors").read_bytes() == (model / "best.safetensors").read_bytes()
+
+
+class Killed(Exception):
+    """Ends a stage at once."""
+
+
+def test_a_stage_ends_when_patience_does_however_often_it_is_killed(inputs, tmp_path, monkeypatch):
+    changes = {"learning_rate": 0.1, "validate_every": 1, "schedule": "constant_with_warmup", "warmup": 0.0}
+    model = train(inputs, tmp_path / "whole", export="last", steps=40, patience=2, **changes)
+    record = json.loads((model / "training.json").read_text())
+    values = [point["ndcg@10"] for point in record["validation"][1:]]
+    in_vain = [length - 1 - values.index(max(values[:length])) for length in range(1, len(values) + 1)]
+    assert len(values) < 40 and in_vain[-1] == 2 > max(in_vain[:-1])
+    exported = record["exported"]
+    assert exported["weights"] == "best" and exported["why"].endswith("after which the stage ended: patience is 2")
+    for file, step in (("model", exported["step"]), ("last", len(values))):
+        shorter = train(inputs, tmp_path / f"{step}", export="last", steps=step, **changes)
+        assert (shorter / "last.safetensors").read_bytes() == (model / f"{file}.safetensors").read_bytes()
+
+    # Each process makes one step; the one that makes the last is killed before the model is written.
+    step, write, tried = Stage._train_step, stage._write_stage, []
+
+    def killed_after_a_step(self, *arguments):
+        if self.record.interruptions + 1 == self.step:
+            raise Killed
+        return step(self, *arguments)
+
+    def killed_at_first(*arguments, **keywords):
+        tried.append(arguments)
+        if len(tried) == 1:
+            raise Killed
+        write(*arguments, **keywords)
+
+    monkeypatch.setattr(Stage, "_train_step", killed_after_a_step)
+    monkeypatch.setattr(stage, "_write_stage", killed_at_first)
+    for _ in range(len(values)):
+        with pytest.raises(Killed):
+            train(
+                inputs, tmp_path / "killed", export="last", steps=40, patience=2, training={"checkpoint_minutes": 0}, **changes
+            )
+    again = train(inputs, tmp_path / "killed", export="last", steps=40, patience=2, **changes)
+    assert len(tried) == 2 and tried[1][0].record.interruptions == len(values)
+    for name in WEIGHTS.values():
+        assert (again / name).read_bytes() == (model / name).read_bytes()
 
 
 @pytest.mark.parametrize(

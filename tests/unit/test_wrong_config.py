@@ -89,7 +89,7 @@ def wrong_values(node: Schema) -> Iterator[tuple[str, Any]]:
     if "minItems" in node:
         yield "empty", []
     if of == "object":
-        yield from (("not keys", each) for each in ("x", 1, ["x"]))
+        yield from (("not keys", each) for each in ("x", -1, ["x"]))
         yield "unknown key", {"no-such-key": 1}
 
 
