@@ -24,7 +24,7 @@ def run_of(system, benchmark):
     if recipe == "first-stage":
         return f"results/runs/{retriever}/{benchmark}.run"
     if recipe == "teacher":
-        return f"results/teachers/{backbone}/{benchmark}.run"
+        return run_of_teacher(backbone, benchmark)
     scores = "fused" if recipe.endswith(FUSED) else "reranked"
     return f"<experiment>/{scores}/{backbone}/{recipe.removesuffix(FUSED)}/seed{seed}/{retriever}/{benchmark}.run"
 
