@@ -9,6 +9,13 @@ RERANKERS, SYSTEMS = rerankers(config), systems(config)
 MEASURE = EVALUATION["measures"][0]
 # What comparisons depend on.
 COMPARISON = {key: EVALUATION[key] for key in ("baseline", "margin", "confidence", "permutations", "seed")}
+FUSED_SYSTEMS = [system for system in SYSTEMS if system[2].endswith(FUSED)]
+
+
+def weight_of(system):
+    """The file of the weight with which a system is fused."""
+    retriever, backbone, recipe, seed = system
+    return f"<experiment>/fused/{backbone}/{recipe.removesuffix(FUSED)}/seed{seed}/{retriever}/weight.json"
 
 
 def run_of(system, benchmark):
