@@ -16,8 +16,7 @@ from multistage.data.runs import read_run
 from multistage.data.tables import count_texts, read_ids, read_texts, stream_texts
 from multistage.evaluation.judgements import read_judgements, read_ranking
 from multistage.evaluation.measures import measure_ranking
-from multistage.retrieval.encoding import encode_passages, encode_queries, load_encoder
-from multistage.retrieval.late_interaction import read_token_vectors
+from multistage.retrieval.encoding import encode_passages, encode_queries, load_encoder, read_vectors
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -47,15 +46,15 @@ def plaid() -> None:
     with tempfile.TemporaryDirectory() as folder:
         texts, vectors_file = COLLECTION / "passages.parquet", Path(folder) / "vectors.safetensors"
         encode_passages(encoder, stream_texts(texts), total=count_texts(texts), output=vectors_file)
-        passages = [vectors.float() for vectors in read_token_vectors(vectors_file)]
-    tokens = torch.cat(passages)
-    owner = torch.repeat_interleave(torch.arange(len(passages)), torch.tensor([len(vectors) for vectors in passages]))
+        stored, lengths = read_vectors(vectors_file)
+        tokens = stored.float()
+    owner = torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths))
     ids = read_ids(COLLECTION / "passages.parquet")
     run = read_run(RESULTS / "runs" / "colbert" / f"{SPLITS[-1]}.run", 10, passages=ids)
     top_ten = {query: set(found["passage"]) for (query,), found in run.group_by("query")}
     overlap = []
     for query, vectors in zip(queries["id"], encode_queries(encoder, queries["text"].to_list()), strict=True):
-        best = torch.full((len(vectors), len(passages)), -torch.inf)
+        best = torch.full((len(vectors), len(lengths)), -torch.inf)
         best.scatter_reduce_(1, owner.expand(len(vectors), -1), vectors @ tokens.T, "amax")
         overlap.append(len(top_ten[query] & set(best.sum(0).topk(10).indices.tolist())) / 10)
     shares = np.asarray(overlap)

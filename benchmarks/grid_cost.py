@@ -16,7 +16,8 @@ from typing import Any
 import yaml
 from snakemake.utils import update_config
 
-from multistage.config import Config, complete_config
+from multistage.config import Config, Objective, complete_config
+from multistage.training.validation import PASSES_PER_STEP, validation_interval
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -92,16 +93,20 @@ def planned_jobs(paths: list[str]) -> dict[str, int]:
 
 
 def stage_pairs(config: dict[str, Any], recipe: str) -> float:
-    """Pairs that a recipe's last stage trains on."""
-    objective = Config.model_validate(config).stage(recipe)
-    queries = config["querysets"][objective["candidates"]["queryset"]]["draw"]
+    """Pairs that a recipe's last stage trains on, if it has all its steps; a validation's count by what training costs."""
+    settings = Config.model_validate(config)
+    objective = Objective.model_validate(settings.stage(recipe))
+    queries = config["querysets"][objective.candidates.queryset]["draw"]
     count = (queries["to"] or sum(QUERIES[name] for name in ("msmarco-train", "msmarco-validation"))) - queries["from"]
-    if objective["candidates"].get("teacher") == "rankgpt":
+    if getattr(objective.candidates, "teacher", None) == "rankgpt":
         share = count / sum(QUERIES[name] for name in ("msmarco-train", "msmarco-validation"))
         kept = 1.0 if config["teachers"]["rankgpt"]["malformed"] == "repair" else WELL_FORMED
-        count = TAUGHT * share * kept
-    groups = objective["steps"] * objective["queries_per_step"] if objective["steps"] else objective["epochs"] * count
-    return float(groups * objective["group_size"])
+        count = round(TAUGHT * share * kept)
+    steps, validation = objective.total_steps(count), settings.validation
+    watched = validation.queries * validation.depth
+    interval = validation_interval(objective, steps, pairs=watched, share=validation.share)
+    trained = steps * objective.queries_per_step * objective.group_size
+    return trained + (steps // interval + 1) * watched / PASSES_PER_STEP
 
 
 def work(config: dict[str, Any], jobs: dict[str, int]) -> dict[str, float]:
@@ -124,7 +129,7 @@ def work(config: dict[str, Any], jobs: dict[str, int]) -> dict[str, float]:
         "plaid_search": benchmarks * shards,
         "import_run": CANDIDATE_ROWS,
         "training_groups": CANDIDATE_ROWS,
-        "finetune": trained * (1 + config["validation"]["share"]),
+        "finetune": trained,
         "rerank": models * candidates * (1 + len(grid["recipes"])),
     }
     return {name: float(amount) for name, amount in amounts.items() if name in jobs}

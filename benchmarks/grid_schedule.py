@@ -64,8 +64,7 @@ def time_jobs(
         if rule == "finetune":
             recipe = re.search(r"recipe: ([\w-]+)", wildcards)
             assert recipe is not None, job.name
-            pairs = stage_pairs(config, recipe[1]) * (1 + config["validation"]["share"])
-            job.hours, job.gpus = pairs / known[rule].per_second / 3600 / processes, processes
+            job.hours, job.gpus = stage_pairs(config, recipe[1]) / known[rule].per_second / 3600 / processes, processes
         elif rule in amounts:
             job.hours = amounts[rule] / known[rule].per_second / 3600 / counts[rule]
             job.gpus = int(known[rule].device == "GPU")

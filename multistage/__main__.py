@@ -2,6 +2,7 @@
 
 python -m multistage rerank --model MODEL --run my.run --queries queries.tsv --passages passages.jsonl.gz --output new.run
 python -m multistage rerank --model MODEL --pairs pairs.jsonl --output scored.jsonl
+python -m multistage power results/wikipedia
 python -m multistage watch [--every SECONDS]
 python -m multistage schema
 """
@@ -10,6 +11,7 @@ import argparse
 import time
 from pathlib import Path
 
+from multistage.jobs.errors import one_message
 from multistage.jobs.log import log_to_stderr
 
 TOKENS_PER_BATCH = {"cpu": 4096, "cuda": 65536}
@@ -23,6 +25,11 @@ def main() -> None:
     )
     commands = parser.add_subparsers(required=True)
     _add_rerank(commands.add_parser("rerank", help="re-rank TREC runs, or score pairs, of your own with any trained model"))
+    command = commands.add_parser("power", help="say how many seeds and queries a question needs, from what an experiment saw")
+    command.set_defaults(command=power)
+    command.add_argument("experiment", type=Path, help="folder of an experiment that was evaluated, such as results/wikipedia")
+    command.add_argument("--measure", help="which of its measures (the first)")
+    command.add_argument("--level", type=share, default=0.05, help="of the test (0.05)")
     command = commands.add_parser("watch", help="say how far the workflow is: what runs where, time left, what failed")
     command.set_defaults(command=watch)
     command.add_argument("--directory", type=Path, default=Path(), help="Snakemake's working folder (this one)")
@@ -57,6 +64,15 @@ def rerank(given: argparse.Namespace) -> None:
             rerank_own_runs(scorer, given.run, **texts, depth=given.depth, outputs=given.output)
         else:
             score_own_pairs(scorer, given.pairs, given.output[0])
+
+
+def power(given: argparse.Namespace) -> None:
+    """Print the smallest differences that experiments of several sizes would find."""
+    with one_message():
+        from multistage.evaluation.measures import read_experiment
+        from multistage.reporting.power import power_tables
+
+        print(power_tables(read_experiment(given.experiment), given.measure, given.level), end="")
 
 
 def watch(given: argparse.Namespace) -> None:
@@ -94,6 +110,13 @@ def _add_rerank(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tokens-per-batch", type=positive, help="padded tokens in one forward pass (cpu: 4096, cuda: 65536)")
     parser.add_argument("--max-length", type=positive, help="tokens of a pair (what the checkpoint records)")
     parser.add_argument("--max-query-length", type=positive, help="tokens of a query (as recorded, else half a pair)")
+
+
+def share(text: str) -> float:
+    """A number between zero and one."""
+    if not 0 < float(text) < 1:
+        raise ValueError
+    return float(text)
 
 
 def positive(text: str) -> int:

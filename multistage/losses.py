@@ -1,9 +1,9 @@
 """Training losses: what a model learns from a group of one query's passages.
 
-A loss compares the model's scores with the one thing that it reads of a group's passages,
+A loss compares the model's scores with what it reads of a group's passages,
 
-    order       (groups, passages) int64 target ranks, 1 is best: the teacher's or, without a teacher, 1 for what is judged
-                relevant and 2 for the rest; 0 for padding, and for a passage that the teacher did not rank
+    order       (groups, passages) int64 target ranks, 1 is best: the teacher's or, without a teacher, by grade, relevant before
+                the rest; 0 for padding, and for a passage that the teacher did not rank
     scores      (groups, passages) float32 scores of the teacher; nan where it has none
     judgements  (groups, passages) int64 grades, above 0 is relevant, unjudged is 0; -1 for padding
 
@@ -11,11 +11,13 @@ and returns the loss of each group, (groups,): a step's loss is their mean, what
 depend on how groups are dealt to micro-batches or processes. The model's scores are (groups, passages) float32 logits, nan
 for padding. No loss waits for the device.
 
-A new loss is a function with `@loss(name, reads=...)`: config check, schema, reference page and groups follow from that.
+A new loss is a function with `@loss(name, reads=...)`: config check, schema, reference page and groups follow from that. Its
+keyword arguments are keys of an objective: the temperature of a softmax, the weight of relevant passages.
 Importing this module does not import torch: the config is read by every job.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import lazy_loader
@@ -27,49 +29,88 @@ else:
     torch = lazy_loader.load("torch")
 
 Reads = Literal["order", "scores", "judgements"]
-Formula = Callable[["Tensor", "Tensor"], "Tensor"]
+# How many relevant passages a group must have.
+Relevant = Literal["any", "some", "one"]
+Targets = Mapping[str, "Tensor"]
+Formula = Callable[..., "Tensor"]
 
 
 class Loss(NamedTuple):
-    """A loss function, and what it reads."""
+    """A loss function, what it reads, and how many relevant passages it needs in a group."""
 
-    reads: Reads
     formula: Formula
+    reads: tuple[Reads, ...]
+    relevant: Relevant
 
-    def __call__(self, scores: "Tensor", targets: Mapping[str, "Tensor"]) -> "Tensor":
+    @property
+    def takes(self) -> tuple[str, ...]:
+        """The keys of an objective that are its keyword arguments."""
+        return tuple(self.formula.__kwdefaults__ or ())
+
+    def __call__(self, scores: "Tensor", targets: Targets, **settings: float) -> "Tensor":
         """The loss of each group, (groups,), given all that is known of their passages."""
-        return self.formula(scores, targets[self.reads])
+        return self.formula(scores, *(targets[what] for what in self.reads), **settings)
 
 
 LOSSES: dict[str, Loss] = {}
 
 
-def loss(name: str, *, reads: Reads) -> Callable[[Formula], Formula]:
-    """Register the decorated function."""
+@dataclass(frozen=True)
+class Mixture:
+    """The weighted sum of losses. weights, settings: by the name of the loss; settings are its keyword arguments."""
+
+    weights: Mapping[str, float]
+    settings: Mapping[str, Mapping[str, float]]
+
+    def __call__(self, scores: "Tensor", targets: Targets) -> "Tensor":
+        """The loss of each group, (groups,), given all that is known of their passages."""
+        parts = [weight * LOSSES[name](scores, targets, **self.settings.get(name, {})) for name, weight in self.weights.items()]
+        return torch.stack(parts).sum(dim=0)
+
+
+def loss(name: str, *, reads: tuple[Reads, ...], relevant: Relevant = "any") -> Callable[[Formula], Formula]:
+    """Register the decorated function, which is given what it reads in this order."""
 
     def register(formula: Formula) -> Formula:
-        LOSSES[name] = Loss(reads, formula)
+        LOSSES[name] = Loss(formula, reads, relevant)
         return formula
 
     return register
 
 
-@loss("localized-contrastive", reads="judgements")
-def localized_contrastive(scores: "Tensor", grades: "Tensor") -> "Tensor":
+@loss("localized-contrastive", reads=("judgements",), relevant="one")
+def localized_contrastive(scores: "Tensor", grades: "Tensor", *, temperature: float = 1.0) -> "Tensor":
     """Localized contrastive estimation: softmax cross-entropy of the relevant passage within its group.
 
     Gao, Dai & Callan, "Rethink Training of BERT Rerankers in Multi-stage Retrieval Pipeline" (ECIR 2021), eq. 5:
-    -log(exp(s+) / sum over the group of exp(s)).
+    -log(exp(s+ / T) / sum over the group of exp(s / T)); there the temperature T is 1.
 
     A group without exactly one relevant passage has no such loss: nan, which ends training with a message.
     """
     relevant = grades > 0
-    filled = _filled(scores, grades >= 0)
+    filled = _filled(scores / temperature, grades >= 0)
     losses = torch.logsumexp(filled, dim=1) - torch.where(relevant, filled, 0.0).sum(dim=1)
     return torch.where(relevant.sum(dim=1) == 1, losses, torch.nan)
 
 
-@loss("ranknet", reads="order")
+@loss("bce", reads=("judgements",), relevant="some")
+def bce(scores: "Tensor", grades: "Tensor", *, positive_weight: float = 1.0) -> "Tensor":
+    """Binary cross-entropy of each passage by itself, as in monoBERT.
+
+    Nogueira & Cho, "Passage Re-ranking with BERT" (2019): -log sigmoid(s) of a relevant passage, times `positive_weight`, and
+    -log(1 - sigmoid(s)) of another one, the mean over the group's passages.
+    """
+    present = grades >= 0
+    filled, labels, weight = (
+        torch.where(present, scores, 0.0),
+        (grades > 0).to(scores.dtype),
+        scores.new_tensor(positive_weight),
+    )
+    losses = torch.nn.functional.binary_cross_entropy_with_logits(filled, labels, pos_weight=weight, reduction="none")
+    return torch.where(present, losses, 0.0).sum(dim=1) / present.sum(dim=1).clamp(min=1)
+
+
+@loss("ranknet", reads=("order",))
 def ranknet(scores: "Tensor", ranks: "Tensor") -> "Tensor":
     """RankNet: pairwise logistic loss over every pair that the target orders.
 
@@ -80,7 +121,7 @@ def ranknet(scores: "Tensor", ranks: "Tensor") -> "Tensor":
     return _pairwise(scores, ranks, _better(ranks).to(scores.dtype))
 
 
-@loss("weighted-ranknet", reads="order")
+@loss("weighted-ranknet", reads=("order",))
 def weighted_ranknet(scores: "Tensor", ranks: "Tensor") -> "Tensor":
     """RankNet with pairs weighted by the inverse sum of their ranks, so that mistakes near the top cost more.
 
@@ -91,35 +132,40 @@ def weighted_ranknet(scores: "Tensor", ranks: "Tensor") -> "Tensor":
     return _pairwise(scores, ranks, _better(ranks) / together)
 
 
-@loss("listnet", reads="scores")
-def listnet(scores: "Tensor", teacher: "Tensor") -> "Tensor":
+@loss("listnet", reads=("scores",))
+def listnet(scores: "Tensor", teacher: "Tensor", *, temperature: float = 1.0) -> "Tensor":
     """ListNet on teacher scores: KL divergence of the model's softmax over the group from the teacher's.
 
     Cao et al., "Learning to Rank: From Pairwise Approach to Listwise Approach" (ICML 2007) with top-one
     probabilities, less the teacher's entropy, a constant: sum of p_teacher (log p_teacher - log p_model). Zero when both agree.
+    p_teacher = softmax(t / T): a temperature T below 1 makes it steeper. The model's scores are not divided, unlike in
+    Hinton et al., "Distilling the Knowledge in a Neural Network" (2015): they are logits, whose scale is learned.
     """
     present = ~teacher.isnan()
-    target = torch.log_softmax(_filled(teacher, present), dim=1)
+    target = torch.log_softmax(_filled(teacher / temperature, present), dim=1)
     model = torch.log_softmax(_filled(scores, present), dim=1)
     return torch.where(present, target.exp() * (target - model), 0.0).sum(dim=1)
 
 
-@loss("margin-mse", reads="scores")
-def margin_mse(scores: "Tensor", teacher: "Tensor") -> "Tensor":
-    """MarginMSE: squared error of the margin between the teacher's best passage and each other one.
+@loss("margin-mse", reads=("scores", "judgements"))
+def margin_mse(scores: "Tensor", teacher: "Tensor", grades: "Tensor") -> "Tensor":
+    """MarginMSE: squared error of the margin between a relevant passage and each other one.
 
     Hofstätter et al., "Improving Efficient Neural Ranking Models with Cross-Architecture Knowledge Distillation" (2020):
-    ((s+ - s-) - (t+ - t-))^2, where + is the passage the teacher scores highest, the mean over the group's others.
+    ((s+ - s-) - (t+ - t-))^2, where + is each passage judged relevant that the teacher scores or, in a group without one, the
+    passage that it scores highest; the mean over pairs. A passage that the teacher does not score is in no pair.
     """
     present = ~teacher.isnan()
     error = torch.where(present, scores - teacher, 0.0)
-    best = _filled(teacher, present).argmax(dim=1, keepdim=True)
-    others = present.scatter(1, best, False)
-    margin = error.gather(1, best) - error
-    return torch.where(others, margin.square(), 0.0).sum(dim=1) / others.sum(dim=1).clamp(min=1)
+    relevant = present & (grades > 0)
+    best = torch.zeros_like(present).scatter(1, _filled(teacher, present).argmax(dim=1, keepdim=True), True)
+    first = torch.where(relevant.any(dim=1, keepdim=True), relevant, best & present)
+    pairs = first[:, :, None] & (present & ~first)[:, None, :]
+    margins = error[:, :, None] - error[:, None, :]
+    return torch.where(pairs, margins.square(), 0.0).sum(dim=(1, 2)) / pairs.sum(dim=(1, 2)).clamp(min=1)
 
 
-@loss("adr-mse", reads="order")
+@loss("adr-mse", reads=("order",))
 def adr_mse(scores: "Tensor", ranks: "Tensor") -> "Tensor":
     """ADR-MSE: discounted squared error of approximate ranks.
 
@@ -137,7 +183,7 @@ def adr_mse(scores: "Tensor", ranks: "Tensor") -> "Tensor":
     return torch.where(present, errors, 0.0).sum(dim=1) / present.sum(dim=1).clamp(min=1)
 
 
-@loss("lambdaloss", reads="order")
+@loss("lambdaloss", reads=("order",))
 def lambdaloss(scores: "Tensor", ranks: "Tensor") -> "Tensor":
     """LambdaLoss with the weights of NDCG-Loss2++.
 

@@ -8,7 +8,7 @@ RERANKERS, SYSTEMS = rerankers(config), systems(config)
 # What plots, costs and the answer are about.
 MEASURE = EVALUATION["measures"][0]
 # What comparisons depend on.
-COMPARISON = {key: EVALUATION[key] for key in ("baseline", "margin", "confidence", "resamples", "permutations", "seed")}
+COMPARISON = {key: EVALUATION[key] for key in ("baseline", "margin", "confidence", "permutations", "seed")}
 
 
 def run_of(system, benchmark):

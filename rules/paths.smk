@@ -158,11 +158,17 @@ def ready_run(wildcards):
     return source_of(runs[wildcards.queryset])
 
 
-def candidate_run(wildcards):
-    """The run that an objective's candidates are read from: a teacher's, or a retriever's, as it came where it is ready-made."""
+def teacher_run(wildcards):
+    """The run of the teacher of an objective's candidates; nothing where they have none."""
     candidates = candidates_of(wildcards)
-    if "teacher" in candidates:
-        return "results/teachers/{teacher}/{queryset}.run".format(**candidates)
+    return "results/teachers/{teacher}/{queryset}.run".format(**candidates) if candidates["teacher"] else []
+
+
+def candidate_run(wildcards):
+    """The run that an objective's candidates are read from: a retriever's, as it came where it is ready-made, or a teacher's."""
+    candidates = candidates_of(wildcards)
+    if "retriever" not in candidates:
+        return teacher_run(wildcards)
     retriever = config["retrievers"][candidates["retriever"]]
     if retriever["kind"] == "run":
         return source_of(retriever["runs"][candidates["queryset"]])

@@ -25,6 +25,7 @@ MODEL_FILES = {
 rule training_groups:
     input:
         run=candidate_run,
+        teacher=teacher_run,
         qrels=table("qrels"),
         queries=table("queries"),
         passages=table("passages"),
@@ -39,7 +40,6 @@ rule training_groups:
         **job(mem_mb=8000),
     params:
         depth=lambda wc: candidates_of(wc).get("depth"),
-        taught=lambda wc: "teacher" in candidates_of(wc),
         contrast=lambda wc: settings.objectives[wc.objective].contrasts,
         contents=contents_of(candidate_run),
         relevance=lambda wc: config["querysets"][queryset_of(wc)]["relevance"],

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from multistage.config.data import IrDatasetsQueries, LocalQueries, Package, PackagedCheckpoint, QuerySet
 from multistage.config.ranking import BiEncoder, RankGPT, ReadyRun
-from multistage.config.training import FirstStageCandidates, Objective
+from multistage.config.training import Candidates, FirstStageCandidates, Objective
 from multistage.jobs.errors import InputError
 from multistage.losses import LOSSES
 
@@ -69,7 +69,7 @@ def _asked(config: "Config") -> Iterator[tuple[str, str, list[str], int]]:
             yield f"objectives.{name}.candidates", each.retriever, [each.queryset], each.depth
     for name, teacher in config.teachers.items():
         if isinstance(teacher, BiEncoder):
-            taught = [each.queryset for each in candidates.values() if getattr(each, "teacher", None) == name]
+            taught = [each.queryset for each in candidates.values() if each.teacher == name]
             yield f"teachers.{name}", teacher.retriever, taught, teacher.depth
 
 
@@ -78,8 +78,15 @@ def _objectives(config: "Config") -> Iterator[str]:
     for name, objective in config.objectives.items():
         key = f"objectives.{name}"
         lack, most = _candidates(config, objective)
-        if LOSSES[objective.loss].reads == "scores" and lack:
-            yield f"{key}: the loss {objective.loss} reads a teacher's scores; {lack}"
+        yield from _taught(config, f"{key}.candidates", objective.candidates)
+        for loss in objective.weights:
+            if "scores" in LOSSES[loss].reads and lack:
+                yield f"{key}: the loss {loss} reads a teacher's scores; {lack}"
+            if objective.positives == "all" and LOSSES[loss].relevant == "one":
+                yield f"{key}.positives is all, but the loss {loss} needs one relevant passage in a group"
+        if objective.positives == "all" and not objective.contrasts:
+            yield f"{key}.positives is all, but its groups are what the teacher ranks; name a retriever in its candidates"
+        yield from _settings(key, objective)
         if most is not None and objective.group_size > most:
             yield f"{key}.group_size is {objective.group_size}, but its candidates have at most {most} passages for a query"
         groups, processes = objective.queries_per_step, config.training.processes
@@ -87,12 +94,37 @@ def _objectives(config: "Config") -> Iterator[str]:
             yield f"{key}.queries_per_step is {groups}, too few for training.processes, which is {processes}"
 
 
+def _settings(key: str, objective: Objective) -> Iterator[str]:
+    """Settings are given for losses that take them."""
+    for setting in dict.fromkeys(setting for loss in LOSSES.values() for setting in loss.takes):
+        value = getattr(objective, setting)
+        takers = [name for name, loss in LOSSES.items() if setting in loss.takes]
+        able = [name for name in objective.weights if name in takers]
+        unable = [name for name in value if name not in able] if isinstance(value, dict) else []
+        if unable or (not able and value != Objective.model_fields[setting].default):
+            of = ", ".join(unable or objective.weights)
+            yield f"{key}.{setting} is {value}, and {of} cannot take it here; losses that take it: {', '.join(takers)}"
+
+
 def _candidates(config: "Config", objective: Objective) -> tuple[str | None, int | None]:
     """Why candidates have no scores (None: they have), and the most that a query has of them (None: not known)."""
     candidates = objective.candidates
+    teacher = config.teachers[candidates.teacher] if candidates.teacher else None
+    most = None if isinstance(teacher, RankGPT | None) else teacher.depth
     if isinstance(candidates, FirstStageCandidates):
-        return "its candidates have none", candidates.depth + 1  # the last: a relevant passage that was not found
-    teacher = config.teachers[candidates.teacher]
-    if isinstance(teacher, RankGPT):
-        return f"{candidates.teacher} has permutations only", None
-    return None, teacher.depth
+        most = candidates.depth + 1  # the last: a relevant passage that was not found
+    if teacher is None:
+        return "its candidates have none", most
+    return f"{candidates.teacher} has permutations only" if isinstance(teacher, RankGPT) else None, most
+
+
+def _taught(config: "Config", key: str, candidates: Candidates) -> Iterator[str]:
+    """A retriever's candidates are those that their teacher ranks, where that is known."""
+    if isinstance(candidates, FirstStageCandidates) and candidates.teacher:
+        teacher = config.teachers[candidates.teacher]
+        if isinstance(teacher, BiEncoder):
+            own = f"teachers.{candidates.teacher}"
+            if teacher.retriever != candidates.retriever:
+                yield f"{key}.retriever is {candidates.retriever}, but {own} ranks the candidates of {teacher.retriever}"
+            if teacher.depth < candidates.depth:
+                yield f"{key}.depth is {candidates.depth}, but {own}.depth ranks {teacher.depth} passages"

@@ -73,9 +73,8 @@ class Evaluation(Section):
     baseline: Recipe | None = Field(None, description="The recipe that the grid's others are compared with; null: none.")
     margin: Positive = Field(0.02, description="Two systems are equivalent when their difference is shown to be smaller.")
     confidence: float = Field(0.95, gt=0, lt=1, description="The confidence of intervals; tests have the level 1 - confidence.")
-    resamples: Count = Field(2000, description="Resamples of bootstrap intervals.")
     permutations: Count = Field(10000, description="Permutations of the randomization test.")
-    seed: Seed = Field(42, description="The seed of resamples and permutations.")
+    seed: Seed = Field(42, description="The seed of permutations.")
     examples: Count = Field(10, description="Queries that a further stage helps most, and hurts most, on their page.")
     leaks: list[QuerySetName] = Field(
         [], description="Benchmarks that may share queries with what models learn from; of others that is refused."

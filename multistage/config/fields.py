@@ -29,7 +29,7 @@ class Section(BaseModel):
 
 
 class Told:
-    """Marks a union of sections: told apart by their `kind` or, given keys, by which of them is there (None: none of them).
+    """Marks a union of sections: told apart by their `kind` or, given keys, by the first of them that is there (None: none is).
 
     The tags, which pydantic puts into the place of an error, are written <tag>, so that no name in the config is one.
     """
@@ -40,7 +40,7 @@ class Told:
     def __get_pydantic_core_schema__(self, union: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         models = get_args(union)
         tags = self.keys or [get_args(model.model_fields["kind"].annotation)[0] for model in models]
-        wanted = "exactly one of the keys" if self.keys else "a kind, one of"
+        wanted = "one of the keys" if self.keys else "a kind, one of"
         return core_schema.tagged_union_schema(
             {f"<{tag}>": handler.generate_schema(model) for tag, model in zip(tags, models, strict=True)},
             self._tag,
@@ -51,8 +51,8 @@ class Told:
     def _tag(self, entry: Any) -> str | None:
         """The tag of an entry: a mapping on the way in, a model on the way out."""
         given = entry if isinstance(entry, dict) else getattr(entry, "__dict__", {})
-        found = ([key for key in self.keys if key in given] or [None]) if self.keys else [given.get("kind")]
-        return f"<{found[0]}>" if len(found) == 1 else None
+        found = next((key for key in self.keys if key in given), None) if self.keys else given.get("kind")
+        return f"<{found}>"
 
 
 def matching(pattern: str, form: str) -> Any:

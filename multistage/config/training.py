@@ -3,12 +3,12 @@
 import math
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
-from multistage.config.fields import Count, NotNegative, Positive, Section, Share, Some, Text, Told, Unique, matching
+from multistage.config.fields import Count, Item, NotNegative, Positive, Section, Share, Some, Text, Told, Unique, matching
 from multistage.config.ranking import CheckpointName, QuerySetName, Ranked, RetrieverName, TeacherName
 from multistage.config.recipes import TEACHER, UNTRAINED
-from multistage.losses import LOSSES
+from multistage.losses import LOSSES, Mixture
 
 
 def _no_label(name: str) -> str:
@@ -26,15 +26,24 @@ def _known_loss(name: str) -> str:
 
 
 def _reading(what: str) -> str:
-    return ", ".join(name for name, loss in LOSSES.items() if loss.reads == what)
+    return ", ".join(name for name, loss in LOSSES.items() if loss.reads[0] == what)
+
+
+def _taking(key: str) -> str:
+    return ", ".join(name for name, loss in LOSSES.items() if key in loss.takes)
 
 
 OBJECTIVE = matching(r"^[a-z0-9_]+$", "a name (lower-case letters, digits and underscores)")
 ObjectiveName = Annotated[str, AfterValidator(_no_label), OBJECTIVE, Field(max_length=50)]
-Loss = Annotated[str, AfterValidator(_known_loss), Field(json_schema_extra={"enum": list(LOSSES)})]
 # Control characters other than line ends are refused, and braces, which would mean something to the chat template it becomes.
 AROUND = r"[^{}\x00-\x09\x0b-\x1f]*"
 TEMPLATE = matching(rf"^{AROUND}\{{query\}}{AROUND}\{{passage\}}{AROUND}$", "a text with {query} and then {passage}, each once")
+LossName = Annotated[str, AfterValidator(_known_loss), Field(json_schema_extra={"enum": list(LOSSES)})]
+# A value, or a number for each loss that is named. The tags are written as those of `Told`.
+OneOrByLoss = Annotated[
+    Annotated[Item, Tag("<one>")] | Annotated[dict[LossName, Positive], Field(min_length=1), Tag("<by loss>")],
+    Discriminator(lambda given: "<by loss>" if isinstance(given, dict) else "<one>"),
+]
 Schedule = Literal["constant_with_warmup", "linear", "cosine"]
 
 
@@ -63,7 +72,9 @@ class PairSettings(Section):
     max_query_length: Count = Field(64, description="Tokens of a query at most; less than max_length.")
     dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.1, description="Dropout while training.")
     frozen: Unique[Text] = Field([], description="Parameters not trained: parts of their names, as in [position_embeddings].")
-    adapter: Lora | None = Field(None, description="What is trained in place of the encoder's weights; the head is in any case.")
+    adapter: Lora | None = Field(
+        None, description="What is trained in place of the encoder's weights; the head is in any case."
+    )
     template: Annotated[str, TEMPLATE] | None = Field(
         None,
         description="What a pair looks like to the model, such as 'Query: {query} Passage: {passage}', its special tokens "
@@ -88,11 +99,14 @@ class Backbone(PairSettings):
 
 
 class FirstStageCandidates(Section):
-    """The relevant passages, and negatives from the first passages of a retriever."""
+    """The relevant passages, and negatives from the first passages of a retriever; with a teacher also its ranks and scores."""
 
     queryset: QuerySetName = Field(description="The training queries.")
     retriever: RetrieverName = Field(description="The retriever that negatives come from.")
     depth: Count = Field(description="Passages of each query, from the first, that may become negatives.")
+    teacher: TeacherName | None = Field(
+        None, description="A teacher of the same candidates. A passage that it does not rank has neither rank nor score."
+    )
 
 
 class TaughtCandidates(Section):
@@ -119,14 +133,28 @@ class Objective(Section):
     """A loss, the candidates it sees, and how long it trains."""
 
     like: str | None = Field(None, description="Another objective, which gives every key that is not given here.")
-    loss: Loss = Field(
-        description="What is learned. From judgements, the relevant passage before the others: "
+    loss: OneOrByLoss[LossName] = Field(
+        description="What is learned: a loss, or several with their weights, such as {localized-contrastive: 1.0, "
+        "margin-mse: 0.1}. From judgements, relevant passages before the others: "
         f"{_reading('judgements')}. An order, a teacher's or relevant before the rest: {_reading('order')}. "
         f"A teacher's scores: {_reading('scores')}.",
+    )
+    temperature: OneOrByLoss[Positive] = Field(
+        1.0,
+        description="What a softmax divides scores by, in listnet the teacher's, else the model's; for all losses or by name, "
+        f"as in {{listnet: 0.1}}. For {_taking('temperature')}.",
+    )
+    positive_weight: Positive = Field(
+        1.0, description=f"The weight of relevant passages beside others. For {_taking('positive_weight')}."
     )
     candidates: Candidates = Field(description="The passages it trains on.")
     group_size: Ranked = Field(
         description="Passages of a query in a group; with a retriever's candidates, or a loss from judgements, one is relevant."
+    )
+    positives: Literal["one", "all"] = Field(
+        "one",
+        description="How many of a query's relevant passages are in a group that has relevant passages and others: one, drawn "
+        "anew each time, or all, by grade where a loss reads an order.",
     )
     queries_per_step: Count = Field(description="Groups in an optimizer step.")
     steps: Count | None = Field(None, description="Optimizer steps in the stage. Give steps or epochs.")
@@ -137,6 +165,11 @@ class Objective(Section):
     weight_decay: NotNegative = Field(0.01, description="AdamW's weight decay.")
     max_gradient_norm: Positive = Field(10.0, description="Gradients are clipped to this norm.")
     validate_every: Count = Field(100, description="Steps between two validations, at least.")
+    patience: Count | None = Field(
+        None,
+        description="Validations without a better value after which the stage ends, with its best weights as the model; "
+        "null: it has all its steps.",
+    )
     positions: dict[Annotated[str, matching("^[1-9]$", "a position (1 to 9)")], Position] = Field(
         {}, description='What differs by the place in a recipe, such as {"2": {learning_rate: 1.0e-4}} for a second stage.'
     )
@@ -150,9 +183,25 @@ class Objective(Section):
         return self
 
     @property
+    def weights(self) -> dict[str, float]:
+        """The losses and their weights."""
+        return self.loss if isinstance(self.loss, dict) else {self.loss: 1.0}
+
+    @property
     def contrasts(self) -> bool:
         """Whether a group is a relevant passage and others, not passages that a teacher ranked."""
-        return isinstance(self.candidates, FirstStageCandidates) or LOSSES[self.loss].reads == "judgements"
+        needed = any(LOSSES[name].relevant != "any" for name in self.weights)
+        return needed or isinstance(self.candidates, FirstStageCandidates)
+
+    def mixture(self) -> Mixture:
+        """Its losses with their weights and settings."""
+        return Mixture(self.weights, {name: self._settings(name) for name in self.weights})
+
+    def _settings(self, name: str) -> dict[str, float]:
+        """The settings of one of its losses; one that is given by name is the loss's own default for the others."""
+        given = {key: getattr(self, key) for key in LOSSES[name].takes}
+        found = {key: value.get(name) if isinstance(value, dict) else value for key, value in given.items()}
+        return {key: value for key, value in found.items() if value is not None}
 
     def definition(self, position: int = 1) -> dict[str, Any]:
         """What a stage at a position of its recipe, counted from 1, is made by."""
@@ -183,7 +232,8 @@ class Validation(Section):
     share: Share = Field(0.03, description="The share of a stage's compute that validation may take, or it is done less often.")
     export: Literal["best", "last"] = Field(
         "last",
-        description="Which weights become a stage's model, the best validated or the last; both are kept. Where the learning "
+        description="Which weights become a stage's model, the best validated or the last; both are kept, and where an "
+        "objective's patience ends the stage it is the best. Where the learning "
         "rate falls to zero, take the last: the best of a few validations on 100 queries is chance.",
     )
 

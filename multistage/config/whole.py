@@ -80,11 +80,13 @@ class Config(Section):
         for user, queryset in uses:
             users.setdefault(self.querysets[queryset].collection, []).append(user)
         parts = "; ".join(f"{collection} ({', '.join(names)})" for collection, names in users.items())
-        return (
-            [f"Training, validation and benchmarks are of several collections, so results are out of domain: {parts}."]
-            if len(users) > 1
-            else []
-        )
+        domains = f"Training, validation and benchmarks are of several collections, so results are out of domain: {parts}."
+        patient = {name: self.objectives[name] for name in trained if self.objectives[name].patience}
+        return [domains] * (len(users) > 1) + [
+            f"Objective {name} has patience, so it may end while its learning rate, whose schedule is {each.schedule}, is high."
+            for name, each in patient.items()
+            if each.schedule != "constant_with_warmup"
+        ]
 
     def stage(self, recipe: str) -> dict[str, Any]:
         """What defines the last stage of a recipe: its objective, as it is at that position."""

@@ -83,13 +83,14 @@ def training_groups(
     queries: pl.Series,
     passages: pl.Series,
     *,
-    taught: bool,
+    teacher: pl.DataFrame | None,
     contrast: bool,
     relevance: int,
 ) -> Groups:
     """Every query's candidates in the order of the run, then the relevant passages that are not among them.
 
-    run: the candidates (query row, passage row, score), in run order; `taught` where it is a teacher's.
+    run: the candidates (query row, passage row, score), in run order. teacher: a teacher's run of them, or the same; of each
+    passage in a group its rank and score there are known.
     qrels: judgements (query id, passage id, grade), of which those below `relevance` are not relevant; a relevant passage that
     is not in the collection is left out. queries, passages: ids by row.
     Queries that cannot make a group are left out: where groups are to `contrast`, those without a relevant passage or without
@@ -107,9 +108,11 @@ def training_groups(
     )
     relevant = judged.filter(pl.col("grade") > 0)
     missing = relevant.join(run, on=PAIR, how="anti", maintain_order="left")
-    ranks = pl.Series("rank", ranks_of(run["query"].to_numpy()) + 1, dtype=pl.Int16)
-    known = pl.concat([run.with_columns(ranks) if taught else run.select(PAIR), missing.select(PAIR)], how="diagonal")
+    known = pl.concat([run.select(PAIR), missing.select(PAIR)])
     known = known.join(judged, on=PAIR, how="left", maintain_order="left").with_columns(pl.col("grade").fill_null(-1))
+    if teacher is not None:
+        ranks = pl.Series("rank", ranks_of(teacher["query"].to_numpy()) + 1, dtype=pl.Int16)
+        known = known.join(teacher.with_columns(ranks), on=PAIR, how="left", maintain_order="left")
     is_relevant = pl.col("grade") > 0
     usable = is_relevant.any() & ~is_relevant.all() if contrast else pl.col("rank").count() > 1
     sizes = known.group_by("query").agg(pl.len(), usable=usable).filter("usable").sort("query")
@@ -126,8 +129,8 @@ def training_groups(
         queries=sizes["query"].to_numpy(),
         passages=padded(known["passage"].to_numpy(), each, -1),
         grades=padded(known["grade"].to_numpy(), each, -1),
-        ranks=padded(known["rank"].fill_null(0).to_numpy(), each, 0) if taught else None,
-        scores=padded(known["score"].fill_null(np.nan).to_numpy(), each, np.nan) if taught else None,
+        ranks=None if teacher is None else padded(known["rank"].fill_null(0).to_numpy(), each, 0),
+        scores=None if teacher is None else padded(known["score"].fill_null(np.nan).to_numpy(), each, np.nan),
     )
 
 

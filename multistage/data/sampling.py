@@ -27,8 +27,8 @@ class GroupSampler:
     """Draws the groups of any step from (seed, epoch, query) alone, so that order and resumption are exact.
 
     An epoch is a seeded permutation of the queries; steps run over epochs without a gap. Of a query are drawn, to `contrast`,
-    one relevant passage and `size` - 1 others, else `size` of the passages that the teacher ranked, which keep its order.
-    Drawn without replacement; fewer where a query has fewer.
+    one relevant passage or, with `several`, all of them, and others, to `size` passages with at least one other; else `size` of
+    the passages that the teacher ranked, which keep its order. Drawn without replacement; fewer where a query has fewer.
 
     A step's groups are dealt in turn to the processes that train together; each draws its own.
     """
@@ -41,10 +41,11 @@ class GroupSampler:
         size: int,
         queries_per_step: int,
         seed: int,
+        several: bool = False,
         process: int = 0,
         processes: int = 1,
     ) -> None:
-        self.groups, self.contrast, self.size = groups, contrast, size
+        self.groups, self.contrast, self.size, self.several = groups, contrast, size, several
         self.queries_per_step, self.seed = queries_per_step, seed
         self.places = range(process, queries_per_step, processes)
         self._epoch = -1
@@ -62,7 +63,7 @@ class GroupSampler:
         groups = self.groups
         grades = groups.grades[lines, columns].clip(0).astype(np.int64)
         if groups.ranks is None or groups.scores is None:
-            ranks, scores = np.where(grades > 0, 1, 2), np.full(grades.shape, np.nan, dtype=np.float32)
+            ranks, scores = _ranks_by_grade(grades, group), np.full(grades.shape, np.nan, dtype=np.float32)
         else:
             ranks, scores = groups.ranks[lines, columns].astype(np.int64), groups.scores[lines, columns]
         targets = {
@@ -86,7 +87,15 @@ class GroupSampler:
         # By row: which relevant passage is drawn does not depend on where a first stage has it.
         positives = np.flatnonzero(relevant)[np.argsort(passages[relevant])]
         others = np.flatnonzero((passages >= 0) & ~relevant)
-        return line, np.concatenate([generator.choice(positives, size=1), _sample(generator, others, self.size - 1)])
+        first = _sample(generator, positives, self.size - 1) if self.several else generator.choice(positives, size=1)
+        return line, np.concatenate([first, _sample(generator, others, self.size - len(first))])
+
+
+def _ranks_by_grade(grades: Ints, group: Ints) -> Ints:
+    """The rank of each passage's grade among those of its group: 1 for the highest, equal for equal ones, without gaps."""
+    first = group << 16  # grades are int16
+    found, place = np.unique(first - grades, return_inverse=True)
+    return place - np.searchsorted(found, first - 2**15) + 1
 
 
 def _generator(seed: int, epoch: int, line: int) -> np.random.Generator:

@@ -9,9 +9,8 @@ from statsmodels.stats.multitest import multipletests
 
 from multistage.config import Evaluation
 from multistage.config.recipes import FIRST_STAGE, UNTRAINED
-from multistage.evaluation.inference import difference, verdict
-from multistage.evaluation.measures import SYSTEM
-from multistage.evaluation.resampling import Bootstrap, randomization_tests
+from multistage.evaluation.inference import difference, randomization_tests, verdict
+from multistage.evaluation.measures import SYSTEM, measures_of
 from multistage.measures import compares
 
 Values = npt.NDArray[np.float64]
@@ -25,25 +24,18 @@ def compare(values: dict[str, pd.DataFrame], settings: Evaluation) -> tuple[pd.D
     """What is known of every system, and of every system beside another.
 
     values: for each benchmark what `measures.evaluate_runs` wrote. Systems that differ in the seed alone are one.
-    First table, by benchmark, system and measure: seeds, queries, mean, its bootstrap interval (low, high), and the standard
-    deviation of seeds' means (nan for one).
+    First table, by benchmark, system and measure: seeds, queries, mean, its t-interval (low, high), and the standard deviation
+    of seeds' means (nan for one).
     Second table, of systems `against` their own first stage, and of trained ones against the baseline with their backbone:
-    difference, its t-interval (low, high) and its bootstrap interval, effect size; p-values of the tests in `inference` and
-    `resampling`, as they are and adjusted for all of one benchmark, measure and kind of comparison; the verdict of the
-    adjusted t-tests.
+    difference, its t-interval (low, high), effect size; p-values of the tests in `inference`, as they are and adjusted for all
+    of one benchmark, measure and kind of comparison; the verdict of the adjusted t-tests. Intervals are not adjusted.
     """
     means, differences = [], []
     for benchmark, table in values.items():
         systems = {(measure, *key): own for measure in measures_of(table) for key, own in by_system(table, measure).items()}
-        bootstrap = Bootstrap(list(systems.values()), settings)
-        means.append(_means(systems, bootstrap).assign(benchmark=benchmark))
-        differences.append(_differences(systems, bootstrap, settings).assign(benchmark=benchmark))
+        means.append(_means(systems, settings.confidence).assign(benchmark=benchmark))
+        differences.append(_differences(systems, settings).assign(benchmark=benchmark))
     return _in_order(pd.concat(means, ignore_index=True), []), _in_order(pd.concat(differences, ignore_index=True), ["against"])
-
-
-def measures_of(table: pd.DataFrame) -> list[str]:
-    """The measures in a table of values."""
-    return [name for name in table.columns if name not in (*SYSTEM, "query")]
 
 
 def by_system(table: pd.DataFrame, measure: str) -> dict[Key, Values]:
@@ -64,27 +56,27 @@ def pairs(systems: list[Key], baseline: str | None) -> Iterator[tuple[Key, Key, 
             yield key, other, str(baseline)
 
 
-def _means(systems: dict[Key, Values], bootstrap: Bootstrap) -> pd.DataFrame:
+def _means(systems: dict[Key, Values], confidence: float) -> pd.DataFrame:
     rows = []
-    for place, (key, values) in enumerate(systems.items()):
+    for key, values in systems.items():
         seeds, queries = values.shape
         spread = float(values.mean(1).std(ddof=1)) if seeds > 1 else np.nan
-        rows.append([*key, seeds, queries, float(values.mean()), *bootstrap.interval(place), spread])
+        # The same model without another side; measures are from 0 to 1, and so are their means.
+        low, high = np.clip(difference(values, np.zeros((1, queries))).interval(confidence), 0.0, 1.0)
+        rows.append([*key, seeds, queries, float(values.mean()), low, high, spread])
     return pd.DataFrame(rows, columns=["measure", *POOLED, "seeds", "queries", "mean", "low", "high", "seed_sd"])
 
 
-def _differences(systems: dict[Key, Values], bootstrap: Bootstrap, settings: Evaluation) -> pd.DataFrame:
+def _differences(systems: dict[Key, Values], settings: Evaluation) -> pd.DataFrame:
     """The tests on a benchmark, p-values adjusted for all that ask the same question by the same measure, and verdicts."""
-    place = {key: number for number, key in enumerate(systems)}
     rows, by_query = [], []
     for key, other, against in pairs([key for key in systems if compares(key[0])], settings.baseline):
         a, b = systems[key], systems[other]
         found = difference(a, b)
         by_query.append(a.mean(0) - b.mean(0))
-        intervals = [*found.interval(settings.confidence), *bootstrap.interval(place[key], place[other])]
         tests = [found.effect, found.p, found.p_equivalence(settings.margin)]
-        rows.append([*key, against, len(a), a.shape[1], found.mean, *intervals, *tests])
-    columns = ["seeds", "queries", "difference", "low", "high", "bootstrap_low", "bootstrap_high"]
+        rows.append([*key, against, len(a), a.shape[1], found.mean, *found.interval(settings.confidence), *tests])
+    columns = ["seeds", "queries", "difference", "low", "high"]
     table = pd.DataFrame(rows, columns=["measure", *POOLED, "against", *columns, "effect", "p", "p_equivalence"])
     table["p_randomization"] = randomization_tests(np.array(by_query), settings) if rows else []
     question = table.groupby(["measure", "against"], sort=False)

@@ -1,4 +1,4 @@
-"""A difference between two systems: its error over queries and seeds, and what follows from it.
+"""The mean of a system and the difference between two: their error over queries and seeds, and what follows from it.
 
 A recipe is trained with several seeds, and every model answers every query: seeds are nested in recipes and crossed with
 queries. Both are samples, of queries that might be asked and of models that the recipe might have given, so both make the
@@ -10,13 +10,18 @@ Bulletin 2, 1946), each side with a variance of its own, as in Welch's test. Wit
 queries, which says something about these two models and nothing about training them again.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from multistage.config import Evaluation
+
 Values = npt.NDArray[np.float64]
+# Permutations that are in memory together.
+AT_ONCE = 500
 
 
 class Difference(NamedTuple):
@@ -55,20 +60,26 @@ def difference(a: Values, b: Values) -> Difference:
     queries = by_query.size
     variances, freedoms = [spread**2 / queries], [queries - 1.0]
     for side in (a, b):
-        between, noise = _seed_variances(side)
+        between, noise = seed_variances(side)
         # What seeds add beyond the error that the queries' term holds already; a negative estimate counts as none.
         if between > noise:
             seeds = len(side)
             variances += [between, -noise]
             freedoms += [seeds - 1.0, (seeds - 1.0) * (queries - 1.0)]
-    variance = sum(variances)
-    if not variance:
+    if not sum(variances):
         return Difference(mean, 0.0, np.inf, 0.0)
-    freedom = variance**2 / sum(part**2 / own for part, own in zip(variances, freedoms, strict=True))
-    return Difference(mean, float(np.sqrt(variance)), freedom, mean / spread if spread else 0.0)
+    error, freedom = satterthwaite(variances, freedoms)
+    return Difference(mean, float(error), float(freedom), mean / spread if spread else 0.0)
 
 
-def _seed_variances(values: Values) -> tuple[float, float]:
+def satterthwaite(variances: Sequence[Values | float], freedoms: Sequence[float]) -> tuple[Values, Values]:
+    """The standard error that independent parts of a variance make together, and its degrees of freedom (Biometrics Bulletin 2,
+    1946): of one experiment, or of many, as arrays."""
+    variance = np.asarray(sum(variances))
+    return np.sqrt(variance), variance**2 / sum(np.square(part) / own for part, own in zip(variances, freedoms, strict=True))
+
+
+def seed_variances(values: Values) -> tuple[float, float]:
     """Of a mean over seeds and queries: the variance as seen between seeds, and the part of it that is error within them."""
     seeds, queries = values.shape
     if seeds == 1:
@@ -89,3 +100,21 @@ def verdict(mean: float, p: float, p_equivalence: float, alpha: float) -> str:
         return "equivalent" if p_equivalence < alpha else "undecided"
     direction = "better" if mean > 0 else "worse"
     return f"{direction}, by less than the margin" if p_equivalence < alpha else direction
+
+
+def randomization_tests(differences: Values, settings: Evaluation) -> Values:
+    """Two-sided p-values of Fisher's paired randomization test (Smucker, Allan & Carterette, CIKM 2007), (comparisons,).
+
+    differences: (comparisons, queries), of systems' means over seeds: what it says holds for these models, over queries. Each
+    permutation swaps the two systems at random queries; the observed one is counted among them (Phipson & Smyth 2010).
+    """
+    generator = np.random.default_rng(settings.seed)
+    observed = np.abs(differences.sum(1))
+    # Sums that are equal but for rounding count as equal.
+    threshold = observed - 1e-9 * np.abs(differences).sum(1)
+    as_extreme = np.zeros(len(differences), dtype=np.int64)
+    for start in range(0, settings.permutations, AT_ONCE):
+        rows = min(AT_ONCE, settings.permutations - start)
+        signs = 2.0 * generator.integers(0, 2, size=(rows, differences.shape[1]), dtype=np.int8) - 1.0
+        as_extreme += (np.abs(signs @ differences.T) >= threshold).sum(0)
+    return (as_extreme + 1) / (settings.permutations + 1)

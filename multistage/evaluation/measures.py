@@ -9,6 +9,7 @@ import pandas as pd
 import polars as pl
 
 from multistage.evaluation.judgements import Grades, Judgements, read_judgements, read_ranking
+from multistage.jobs.errors import InputError
 from multistage.jobs.files import readable, replacing
 from multistage.jobs.log import Rate
 from multistage.measures import split_cutoff
@@ -39,6 +40,22 @@ def read_values(path: str | Path) -> pd.DataFrame:
         if lacking := {*SYSTEM, "query"} - {*values}:
             raise ValueError(f"it lacks {', '.join(sorted(lacking))}")
         return values
+
+
+def read_experiment(folder: str | Path) -> dict[str, pd.DataFrame]:
+    """The values of each benchmark of an experiment. Raises InputError for a folder that holds none, or a damaged file."""
+    files = sorted(Path(folder).glob("evaluation/*.parquet"))
+    if not files:
+        raise InputError(f"{folder}: it has no evaluation/*.parquet; give an experiment's folder, such as results/wikipedia.")
+    return {path.stem: read_values(path) for path in files}
+
+
+def measures_of(table: pd.DataFrame, wanted: list[str] | None = None) -> list[str]:
+    """The measures in a table of values, or those wanted. Raises InputError for one that it lacks."""
+    measures = [name for name in table.columns if name not in (*SYSTEM, "query")]
+    for lacking in sorted({*(wanted or [])} - {*measures}):
+        raise InputError(f"{lacking} was not measured; {', '.join(measures)} were.")
+    return wanted or measures
 
 
 def measure_ranking(ranking: Grades, judgements: Judgements, measures: list[str], relevance: int) -> dict[str, Values]:

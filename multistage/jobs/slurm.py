@@ -39,27 +39,23 @@ def require_memory_of_jobs() -> None:
         ) from error
 
 
-def cancel_leftover_jobs(folder: str | Path, patience: float = PATIENCE) -> list[str]:
-    """Cancel the jobs that a killed Snakemake has left in Slurm, and wait until they have ended. Returns their ids.
+def cancel_leftover_jobs(folder: str | Path) -> None:
+    """Cancel the jobs that a killed Snakemake has left in Slurm, and wait until they have ended.
 
     Leftover jobs would write where the new ones write. Fine-tuning saves its checkpoint when it is cancelled. Raises InputError
-    when Slurm does not answer or jobs do not end within `patience` seconds.
+    when Slurm does not answer or jobs do not end within `PATIENCE` seconds.
     """
-    left = [job for job, *_ in jobs_of(folder)]
-    if not left:
-        return []
-    logger.warning(
-        "Jobs of an earlier run are running in %s: %s. They are cancelled; fine-tuning saves first.",
-        folder,
-        " ".join(left),
-    )
-    ask("scancel", *left)
-    deadline = time.monotonic() + patience
-    while remaining := [job for job, *_ in jobs_of(folder)]:
+    if left := [job for job, *_ in jobs_of(folder)]:
+        ids = " ".join(left)
+        logger.warning(
+            "Jobs of an earlier run are running in %s: %s. They are cancelled; fine-tuning saves first.", folder, ids
+        )
+        ask("scancel", *left)
+    deadline = time.monotonic() + PATIENCE
+    while left and (left := [job for job, *_ in jobs_of(folder)]):
         if time.monotonic() > deadline:
-            raise InputError(f"{folder}: the jobs {' '.join(remaining)} of an earlier run do not end; see `scontrol show job`.")
+            raise InputError(f"{folder}: the jobs {' '.join(left)} of an earlier run do not end; see `scontrol show job`.")
         time.sleep(1)
-    return left
 
 
 def jobs_of(folder: str | Path) -> list[list[str]]:

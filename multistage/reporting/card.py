@@ -48,7 +48,7 @@ def _card_data(record: Record, lineage: dict[str, Any]) -> ModelCardData:
     """The front matter. A licence that the Hub has no identifier for is `other`, with its name."""
     licence = lineage["licence"].lower()
     known = re.fullmatch(r"[a-z0-9][a-z0-9.+-]*", licence) is not None
-    losses = [record["objective"]["loss"]] if "objective" in record else []
+    loss = record["objective"]["loss"] if "objective" in record else []
     return ModelCardData(
         license=licence if known else "other",
         license_name=None if known else lineage["licence"],
@@ -56,14 +56,14 @@ def _card_data(record: Record, lineage: dict[str, Any]) -> ModelCardData:
         datasets=lineage["data"] or None,
         library_name="sentence-transformers",
         pipeline_tag="text-ranking",
-        tags=["cross-encoder", "reranker", *losses],
+        tags=["cross-encoder", "reranker", *([loss] if isinstance(loss, str) else loss)],
     )
 
 
 def _cell(value: object) -> str:
     """A value as a cell of a Markdown table, in which text is text: it makes no image, link or emphasis."""
     if isinstance(value, dict):
-        value = [f"{key} {each}" for key, each in value.items()]
+        value = [f"{key} {each}" for key, each in value.items() if each is not None]
     if isinstance(value, list):
         value = ", ".join(value) or "nothing"
     return f"{value:g}" if isinstance(value, float) else re.sub(r"([\\|<>*`[\]])", r"\\\1", " ".join(str(value).split()))

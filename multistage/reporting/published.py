@@ -71,6 +71,6 @@ def write_beside(both: pd.DataFrame, csv: str | Path, markdown: str | Path) -> N
     inside = both["published"].between(both["low"], both["high"]).sum()
     parts.append(
         f"{len(both)} results beside their published values; mean absolute difference {both['gap'].abs().mean():.4f}; "
-        f"{inside} published values lie in our bootstrap interval over queries.\n"
+        f"{inside} published values lie in our interval.\n"
     )
     write_texts({csv: both.to_csv(index=False, float_format="%.6g"), markdown: "\n".join(parts)})

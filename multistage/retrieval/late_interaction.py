@@ -12,32 +12,25 @@ from multistage.jobs.files import readable, replacing
 from multistage.retrieval.encoding import Find, Found, read_vectors
 
 
-def read_token_vectors(path: str | Path) -> list[torch.Tensor]:
-    """The token vectors of each passage, (tokens, width) float16, which stay in the file until they are used."""
-    vectors, lengths = read_vectors(path)
-    return list(vectors.split(lengths))
-
-
-def build_plaid(
-    vectors: list[torch.Tensor], output: str | Path, *, nbits: int, kmeans_passages: int | None, device: str, seed: int = 0
-) -> None:
+def build_plaid(vectors: str | Path, output: str | Path, *, nbits: int, kmeans_passages: int | None, device: str) -> None:
     """Build a PLAID index into the folder `output`.
 
-    vectors: each passage's token vectors, (tokens, width). nbits: bits of each dimension's residual. kmeans_passages:
-    how many passages' tokens are clustered; there are at most as many clusters as such tokens. None: PLAID's own choice.
+    vectors: a file of each passage's token vectors. nbits: bits of each dimension's residual. kmeans_passages: how many
+    passages' tokens are clustered; there are at most as many clusters as such tokens. None: PLAID's own choice.
     Memory: the vectors that are clustered, of PLAID's own choice those of 16 sqrt(120 n) passages (3 GB in half precision for a
     million of them), and of 25,000 passages at a time in single precision (0.8 GB measured at 60 tokens, width 128). The others
     stay in their file. The index is byte for byte that of the same vectors in single precision.
     """
     from fast_plaid.search import FastPlaid
 
-    torch.manual_seed(seed)
+    tokens, lengths = read_vectors(vectors)
+    torch.manual_seed(0)
     with replacing(output) as (partial,):
         FastPlaid(index=str(partial), device=device).create(
-            documents_embeddings=vectors,
+            documents_embeddings=list(tokens.split(lengths)),
             nbits=nbits,
             n_samples_kmeans=kmeans_passages,
-            seed=seed,
+            seed=0,
             # Of a small collection PLAID would keep the vectors too, pickled, to build the index anew when passages are added.
             start_from_scratch=0,
         )

@@ -17,7 +17,7 @@ from torch import Tensor
 from multistage.data.sampling import StepBatch
 from multistage.data.tokens import Ints, Pairs
 from multistage.jobs.errors import InputError
-from multistage.losses import Loss, kendall_tau
+from multistage.losses import Loss, Mixture, kendall_tau
 from multistage.scoring.scoring import by_token_budget, logits, on_device
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def prepare(pairs: Pairs, step: StepBatch, memory: Memory, *, seed: tuple[int, .
 
 
 def accumulate(
-    model: "PreTrainedModel", chunks: list[Chunk], loss_of: Loss, *, groups: int, tokens_kept: int
+    model: "PreTrainedModel", chunks: list[Chunk], loss_of: Loss | Mixture, *, groups: int, tokens_kept: int
 ) -> tuple[Tensor, Tensor]:
     """Add the gradient of the chunks' share of a step's mean loss to the parameters.
 

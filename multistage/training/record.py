@@ -48,6 +48,12 @@ class StageRecord:
         self.since.clear()
         return means | {"ndcg@10": ndcg}
 
+    @property
+    def in_vain(self) -> int:
+        """How many validations have followed the first one with the best value, of those after training began."""
+        values = [point["ndcg@10"] for point in self.validation[1:]]
+        return len(values) - 1 - values.index(max(values)) if values else 0
+
     def speed(self) -> Point:
         """Pairs and tokens, without padding, in a second, and the share of padding in the tokens that the model computed."""
         seconds = max(self.seconds, 1e-9)

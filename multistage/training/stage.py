@@ -164,6 +164,7 @@ def train_stage(
             sampler=GroupSampler(
                 groups,
                 contrast=objective.contrasts,
+                several=objective.positives == "all",
                 size=objective.group_size,
                 queries_per_step=objective.queries_per_step,
                 seed=seed,
@@ -211,8 +212,10 @@ def _write_stage(
     moved: dict[str, dict[str, float]] = {}
     before = load_cross_encoder(record["parent"], precision="float32", training=True).state_dict()
     why = f"nDCG@10 {done.best_ndcg:.4f} on the validation set, the best of {len(done.validation) - 1}"
+    if stage.step < stage.steps:
+        export, why = "best", f"{why}, after which the stage ended: patience is {stage.objective.patience}"
     choices = {
-        "last": {"step": stage.steps, "why": "validation.export is last"},
+        "last": {"step": stage.step, "why": "validation.export is last"},
         "best": {"step": done.best_step, "why": why},
     }
     with _model_folder(output, (*WEIGHTS.values(), *FILES)) as staging:

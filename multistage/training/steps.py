@@ -16,12 +16,11 @@ from multistage.data.sampling import GroupSampler
 from multistage.data.tokens import Pairs
 from multistage.jobs.errors import InputError, RunAgain
 from multistage.jobs.signals import StopRequest, stop_request
-from multistage.losses import LOSSES
 from multistage.training.gradients import Chunk, Memory, Work, accumulate, prepare, work_of
 from multistage.training.parallel import process_number, sum_gradients, summed
 from multistage.training.record import Progress, StageRecord
 from multistage.training.state import StageState
-from multistage.training.validation import Validator
+from multistage.training.validation import Validator, validation_interval
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -31,7 +30,7 @@ logger = logging.getLogger("jobs")
 
 class Stage:
     """A stage in progress. After `run`, the model has the last step's weights, `best` has those that validated best, None where
-    these are the last step's, and `record` says what was done."""
+    these are the last step's, and `record` says what was done; `step` is less than `steps` where patience was at an end."""
 
     def __init__(
         self,
@@ -54,7 +53,7 @@ class Stage:
         self.checkpoint_seconds = 60 * training.checkpoint_minutes
         self.tensorboard = tensorboard if training.tensorboard else None
         self.steps = objective.total_steps(len(sampler.groups.queries))
-        self.interval = validator.interval(objective, self.steps)
+        self.interval = validation_interval(objective, self.steps, pairs=validator.candidates.pairs, share=validator.share)
         names = [name for name, _ in model.named_parameters()]
         for part in backbone.frozen:
             if not any(part in name for name in names):
@@ -75,7 +74,7 @@ class Stage:
         )
         self.best: dict[str, Tensor] | None = None
         self.record = StageRecord()
-        self.step = 0
+        self.step, self.over = 0, False
         self.leads = process_number() == 0
 
     def run(self) -> None:
@@ -92,7 +91,7 @@ class Stage:
             if self.step == 0:
                 self._validate(progress)
             chunks = self._prepare()
-            while self.step < self.steps:
+            while not self.over:
                 if self.leads and not stop and self.state.handover_asked():
                     stop.name = "A request to hand over"
                 totals, work = self._train_step(chunks, stop)
@@ -105,11 +104,13 @@ class Stage:
                 self.record.add(work, loss, tau / max(ordered, 1))
                 self.record.seconds = before + time.perf_counter() - start
                 progress.advance(loss, self.optimizer.param_groups[0]["lr"])
-                best = (self.step % self.interval == 0 or self.step == self.steps) and self._validate(progress)
-                if best or asked or self.step == self.steps or time.perf_counter() - saved > self.checkpoint_seconds:
+                best = False
+                if self.step % self.interval == 0 or self.step == self.steps:
+                    best, self.over = self._validate(progress), self._is_over()
+                if best or asked or self.over or time.perf_counter() - saved > self.checkpoint_seconds:
                     self._save()
                     saved = time.perf_counter()
-                if asked and self.step < self.steps:
+                if asked and not self.over:
                     progress.close()
                     raise RunAgain(f"{stop.name or 'A signal to another process'} came at step {self.step} of {self.steps}.")
         progress.close()
@@ -123,7 +124,7 @@ class Stage:
         """One optimizer step. Returns, over all processes and on the device: (loss, sum of tau over groups with ordered
         pairs, number of those groups, whether anyone was asked to stop, the gradient's norm); and this process's work."""
         self.model.train()
-        loss_of, groups = LOSSES[self.objective.loss], self.objective.queries_per_step
+        loss_of, groups = self.objective.mixture(), self.objective.queries_per_step
         while True:
             try:
                 loss, taus = accumulate(self.model, chunks, loss_of, groups=groups, tokens_kept=self.memory.tokens_kept)
@@ -164,6 +165,15 @@ class Stage:
         self.best = None if last else {name: w.detach().to("cpu", copy=True) for name, w in self.trained.items()}
         return True
 
+    def _is_over(self) -> bool:
+        """Whether all steps are done, or as many validations as the objective has patience for brought no better value.
+
+        Asked by all processes together, since the first alone validates.
+        """
+        patience = self.objective.patience
+        lost = self.leads and patience is not None and self.record.in_vain >= patience
+        return self.step == self.steps or bool(summed(torch.tensor(float(lost), device=self.model.device)))
+
     def _save(self) -> None:
         if self.leads:
             models = {"model": self.trained, "optimizer": self.optimizer.state_dict(), "best": self.best}
@@ -175,4 +185,5 @@ class Stage:
             self.optimizer.load_state_dict(saved["optimizer"])
             self.step, self.best, self.record = saved["step"], saved["best"], StageRecord(**saved["record"])
             self.record.interruptions += 1
+            self.over = self._is_over()
             logger.info("resuming from the checkpoint of step %d of %d", self.step, self.steps)

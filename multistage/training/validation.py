@@ -19,6 +19,16 @@ if TYPE_CHECKING:
 PASSES_PER_STEP = 2.5
 
 
+def validation_interval(objective: Objective, steps: int, *, pairs: int, share: float) -> int:
+    """Steps between two validations: `validate_every`, or more where that would cost more than the share of a stage's compute.
+
+    A validation costs a forward pass over its pairs; the first is before training, the last after it.
+    """
+    affordable = share * steps * PASSES_PER_STEP * objective.queries_per_step * objective.group_size
+    validations = max(1, int(affordable // pairs) - 1)
+    return max(objective.validate_every, math.ceil(steps / validations))
+
+
 @dataclass(frozen=True)
 class Validator:
     """The validation set and its pairs. share: of a stage's compute that validation may take."""
@@ -26,15 +36,6 @@ class Validator:
     candidates: Groups
     pairs: Pairs
     share: float
-
-    def interval(self, objective: Objective, steps: int) -> int:
-        """Steps between two validations: `validate_every`, or more where that would cost more than the share.
-
-        A validation costs a forward pass over its pairs; the first is before training, the last after it.
-        """
-        affordable = self.share * steps * PASSES_PER_STEP * objective.queries_per_step * objective.group_size
-        validations = max(1, int(affordable // self.candidates.pairs) - 1)
-        return max(objective.validate_every, math.ceil(steps / validations))
 
     def ndcg(self, model: "PreTrainedModel", tokens_per_batch: int) -> float:
         """Mean nDCG@10 (linear gain) of the model's order of each query's candidates, against their ideal order.

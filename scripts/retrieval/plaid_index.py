@@ -1,12 +1,8 @@
 """Rule plaid_index: a PLAID index of the token vectors of one part of a collection."""
 
 from multistage.jobs.log import job_log
-from multistage.retrieval.late_interaction import build_plaid, read_token_vectors
+from multistage.retrieval.late_interaction import build_plaid
 
 with job_log(snakemake.log[0]):
-    build_plaid(
-        read_token_vectors(snakemake.input.vectors),
-        snakemake.output.index,
-        **snakemake.params.settings,
-        device=snakemake.config["device"],
-    )
+    settings, device = snakemake.params.settings, snakemake.config["device"]
+    build_plaid(snakemake.input.vectors, snakemake.output.index, **settings, device=device)

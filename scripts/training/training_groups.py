@@ -6,13 +6,18 @@ from multistage.data.tables import read_ids, read_qrels
 from multistage.jobs.log import job_log
 
 with job_log(snakemake.log[0]):
-    queries, passages = read_ids(snakemake.input.queries), read_ids(snakemake.input.passages)
+    given, params = snakemake.input, snakemake.params
+    queries, passages = read_ids(given.queries), read_ids(given.passages)
+    run = read_run(given.run, params.depth, queries=queries, passages=passages)
+    teacher = None
+    if given.teacher:
+        teacher = run if given.teacher == given.run else read_run(given.teacher, queries=queries, passages=passages)
     training_groups(
-        read_run(snakemake.input.run, snakemake.params.depth, queries=queries, passages=passages),
-        read_qrels(snakemake.input.qrels),
+        run,
+        read_qrels(given.qrels),
         queries,
         passages,
-        taught=snakemake.params.taught,
-        contrast=snakemake.params.contrast,
-        relevance=snakemake.params.relevance,
+        teacher=teacher,
+        contrast=params.contrast,
+        relevance=params.relevance,
     ).write(snakemake.output.groups)

@@ -147,13 +147,6 @@ def test_the_report_names_nothing_outside(report):
     assert not re.search(r"<(?:script|img|iframe)[^>]*\ssrc=[\"']https?:|<link[^>]*href=[\"']https?:|@import", html)
 
 
-def test_a_report_of_nothing_says_so(tmp_path):
-    ended = snakemake(tmp_path, "--report", "report.html")
-    said = ended.stdout + ended.stderr
-    assert ended.returncode != 0 and "does not exist" in said and "Traceback" not in said
-    assert not (tmp_path / "report.html").exists()
-
-
 def test_a_report_without_an_answer_says_how_to_get_one(report, tmp_path):
     """As a report of one model is, asked for by path."""
     folder = tmp_path / "copy"

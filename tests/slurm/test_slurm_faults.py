@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import yaml
@@ -26,9 +27,11 @@ def faults(cluster, finished, tmp_path_factory):
     if obstacle := run.mount():
         pytest.skip(f"a full disk is a small tmpfs here: {obstacle}")
     try:
-        run.provoke()
         run.undisturbed = folder / "undisturbed"
-        succeed(snakemake(run.undisturbed, model("undisturbed"), GROUPS, configs=run.configs))
+        with ThreadPoolExecutor(1) as beside:
+            undisturbed = beside.submit(snakemake, run.undisturbed, model("undisturbed"), GROUPS, configs=run.configs)
+            run.provoke()
+        succeed(undisturbed.result())
         yield run
     finally:
         subprocess.run(["umount", "--lazy", run.disk], capture_output=True)

@@ -85,7 +85,7 @@ def small_config(sources: dict[str, str], checkpoints: dict[str, str]) -> dict:
             "kd": {"epochs": 1, "queries_per_step": 4, "validate_every": 2},
         },
         "validation": {"queries": 4, "depth": 8},
-        "evaluation": {"resamples": 100, "permutations": 100},
+        "evaluation": {"permutations": 100},
     }
 
 

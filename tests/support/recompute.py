@@ -3,7 +3,7 @@
     python tests/support/recompute.py results/wikipedia
 
 says how far the tables of the experiment are from that. It shares no code with the workflow; the settings are the default
-config's. Resampling uses the same random numbers.
+config's. Permutations are drawn from the same random numbers.
 """
 
 import sys
@@ -16,7 +16,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 SYSTEM = ["retriever", "backbone", "recipe"]
-DIFFERENCE = ["difference", "effect", "low", "high", "p", "p_equivalence", "bootstrap_low", "bootstrap_high", "p_randomization"]
+DIFFERENCE = ["difference", "effect", "low", "high", "p", "p_equivalence", "p_randomization"]
 DEFAULT = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text())["evaluation"]
 
 
@@ -49,31 +49,13 @@ def t_test(a, b, margin):
     parts = [spread_of_means(a), spread_of_means(b)]
     variance = sd**2 / queries + sum(part for part, _ in parts)
     terms = [(sd**2 / queries, queries - 1), *parts[0][1], *parts[1][1]]
-    if not variance:
-        return by_query.mean(), 0, 0, 0, 1, 0
-    df = variance**2 / sum(part**2 / own for part, own in terms)
     mean, error = by_query.mean(), variance**0.5
+    if not variance:
+        return mean, 0, mean, mean, float(mean == 0), float(abs(mean) >= margin)
+    df = variance**2 / sum(part**2 / own for part, own in terms)
     lower, upper = stats.t.sf((mean + margin) / error, df), stats.t.cdf((mean - margin) / error, df)
     interval = stats.t.interval(0.95, df, mean, error)
     return mean, mean / sd, *interval, 2 * stats.t.cdf(-abs(mean / error), df), max(lower, upper)
-
-
-def bootstrap_means(systems, resamples, seed):
-    """Resampled means of every system, drawn as the workflow draws: queries for all, then seeds for each."""
-    generator = np.random.default_rng(seed)
-    queries = systems[0].shape[1]
-    counts = np.concatenate(
-        [
-            generator.multinomial(queries, np.full(queries, 1 / queries), size=min(500, resamples - start))
-            for start in range(0, resamples, 500)
-        ]
-    )
-    means = []
-    for values in systems:
-        seeds = len(values)
-        drawn = generator.multinomial(seeds, np.full(seeds, 1 / seeds), size=resamples)
-        means.append(np.einsum("rs,sq,rq->r", drawn / seeds, values, counts / queries, optimize=True))
-    return np.array(means)
 
 
 def randomization(by_query, permutations, seed):
@@ -93,20 +75,18 @@ def recompute(benchmark, values, means, differences, settings):
     systems = values[SYSTEM].drop_duplicates().astype(str).to_numpy().tolist()
     keys = [(measure, *key) for measure in means["measure"].unique() for key in systems]
     data = {key: values_of(values, key[1:], key[0]) for key in keys}
-    drawn = dict(zip(keys, bootstrap_means(list(data.values()), settings["resamples"], settings["seed"]), strict=True))
 
     def of_mean(row):
         key = tuple(row[["measure", *SYSTEM]])
-        low, high = np.percentile(drawn[key], [2.5, 97.5])
+        mean, _, low, high, *_ = t_test(data[key], 0 * data[key][:1], 1)
         seed_sd = np.std(data[key].mean(1), ddof=1) if len(data[key]) > 1 else np.nan
-        return {"mean": data[key].mean(), "low": low, "high": high, "seed_sd": seed_sd}
+        return {"mean": mean, "low": max(low, 0), "high": min(high, 1), "seed_sd": seed_sd}
 
     def of_difference(row):
         key = tuple(row[["measure", *SYSTEM]])
         other = (*key[:2], "" if row["against"] == "first-stage" else key[2], row["against"])
-        bootstrap = np.percentile(drawn[key] - drawn[other], [2.5, 97.5])
         swapped = randomization(data[key].mean(0) - data[other].mean(0), settings["permutations"], settings["seed"])
-        found = [*t_test(data[key], data[other], settings["margin"]), *bootstrap, swapped]
+        found = [*t_test(data[key], data[other], settings["margin"]), swapped]
         return dict(zip(DIFFERENCE, found, strict=True))
 
     again = means.apply(of_mean, axis=1, result_type="expand"), differences.apply(of_difference, axis=1, result_type="expand")

@@ -63,3 +63,16 @@ def write_bert_checkpoint(folder: Path, labels: int = 1) -> Path:
     BertForSequenceClassification(config).save_pretrained(folder)
     write_bert_tokenizer(folder)
     return folder
+
+
+def random_model(kind: str, **changes):
+    """A random re-ranker of two tiny layers, of any kind that transformers knows, without a tokenizer."""
+    import torch
+    from transformers import AutoConfig, AutoModelForSequenceClassification
+
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64, "vocab_size": 100}
+    config = AutoConfig.for_model(
+        kind, **(sizes | {"num_labels": 1, "max_position_embeddings": 40, "pad_token_id": 0} | changes)
+    )
+    return AutoModelForSequenceClassification.from_config(config, attn_implementation="sdpa").eval()

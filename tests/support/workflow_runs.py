@@ -33,7 +33,8 @@ class SlurmRun:
     """Snakemake at work on a cluster, with the profile for Slurm and the tests' timers laid over it."""
 
     def __init__(self, cluster, folder, *arguments, configs=(SLICE,), environment=None):
-        command = [sys.executable, "-m", "snakemake", "--profile", "slurm", "--workflow-profile", "tests/support/slurm-profile"]
+        command = [sys.executable, "tests/support/impatient_snakemake.py", "--profile", "slurm"]
+        command += ["--workflow-profile", "tests/support/slurm-profile"]
         command += ["--directory", folder, "--configfile", *configs, *arguments]
         self.said = folder / f"snakemake-{time.monotonic_ns()}.log"
         folder.mkdir(parents=True, exist_ok=True)

@@ -324,12 +324,6 @@ class TestLocal:
         monkeypatch.setenv("HOME", "/home/me")
         assert OwnFile(path="~/p.tsv", licence="mine").path == "/home/me/p.tsv"
 
-    def test_judgements_of_other_ids_are_shown_with_an_example(self, tmp_path):
-        paths = [self.write(tmp_path / "q.tsv", "1\ta\n"), self.write(tmp_path / "q.qrels", "01 0 a 1\n")]
-        outputs = {name: tmp_path / "results" / name for name in ("queries", "qrels")}
-        with pytest.raises(InputError, match=r"q\.qrels: the judgements share no id with the query set: they say '01', .* '1'"):
-            prepare_queries("local", list(map(str, paths)), {}, draw=None, **outputs)
-
     def test_numbers_are_ids_and_titles_may_lack(self, tmp_path):
         path = self.write(tmp_path / "p", '\ufeff{"docid": 7, "text": " a "}\n{"id": "8", "title": null, "text": "b"}\n')
         assert list(read_local_texts(path)) == [("7", "a"), ("8", "b")]

@@ -19,47 +19,55 @@ ROWS = {"query": pl.Int32, "passage": pl.Int32, "score": pl.Float32}
 JUDGED = {"query": pl.String, "passage": pl.String, "grade": pl.Int16}
 
 
-def plain_groups(run, qrels, taught, contrast):
+def plain_groups(run, qrels, teacher, contrast):
     """What is known of the passages of each query that can make a group: {query: [(passage, grade, rank, score)]}."""
     groups = {}
     for query in range(len(QUERIES)):
         judged = {int(p[1:]): grade for q, p, grade in qrels if q == f"q{query}"}
-        ranked = [(passage, score) for q, passage, score in run if q == query]
+        found = [passage for q, passage, _ in run if q == query]
+        found += [passage for passage, grade in judged.items() if grade > 0 and passage not in found]
+        ranked = [(passage, score) for q, passage, score in teacher or () if q == query]
+        taught = {passage: (rank, score) for rank, (passage, score) in enumerate(ranked, start=1)}
         known = [
-            (passage, judged.get(passage, -1), *((rank, score) if taught else ()))
-            for rank, (passage, score) in enumerate(ranked, start=1)
+            (passage, judged.get(passage, -1), *(() if teacher is None else taught.get(passage, (0, None))))
+            for passage in found
         ]
-        extra = [passage for passage, grade in judged.items() if grade > 0 and passage not in dict(ranked)]
-        known += [(passage, judged[passage], *((0, None) if taught else ())) for passage in extra]
         relevant = sum(grade > 0 for _, grade, *_ in known)
-        if 0 < relevant < len(known) if contrast else len(ranked) > 1:
+        if 0 < relevant < len(known) if contrast else len(set(found) & set(taught)) > 1:
             groups[query] = known
     return groups
 
 
-@st.composite
-def collections(draw):
-    """A run in run order and judgements; some queries are in neither."""
-    pairs = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 7)), unique=True, min_size=1, max_size=40)
+def a_run(draw, pairs):
+    """A run in run order: queries in any order, the scores of each falling."""
     order = draw(st.permutations(range(6)))
     ranked = sorted(draw(pairs), key=lambda pair: order.index(pair[0]))
-    judged = draw(pairs)
+    return [(query, passage, float(-place)) for place, (query, passage) in enumerate(ranked)]
+
+
+@st.composite
+def collections(draw):
+    """A run, judgements, and whose ranks are known: nobody's, those of the same run or of another; some queries are in none."""
+    pairs = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 7)), unique=True, min_size=1, max_size=40)
+    run, judged = a_run(draw, pairs), draw(pairs)
     grades = draw(st.lists(st.integers(0, 3), min_size=len(judged), max_size=len(judged)))
-    run = [(query, passage, float(-place)) for place, (query, passage) in enumerate(ranked)]
-    return run, [(f"q{query}", f"p{passage}", grade) for (query, passage), grade in zip(judged, grades, strict=True)]
+    qrels = [(f"q{query}", f"p{passage}", grade) for (query, passage), grade in zip(judged, grades, strict=True)]
+    return run, qrels, draw(st.sampled_from([None, run, a_run(draw, pairs)]))
 
 
-def grouped(run, qrels, taught=False, contrast=True, passages=PASSAGES, relevance=1):
+def grouped(run, qrels, teacher=None, contrast=True, passages=PASSAGES, relevance=1):
     run, qrels = pl.DataFrame(run, ROWS, orient="row"), pl.DataFrame(qrels, JUDGED, orient="row")
-    return training_groups(run, qrels, QUERIES, passages, taught=taught, contrast=contrast, relevance=relevance)
+    teacher = None if teacher is None else pl.DataFrame(teacher, ROWS, orient="row")
+    return training_groups(run, qrels, QUERIES, passages, teacher=teacher, contrast=contrast, relevance=relevance)
 
 
 @settings(deadline=None)
-@given(collections(), st.sampled_from([(False, True), (True, True), (True, False)]))
-def test_groups_are_those_made_query_by_query(collection, kind):
-    taught, contrast = kind
-    groups = grouped(*collection, taught, contrast)
-    expected = plain_groups(*collection, taught, contrast)
+@given(collections(), st.booleans())
+def test_groups_are_those_made_query_by_query(collection, contrast):
+    taught = collection[-1] is not None
+    contrast |= not taught
+    groups = grouped(*collection, contrast)
+    expected = plain_groups(*collection, contrast)
     assert groups.queries.tolist() == sorted(expected) and (groups.ranks is not None) == taught
     for line, query in enumerate(groups.queries.tolist()):
         here = groups.passages[line] >= 0
@@ -82,7 +90,8 @@ def test_what_is_judged_elsewhere_or_below_the_relevance_is_not_relevant(caplog)
 
 @pytest.mark.parametrize("taught", [False, True])
 def test_groups_survive_the_file_and_are_the_same_bytes(tmp_path, taught):
-    groups = grouped([(0, 1, 9.0), (0, 2, 8.0), (1, 4, 9.0)], [("q0", "p1", 2), ("q1", "p5", 1)], taught)
+    run = [(0, 1, 9.0), (0, 2, 8.0), (1, 4, 9.0)]
+    groups = grouped(run, [("q0", "p1", 2), ("q1", "p5", 1)], run if taught else None)
     for number in range(6):
         groups.write(tmp_path / f"{number}.safetensors")
     assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
@@ -117,6 +126,7 @@ def samplers(draw):
     told = st.fixed_dictionaries(
         {
             "contrast": st.booleans() if taught else st.just(True),
+            "several": st.booleans(),
             "size": st.integers(2, 6),
             "queries_per_step": st.integers(1, 5),
             "seed": st.integers(0, 2**31),
@@ -157,15 +167,18 @@ def test_groups_are_drawn_as_they_should_be(case):
         known = groups.grades[line][[column[passage] for passage in passages]]
         assert len(set(passages)) == len(passages) and list(grades) == known.clip(0).tolist()
         if told["contrast"]:
-            negatives = sum(groups.grades[line][place] <= 0 for place in column.values())
-            assert sum(grade > 0 for grade in grades) == 1 and len(passages) == min(told["size"], 1 + negatives)
+            relevant = sum(groups.grades[line][place] > 0 for place in column.values())
+            wanted = min(relevant, told["size"] - 1) if told["several"] else 1
+            assert sum(grade > 0 for grade in grades) == wanted
+            assert len(passages) == min(told["size"], wanted + len(column) - relevant)
         else:
             assert list(order) == sorted(order) and len(passages) == min(told["size"], int((groups.ranks[line] > 0).sum()))
         if groups.ranks is not None:
             assert list(order) == [groups.ranks[line][column[passage]] for passage in passages]
             np.testing.assert_array_equal(scores, [groups.scores[line][column[passage]] for passage in passages])
         else:
-            assert list(order) == [1 if grade > 0 else 2 for grade in grades] and np.isnan(scores).all()
+            assert list(order) == [1 + len({above for above in grades if above > grade}) for grade in grades]
+            assert np.isnan(scores).all()
     count = len(groups.queries)
     for start in range(0, len(seen) - count + 1, count):
         assert sorted(seen[start : start + count]) == list(range(count))  # an epoch sees every query once

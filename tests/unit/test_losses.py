@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy.stats import kendalltau
 
-from multistage.losses import LOSSES, kendall_tau
+from multistage.losses import LOSSES, Mixture, kendall_tau
 
 NAN = math.nan
 FULL = torch.tensor([[0.3, -1.2, 2.0, 0.8], [1.5, 0.1, -0.4, 0.2]])
@@ -54,8 +54,16 @@ def softmax(values):
     return [math.exp(value) / total for value in values]
 
 
-def plain_localized_contrastive(scores, grades):
-    return -math.log(softmax(scores)[grades.index(max(grades))])
+def plain_localized_contrastive(scores, grades, temperature=1.0):
+    return -math.log(softmax([score / temperature for score in scores])[grades.index(max(grades))])
+
+
+def plain_bce(scores, grades, positive_weight=1.0):
+    losses = [
+        -positive_weight * math.log(sigmoid(score)) if grade > 0 else -math.log(1 - sigmoid(score))
+        for score, grade in zip(scores, grades, strict=True)
+    ]
+    return sum(losses) / len(losses)
 
 
 def plain_ranknet(scores, ranks, weight=lambda better, worse: 1.0):
@@ -69,14 +77,16 @@ def plain_weighted_ranknet(scores, ranks):
     return plain_ranknet(scores, ranks, lambda better, worse: 1 / (better + worse))
 
 
-def plain_listnet(scores, teacher):
-    return sum(p * math.log(p / q) for p, q in zip(softmax(teacher), softmax(scores), strict=True))
+def plain_listnet(scores, teacher, temperature=1.0):
+    target = softmax([score / temperature for score in teacher])
+    return sum(p * math.log(p / q) for p, q in zip(target, softmax(scores), strict=True))
 
 
-def plain_margin_mse(scores, teacher):
-    best = teacher.index(max(teacher))
-    others = [place for place in range(len(teacher)) if place != best]
-    return sum((scores[best] - scores[o] - (teacher[best] - teacher[o])) ** 2 for o in others) / len(others)
+def plain_margin_mse(scores, teacher, grades):
+    scored = [place for place, score in enumerate(teacher) if not math.isnan(score)]
+    best = [place for place in scored if grades[place] > 0] or [max(scored, key=teacher.__getitem__)]
+    pairs = [(b, o) for b in best for o in scored if o not in best]
+    return sum((scores[b] - scores[o] - (teacher[b] - teacher[o])) ** 2 for b, o in pairs) / len(pairs)
 
 
 def plain_adr_mse(scores, ranks):
@@ -107,6 +117,7 @@ def plain_lambdaloss(scores, ranks):
 
 PLAIN = {
     "localized-contrastive": plain_localized_contrastive,
+    "bce": plain_bce,
     "ranknet": plain_ranknet,
     "weighted-ranknet": plain_weighted_ranknet,
     "listnet": plain_listnet,
@@ -116,15 +127,58 @@ PLAIN = {
 }
 
 
+def plain(name, scores, targets, **settings):
+    """The plain formula's loss of each group."""
+    losses = []
+    for line, present in enumerate(targets["order"] > 0):
+        read = [targets[what][line][present].tolist() for what in LOSSES[name].reads]
+        losses.append(PLAIN[name](scores[line][present].double().tolist(), *read, **settings))
+    return losses
+
+
 @every_case
 @every_loss
 def test_loss_is_the_plain_formula(name, case):
     scores, targets = CASES[case]
-    target = targets[LOSSES[name].reads]
-    expected = []
-    for line, present in enumerate(targets["order"] > 0):
-        expected.append(PLAIN[name](scores[line][present].double().tolist(), target[line][present].tolist()))
-    assert LOSSES[name](scores, targets).tolist() == pytest.approx(expected, rel=1e-5)
+    assert LOSSES[name](scores, targets).tolist() == pytest.approx(plain(name, scores, targets), rel=1e-5)
+
+
+@every_case
+@pytest.mark.parametrize(("name", "key"), [(name, key) for name, loss in LOSSES.items() for key in loss.takes])
+def test_settings_are_those_of_the_plain_formula(name, key, case):
+    scores, targets = CASES[case]
+    found = LOSSES[name](scores, targets, **{key: 0.3}).tolist()
+    assert found == pytest.approx(plain(name, scores, targets, **{key: 0.3}), rel=1e-4)
+    assert found != pytest.approx(plain(name, scores, targets), rel=1e-2)
+
+
+@every_case
+def test_a_mixture_is_the_weighted_sum(case):
+    scores, targets = CASES[case]
+    weights, settings = {name: 0.5 + place for place, name in enumerate(LOSSES)}, {"listnet": {"temperature": 0.3}}
+    parts = [w * torch.tensor(plain(name, scores, targets, **settings.get(name, {}))) for name, w in weights.items()]
+    assert Mixture(weights, settings)(scores, targets).tolist() == pytest.approx(sum(parts).tolist(), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("grades", "teacher"),
+    [
+        ([0, 2, 1, 0], [0.2, 0.1, 0.9, 3.0]),  # several relevant passages
+        ([0, 2, 1, 0], [0.2, 0.1, NAN, 3.0]),  # one of them without a score
+        ([0, 1, 0, 0], [0.2, NAN, 0.9, NAN]),  # none with a score: the teacher's best
+        ([0, 0, 0, 0], [0.2, 0.1, 0.9, 3.0]),
+    ],
+)
+def test_margins_are_those_to_what_is_judged_relevant_or_else_to_the_best(grades, teacher):
+    targets = {"scores": torch.tensor([teacher]), "judgements": torch.tensor([grades]), "order": torch.tensor([[1, 2, 3, 4]])}
+    scores = FULL[:1]
+    assert LOSSES["margin-mse"](scores, targets).tolist() == pytest.approx(plain("margin-mse", scores, targets), rel=1e-5)
+
+
+@pytest.mark.parametrize("grades", [[2, 0, 1, 0], [0, 0, 0, 0], [1, 1, 1, 1]])
+def test_bce_takes_any_number_of_relevant_passages(grades):
+    targets = {"judgements": torch.tensor([grades]), "order": torch.tensor([[1, 2, 2, 2]])}
+    assert LOSSES["bce"](FULL[:1], targets).tolist() == pytest.approx(plain("bce", FULL[:1], targets), rel=1e-5)
 
 
 @every_case
@@ -153,11 +207,11 @@ def test_padding_changes_nothing(name):
     assert padded.tolist() == pytest.approx(LOSSES[name](scores, targets).tolist(), rel=1e-6)
 
 
-@pytest.mark.parametrize("name", [name for name, loss in LOSSES.items() if loss.reads != "judgements"])
+@pytest.mark.parametrize("name", [name for name, loss in LOSSES.items() if "judgements" not in loss.reads])
 def test_the_right_order_far_apart_costs_least(name):
     _, targets = CASES["full"]
     ranks, teacher = targets["order"].float(), targets["scores"]
-    ideal = teacher - teacher.mean(dim=1, keepdim=True) if LOSSES[name].reads == "scores" else -20 * ranks
+    ideal = teacher - teacher.mean(dim=1, keepdim=True) if LOSSES[name].reads == ("scores",) else -20 * ranks
     good, bad = (LOSSES[name](scores, targets) for scores in (ideal, ranks))
     assert (good < 0.02).all() and (bad > good + 0.1).all()
 

@@ -2,28 +2,25 @@
 
 import pytest
 import torch
-from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
 
 from multistage.model.precision import compute_in, resolve, use_bfloat16
 from multistage.model.speed import read_first_token_only
+from small_models import random_model
 
-SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64, "vocab_size": 100}
 IDS = torch.randint(1, 100, (200, 12), generator=torch.Generator().manual_seed(0))
 INPUTS = {"input_ids": IDS, "attention_mask": torch.ones_like(IDS)}
 
 
-def random_model(kind, automatic=AutoModelForSequenceClassification):
-    torch.manual_seed(0)
-    config = AutoConfig.for_model(kind, num_labels=1, max_position_embeddings=40, pad_token_id=0, **SIZES)
-    model = automatic.from_config(config).eval()
-    read_first_token_only(model) if automatic is AutoModelForSequenceClassification else None
+def re_ranker(kind):
+    model = random_model(kind)
+    read_first_token_only(model)
     return model
 
 
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("kind", ["bert", "electra", "roberta"])
 def test_encoder_in_bfloat16_head_in_float32(kind, training):
-    model, seen = random_model(kind), {}
+    model, seen = re_ranker(kind), {}
     with torch.no_grad():
         exact = model(**INPUTS).logits
     for name, module in model.named_modules():
@@ -44,7 +41,7 @@ def test_encoder_in_bfloat16_head_in_float32(kind, training):
 
 @pytest.mark.parametrize("kind", ["bert", "electra", "roberta"])
 def test_gradients_reach_every_parameter_in_float32(kind):
-    plain, model = random_model(kind), random_model(kind)
+    plain, model = re_ranker(kind), re_ranker(kind)
     use_bfloat16(model, training=True)
     for each in (plain, model):
         each(**INPUTS).logits.sum().backward()
@@ -54,7 +51,7 @@ def test_gradients_reach_every_parameter_in_float32(kind):
 
 
 def test_an_encoder_alone_gives_float32_vectors_of_bfloat16_accuracy():
-    model = random_model("bert", AutoModel)
+    model = random_model("bert").base_model
     with torch.no_grad():
         exact = model(**INPUTS).last_hidden_state
         use_bfloat16(model, training=False)

@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from multistage.data.runs import cut, in_run_order, read_run, write_run, write_runs
-from multistage.data.tables import read_ids, stream_texts, write_texts
+from multistage.data.runs import cut, in_run_order, read_run, write_runs
+from multistage.data.tables import stream_texts, write_texts
 from multistage.jobs.errors import InputError
 from multistage.retrieval import dense, encoding, lucene
 from multistage.retrieval.dense import exact_search, largest_products
 from multistage.retrieval.encoding import encode_passages, encode_queries, in_batches, read_vectors, search, write_vectors
-from multistage.retrieval.late_interaction import build_plaid, plaid_search, read_token_vectors
+from multistage.retrieval.late_interaction import build_plaid, plaid_search
 from multistage.retrieval.shards import merge_runs, shard_ids, shard_rows
 from small_models import write_bert_checkpoint
 
@@ -60,33 +60,28 @@ def bm25(query, text, texts, k1, b):
     return score
 
 
-def test_bm25_is_the_formula(passages, table, tmp_path):
-    lucene.index_passages(table, tmp_path / "index", threads=1)
-    queries = pl.DataFrame({"id": ["a", "b"], "text": ["zebra violin", "mozart lantern copper"]})
-    run = pl.concat(lucene.search(tmp_path / "index", queries, k1=0.9, b=0.4, depth=10, threads=1))
+def bm25_run(index, *texts):
+    """What Lucene finds for queries 0, 1, …"""
+    queries = pl.DataFrame({"id": [str(row) for row in range(len(texts))], "text": texts})
+    return pl.concat(lucene.search(index, queries, k1=0.9, b=0.4, depth=10, threads=1))
+
+
+def test_bm25_is_the_formula_for_queries_of_any_length(passages, table, tmp_path):
+    index = tmp_path / "index"
+    lucene.index_passages(table, index, threads=1)
+    queries = ["zebra violin", "mozart lantern copper", "zebra " + " ".join(f"w{row}x" for row in range(3000))]
     texts = passages["text"].to_list()
-    for query, words in queries.rows():
-        found = run.filter(pl.col("query") == query)
+    for query, found in zip(queries, bm25_run(index, *queries).partition_by("query", maintain_order=True), strict=True):
+        words = " ".join(word for word in query.split() if word in WORDS)
         expected = sorted((bm25(words, text, texts, 0.9, 0.4) for text in texts), reverse=True)[:10]
         assert found["score"].to_list() == pytest.approx(expected, rel=0.02)  # Lucene stores lengths in one byte
-        assert len(found) == 10
     with pytest.raises(InputError, match="not one of 1 queries found a passage"):
-        list(
-            lucene.search(
-                tmp_path / "index", queries[:1].with_columns(text=pl.lit("unheard")), k1=0.9, b=0.4, depth=10, threads=1
-            )
-        )
-
-
-def test_a_query_of_any_length_is_searched_and_an_index_without_segments_holds_nothing(table, tmp_path):
-    lucene.index_passages(table, tmp_path / "index", threads=1)
-    query = pl.DataFrame({"id": ["a"], "text": ["zebra " + " ".join(f"w{row}x" for row in range(3000))]})
-    assert len(next(lucene.search(tmp_path / "index", query, k1=0.9, b=0.4, depth=10, threads=1))) == 10
-    assert lucene.count_documents(tmp_path / "index") == 60
-    for path in (tmp_path / "index").glob("segments*"):
+        bm25_run(index, "unheard")
+    assert lucene.count_documents(index) == 60
+    for path in index.glob("segments*"):
         path.unlink()
     with pytest.raises(InputError, match="index: Lucene cannot open this index"):
-        next(lucene.search(tmp_path / "index", query, k1=0.9, b=0.4, depth=10, threads=1))
+        bm25_run(index, queries[0])
 
 
 def test_threads_and_files_change_nothing_ties_included(passages, tmp_path, monkeypatch):
@@ -136,11 +131,6 @@ def test_batches_hold_the_same_texts_in_the_same_order(sizes, size):
     assert all(len(batch) == size for batch in batches[:-1]) and all(0 < len(batch) <= size for batch in batches)
 
 
-def test_ids_of_the_parts_are_the_collections(table):
-    parts = [shard_ids(table, shard, 7) for shard in range(7)]
-    assert pl.concat(parts).equals(read_ids(table))
-
-
 def brute_force(queries, passages, depth):
     """The best passages by inner product, computed in double precision, as a run."""
     scores = (queries.double() @ passages.double().T).float().numpy()
@@ -188,19 +178,6 @@ def test_ties_that_outnumber_what_is_searched_are_found(monkeypatch):
         assert_frame_equal(found_in(queries, passages, depth), brute_force(queries, passages, depth))
 
 
-def test_merging_keeps_the_order_of_runs(tmp_path):
-    """Scores that are equal in single precision stand by falling id, wherever they come from; queries as they first appear."""
-    parts = [
-        pl.DataFrame({"query": ["b", "b", "a"], "passage": ["p1", "p3", "p9"], "score": [2.0, 1.0, 0.5]}),
-        pl.DataFrame({"query": ["a", "b", "b"], "passage": ["p10", "p2", "p4"], "score": [0.5 + 1e-12, 1.0, 1.0]}),
-    ]
-    merged = merge_runs(parts, depth=3)
-    assert merged["query"].to_list() == ["b", "b", "b", "a", "a"]
-    assert merged["passage"].to_list() == ["p1", "p4", "p3", "p9", "p10"]
-    write_run(tmp_path / "merged.run", merged, tag="x")
-    assert_frame_equal(read_run(tmp_path / "merged.run"), merged)
-
-
 def late_interaction_run(encoder, table, folder, shards, depth):
     """ColBERT's run from `shards` parts."""
     runs = []
@@ -208,8 +185,7 @@ def late_interaction_run(encoder, table, folder, shards, depth):
         names = shard_ids(table, shard, shards)
         start, stop = shard_rows(60, shard, shards)
         encode_passages(encoder, stream_texts(table, start, stop), total=stop - start, output=folder / "vectors.safetensors")
-        vectors = read_token_vectors(folder / "vectors.safetensors")
-        build_plaid(vectors, folder / "index", nbits=4, kmeans_passages=None, device="cpu")
+        build_plaid(folder / "vectors.safetensors", folder / "index", nbits=4, kmeans_passages=None, device="cpu")
         runs.extend(search(plaid_search(folder / "index", "cpu", 4096), encoder, QUERIES, names, depth=depth))
     return merge_runs(runs, depth)
 
@@ -217,7 +193,8 @@ def late_interaction_run(encoder, table, folder, shards, depth):
 def test_plaid_agrees_with_exact_late_interaction_in_any_parts(table, encoder_folder, tmp_path):
     encoder = load_encoder(encoder_folder, "colbert", max_length=32)
     runs = {shards: late_interaction_run(encoder, table, tmp_path, shards, depth=10) for shards in (3, 1)}
-    vectors = [tokens.float() for tokens in read_token_vectors(tmp_path / "vectors.safetensors")]
+    tokens, lengths = read_vectors(tmp_path / "vectors.safetensors")
+    vectors = tokens.float().split(lengths)
     assert len(vectors) == 60 and vectors[0].norm(dim=1).tolist() == pytest.approx([1] * len(vectors[0]), abs=1e-3)
     queries = encode_queries(encoder, QUERIES["text"].to_list())
     exact = torch.stack([torch.stack([(tokens @ passage.T).amax(dim=1).sum() for passage in vectors]) for tokens in queries])

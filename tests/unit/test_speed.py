@@ -4,17 +4,9 @@ import copy
 
 import pytest
 import torch
-from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from multistage.model.speed import MODEL_TYPES, read_first_token_only
-
-SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64, "vocab_size": 100}
-
-
-def random_model(kind, **changes):
-    torch.manual_seed(0)
-    config = AutoConfig.for_model(kind, num_labels=1, max_position_embeddings=40, pad_token_id=0, **(SIZES | changes))
-    return AutoModelForSequenceClassification.from_config(config, attn_implementation="sdpa").eval()
+from small_models import random_model
 
 
 @pytest.mark.parametrize("padded", [True, False])
@@ -52,7 +44,6 @@ def test_dropout_falls_where_it_falls_otherwise(kind):
 
 
 def test_other_models_are_left_alone():
-    config = AutoConfig.for_model("distilbert", dim=32, n_layers=2, n_heads=2, hidden_dim=64, vocab_size=100, num_labels=1)
-    model = AutoModelForSequenceClassification.from_config(config)
+    model = random_model("distilbert", hidden_dim=64)
     read_first_token_only(model)
     assert not any("forward" in vars(module) for module in model.modules())

@@ -4,18 +4,19 @@ import json
 import re
 from pathlib import Path
 
-import polars as pl
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from multistage.data.runs import RUN, read_run, write_run
+from multistage.config import Objective
 from multistage.jobs.errors import InputError
 from multistage.model.checkpoint import FILES, WEIGHTS, distance, new_cross_encoder
+from multistage.training import stage
 from multistage.training.stage import initialise
+from multistage.training.steps import Stage
 from small_groups import groups_from
 from small_models import write_bert_checkpoint
-from small_stage import BACKBONE, OBJECTIVE, PASSAGES, QUERIES, rerank_by_workflow, train
+from small_stage import ADAPTER, BACKBONE, OBJECTIVE, PASSAGES, train
 
 
 def test_a_model_is_an_ordinary_checkpoint_with_its_record(inputs, tmp_path, caplog):
@@ -23,7 +24,11 @@ def test_a_model_is_an_ordinary_checkpoint_with_its_record(inputs, tmp_path, cap
     model = train(inputs, tmp_path / "cl", training={"tensorboard": True})
     assert sorted(path.name for path in model.iterdir()) == sorted([*FILES, *WEIGHTS.values()])
     record = json.loads((model / "training.json").read_text())
-    assert record["recipe"] == "cl" and record["seed"] == 3 and record["objective"] == OBJECTIVE
+    assert (
+        record["recipe"] == "cl"
+        and record["seed"] == 3
+        and record["objective"] == Objective.model_validate(OBJECTIVE).definition()
+    )
     assert record["pairs"] == 6 * 2 * 3 and record["tokens"] > record["pairs"]
     assert [point["step"] for point in record["validation"]] == [0, 3, 6]
     assert [point["step"] for point in record["loss"]] == [3, 6]
@@ -31,6 +36,9 @@ def test_a_model_is_an_ordinary_checkpoint_with_its_record(inputs, tmp_path, cap
     assert record["moved_from_parent"]["relative"] > 0 and 0 < record["moved_from_parent"]["changed"] < 1
     assert record["loss"][-1]["loss"] < 1.3 and -1 <= record["loss"][-1]["kendall_tau"] <= 1
     assert not (tmp_path / "state" / "cl").exists()
+    before, after = load_file(inputs.parent), load_file(model / "model.safetensors")
+    same = [name for name in before if torch.equal(before[name], after[name])]
+    assert same == ["bert.embeddings.position_embeddings.weight"], "what is frozen stays, and nothing else"
     *_, line = [record.message for record in caplog.records if "padding" in record.message]
     assert re.fullmatch(
         r"6 of 6 steps, [\d.]+/s, 0:00:00 left, loss [\d.]+, [\d,]+ pairs/s, [\d,]+ tokens/s, [\d.]+% padding", line
@@ -58,6 +66,50 @@ def test_best_and_last_are_kept_and_one_is_exported(inputs, tmp_path, export):
     assert (until_best / "last.safetensors").read_bytes() == (model / "best.safetensors").read_bytes()
 
 
+class Killed(Exception):
+    """Ends a stage at once."""
+
+
+def test_a_stage_ends_when_patience_does_however_often_it_is_killed(inputs, tmp_path, monkeypatch):
+    changes = {"learning_rate": 0.1, "validate_every": 1, "schedule": "constant_with_warmup", "warmup": 0.0}
+    model = train(inputs, tmp_path / "whole", export="last", steps=40, patience=2, **changes)
+    record = json.loads((model / "training.json").read_text())
+    values = [point["ndcg@10"] for point in record["validation"][1:]]
+    in_vain = [length - 1 - values.index(max(values[:length])) for length in range(1, len(values) + 1)]
+    assert len(values) < 40 and in_vain[-1] == 2 > max(in_vain[:-1])
+    exported = record["exported"]
+    assert exported["weights"] == "best" and exported["why"].endswith("after which the stage ended: patience is 2")
+    for file, step in (("model", exported["step"]), ("last", len(values))):
+        shorter = train(inputs, tmp_path / f"{step}", export="last", steps=step, **changes)
+        assert (shorter / "last.safetensors").read_bytes() == (model / f"{file}.safetensors").read_bytes()
+
+    # Each process makes one step; the one that makes the last is killed before the model is written.
+    step, write, tried = Stage._train_step, stage._write_stage, []
+
+    def killed_after_a_step(self, *arguments):
+        if self.record.interruptions + 1 == self.step:
+            raise Killed
+        return step(self, *arguments)
+
+    def killed_at_first(*arguments, **keywords):
+        tried.append(arguments)
+        if len(tried) == 1:
+            raise Killed
+        write(*arguments, **keywords)
+
+    monkeypatch.setattr(Stage, "_train_step", killed_after_a_step)
+    monkeypatch.setattr(stage, "_write_stage", killed_at_first)
+    for _ in range(len(values)):
+        with pytest.raises(Killed):
+            train(
+                inputs, tmp_path / "killed", export="last", steps=40, patience=2, training={"checkpoint_minutes": 0}, **changes
+            )
+    again = train(inputs, tmp_path / "killed", export="last", steps=40, patience=2, **changes)
+    assert len(tried) == 2 and tried[1][0].record.interruptions == len(values)
+    for name in WEIGHTS.values():
+        assert (again / name).read_bytes() == (model / name).read_bytes()
+
+
 @pytest.mark.parametrize(
     ("changes", "validated"),
     [
@@ -79,10 +131,22 @@ def test_same_seed_same_bytes_other_seed_other_bytes(inputs, tmp_path):
     assert (first / "model.safetensors").read_bytes() != (tmp_path / "other" / "model.safetensors").read_bytes()
 
 
-def test_frozen_parameters_stay(inputs, tmp_path):
-    before, after = load_file(inputs.parent), load_file(train(inputs, tmp_path / "cl") / "model.safetensors")
-    same = {name for name in before if torch.equal(before[name], after[name])}
-    assert same == {"bert.embeddings.position_embeddings.weight"}
+def test_with_an_adapter_its_modules_and_the_head_move(inputs, tmp_path):
+    """Also in a second stage, which starts from weights like any other's, and where the encoder computes in bfloat16."""
+    parent = Path(inputs.parent)
+    for precision in ("float32", "bfloat16"):
+        folder = train(
+            inputs._replace(parent=str(parent)), tmp_path / precision, backbone={"adapter": ADAPTER}, precision=precision
+        )
+        before, after = load_file(parent), load_file(folder / "model.safetensors")
+        assert before.keys() == after.keys()
+        moved = {name for name in before if not torch.equal(before[name], after[name])}
+        attention = [f"encoder.layer.{layer}.attention.self.{name}" for layer in (0, 1) for name in ("query", "value")]
+        assert moved == {f"bert.{name}.weight" for name in attention} | {
+            f"{name}.{part}" for name in ("bert.pooler.dense", "classifier") for part in ("weight", "bias")
+        }
+        parent = folder / "model.safetensors"
+    assert "peft" in json.loads((folder / "training.json").read_text())["versions"]
 
 
 def test_a_new_head_depends_on_the_seed_alone(checkpoint, tmp_path):
@@ -109,10 +173,6 @@ def test_how_far_the_weights_moved():
     assert distance(model, before) == pytest.approx({"relative": 3 / norm, "largest": 3.0, "changed": 1 / 3}, rel=1e-5)
 
 
-def two_labels(inputs):
-    write_bert_checkpoint(Path(inputs.parent).parent, labels=2)
-
-
 def other_vocabulary(inputs):
     path = Path(inputs.passages.description)
     path.write_text(json.dumps(json.loads(path.read_text()) | {"vocabulary_sha256": "0" * 64}))
@@ -128,7 +188,11 @@ def other_texts(inputs):
         (None, {"learning_rate": 1e30, "warmup": 0.0}, "the loss is"),
         (None, {"learning_rate": 1e30, "warmup": 0.0, "steps": 1, "validate_every": 1}, "of the validation set (nan|inf)"),
         (None, {"backbone": {"frozen": ["no_such_part"]}}, "no parameter's name contains 'no_such_part'"),
-        (two_labels, {}, "has 2 labels; a re-ranker has one"),
+        (
+            None,
+            {"backbone": {"adapter": ADAPTER.model_copy(update={"modules": ["query", "LayerNorm"]})}},
+            "adapter.modules: no linear layer of the encoder is called 'LayerNorm'; choose from query, key, value, dense",
+        ),
         (other_vocabulary, {}, "tokenised with another vocabulary"),
         (other_texts, {"group_size": 2}, r"groups\.safetensors: made of other texts than .*passages\.ids\.npy"),
     ],
@@ -152,44 +216,3 @@ def test_weights_must_be_safetensors(checkpoint, tmp_path):
     (checkpoint / "model.safetensors").rename(checkpoint / "pytorch_model.bin")
     with pytest.raises(InputError, match=r"model\.safetensors is missing"):
         initialise(checkpoint, BACKBONE, seed=1, output=tmp_path / "untrained")
-
-
-class TestReranking:
-    """Re-ranking cuts every run from one scoring of the union."""
-
-    @pytest.fixture
-    def runs(self, tmp_path):
-        one = [("q0", "p0", 3), ("q0", "p1", 2), ("q0", "p2", 1), ("q1", "p5", 9)]
-        two = [("q1", "p5", 3), ("q1", "p1", 2), ("q0", "p1", 1)]
-        paths = [str(tmp_path / f"{name}.run") for name in ("one", "two")]
-        for run, path in zip((one, two), paths, strict=True):
-            write_run(path, pl.DataFrame(run, schema=RUN, orient="row"), tag="first")
-        return paths
-
-    def test_runs_are_the_models_scores_of_the_first_candidates(self, inputs, runs, tmp_path):
-        """As sentence-transformers computes them with a trained model."""
-        from sentence_transformers import CrossEncoder
-
-        outputs = [str(tmp_path / f"{name}.reranked.run") for name in ("one", "two")]
-        folder = train(inputs, tmp_path / "cl")
-        rerank_by_workflow(inputs, folder / "model.safetensors", runs, depth=2, outputs=outputs)
-        one, two = read_run(outputs[0]), read_run(outputs[1])
-        assert set(zip(one["query"], one["passage"], strict=True)) == {("q0", "p0"), ("q0", "p1"), ("q1", "p5")}
-        assert set(zip(two["query"], two["passage"], strict=True)) == {("q1", "p5"), ("q1", "p1"), ("q0", "p1")}
-        model = CrossEncoder(str(folder), device="cpu")
-        for run in (one, two):
-            texts = [(QUERIES[int(q[1:])], PASSAGES[int(p[1:])]) for q, p in zip(run["query"], run["passage"], strict=True)]
-            assert run["score"].to_list() == pytest.approx(model.predict(texts).tolist(), abs=1e-5)
-
-    @pytest.mark.parametrize("message", [r"two\.run", r"passages\.ids\.npy: holds 6 texts, and their table 7"])
-    def test_a_bad_input_leaves_no_output(self, inputs, runs, tmp_path, message):
-        if "two" in message:
-            with open(runs[1], "a") as stream:
-                stream.write("q0 Q0 p77 9 0.1 t\n")
-        else:
-            table = pl.read_parquet(tmp_path / "passages.parquet")
-            pl.concat([table, pl.DataFrame({"id": ["p6"], "text": ["one more"]})]).write_parquet(tmp_path / "passages.parquet")
-        outputs = [str(tmp_path / "out" / f"{name}.run") for name in ("one", "two")]
-        with pytest.raises(InputError, match=message):
-            rerank_by_workflow(inputs, inputs.parent, runs, depth=50, outputs=outputs)
-        assert not (tmp_path / "out").exists()

@@ -27,6 +27,9 @@ update_config(
     CONFIG,
     {
         "grid": {"fusion": {}},
+        "backbones": {
+            "tiny": {"adapter": {"kind": "lora", "modules": ["query"]}, "template": "Query: {query}\nPassage: {passage}\n"}
+        },
         "sources": {"texts": {"path": "texts.tsv", "licence": "mine"}},
         "checkpoints": {"own": {"path": "model"}},
         "collections": {"own": {"kind": "local", "passages": "texts"}},
@@ -77,7 +80,7 @@ def wrong_values(node: Schema) -> Iterator[tuple[str, Any]]:
     if "minItems" in node:
         yield "empty", []
     if of == "object":
-        yield from (("not keys", each) for each in ("x", 1, ["x"]))
+        yield from (("not keys", each) for each in ("x", -1, ["x"]))
         yield "unknown key", {"no-such-key": 1}
 
 

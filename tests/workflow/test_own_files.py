@@ -48,5 +48,5 @@ def test_a_wrong_config_is_one_message(own, tmp_path):
     with open(tmp_path / "mine.yaml", "a") as config:
         config.write("grid: {benchmarks: [nowhere]}\n")
     ended = own()
-    assert ended.returncode and not ended.stdout
+    assert ended.returncode and not ended.stdout and not (tmp_path / "results").exists()
     assert ended.stderr.count("\n") <= 3 and "ERROR: " in ended.stderr and "nowhere" in ended.stderr

@@ -75,8 +75,7 @@ def test_a_queue_that_does_not_answer(tmp_path, monkeypatch):
 
 def test_a_real_run_that_fails(tmp_path):
     """Its failures name their rule and log; a log that Snakemake has copied into its own is not read as its own."""
-    run = tmp_path / "results" / "runs" / "bm25" / "wikipedia-test.run"
-    run.parent.mkdir(parents=True)
+    assert page(tmp_path) == f"{tmp_path}: Snakemake has not run here."
     config = tmp_path / "sources.yaml"
     config.write_text("sources: {wiki-offline: {package: no-such-package-here==0.0.1}}\n")
     ended = snakemake(tmp_path, "results/sources/wiki-offline.whl", configs=[config], environment={"PIP_NO_INDEX": "1"})
@@ -92,7 +91,3 @@ def test_a_real_run_that_fails(tmp_path):
     script = [sys.executable, "-m", "multistage", "watch", "--directory", tmp_path]
     shown = subprocess.run([str(part) for part in script], capture_output=True, text=True, check=True).stdout
     assert shown.splitlines()[0] == lines[0]
-
-
-def test_nothing_has_run(tmp_path):
-    assert page(tmp_path) == f"{tmp_path}: Snakemake has not run here."

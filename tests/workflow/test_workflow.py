@@ -63,16 +63,6 @@ def test_one_command_gives_the_workflows_runs_without_it(finished, tmp_path):
         assert (tmp_path / name).read_bytes() == run.read_bytes()
 
 
-def test_models_say_what_they_come_from(finished):
-    models = finished / "results" / "slice" / "models" / "tiny"
-    records = {recipe: json.loads((models / recipe / "seed42" / "training.json").read_text()) for recipe in RECIPES}
-    assert records["kd-cl"]["parent"] == "results/slice/models/tiny/kd/seed42"
-    assert records["cl"]["parent"] == "results/slice/models/tiny/untrained/seed42"
-    assert records["kd-cl"]["objective"]["loss"] == "localized-contrastive"
-    for recipe in RECIPES[1:]:
-        assert records[recipe]["pairs"] == 6 * 4 * 4 and records[recipe]["moved_from_parent"]["relative"] > 0
-
-
 def test_a_second_run_has_nothing_to_do(finished):
     ended = snakemake(finished, "--dry-run")
     assert ended.returncode == 0 and "Nothing to be done" in ended.stdout + ended.stderr
@@ -169,7 +159,7 @@ def test_a_stage_that_was_killed_goes_on(copy, tmp_path):
     """Also after Snakemake itself was killed, and has deleted the stage's declared outputs."""
 
     def long_stage(config, _):
-        config["objectives"]["cl"].update(steps=80)
+        config["objectives"]["cl"].update(steps=40)
         config["training"] = {"checkpoint_minutes": 0, "tensorboard": True}
 
     config = overlay(tmp_path, long_stage)
@@ -178,7 +168,7 @@ def test_a_stage_that_was_killed_goes_on(copy, tmp_path):
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     state = copy / "results" / "slice" / "state" / "tiny" / "cl" / "seed42"
     deadline = time.monotonic() + 300
-    while not any(int(path.name[5:13]) >= 8 for path in state.rglob("step-*.pt")):
+    while not any(int(path.name[5:13]) >= 4 for path in state.rglob("step-*.pt")):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGKILL)
@@ -187,46 +177,31 @@ def test_a_stage_that_was_killed_goes_on(copy, tmp_path):
     ended = snakemake(copy, model, configs=[config])
     succeed(ended)
     record = json.loads((copy / model).with_name("training.json").read_text())
-    assert record["interruptions"] == 1 and record["loss"][-1]["step"] == 80
+    assert record["interruptions"] == 1 and record["loss"][-1]["step"] == 40
     assert "resuming from the checkpoint of step" in (copy / "results/slice/logs/finetune/tiny/cl/seed42.log").read_text()
     assert not state.exists()
     assert len(list((copy / "results/slice/tensorboard/tiny/cl/seed42").iterdir())) == 2
 
 
-def test_fused_systems_stand_in_the_table(copy, tmp_path):
-    """The weight comes from validation queries, and fuses the test queries' runs."""
-
+def test_validation_queries_choose_the_weight_that_fuses_the_test_queries(copy, tmp_path):
     def fuse(config, _):
-        config["grid"].update(fusion={"norm": "min-max", "measure": "RR@10"}, recipes=["cl"], retrievers=["bm25"])
+        config["grid"].update(fusion={"norm": "min-max", "measure": "RR@10"}, retrievers=["bm25"])
 
-    table = "results/slice/tables/effectiveness.md"
-    succeed(snakemake(copy, table, configs=[overlay(tmp_path, fuse)]))
-    rows = pd.read_csv((copy / table).with_suffix(".csv"), keep_default_na=False).query(
-        "measure == 'RR@10' and recipe != 'teacher'"
-    )
-    assert rows["recipe"].tolist() == ["first-stage", "untrained", "untrained+fused", "cl", "cl+fused"]
-    assert (rows["queries"] == 50).all()
-    for recipe in ("untrained", "cl"):
-        chosen = json.loads((copy / f"results/slice/fused/tiny/{recipe}/seed42/bm25/weight.json").read_text())
-        assert chosen["queries"] == 20 and chosen["measure"] == "RR@10"
-        assert chosen["inputs"]["reranked"].endswith(f"{recipe}/seed42/bm25/wikipedia-validation.run")
-        tried = {entry["weight_of_reranker"]: entry["mean"] for entry in chosen["tried"]}
-        assert len(tried) == 21 and tried[chosen["weight_of_reranker"]] == max(tried.values())
-    fused = copy / "results/slice/fused/tiny/cl/seed42/bm25/wikipedia-test.run"
-    reranked = copy / RUN.format(experiment="slice", recipe="cl", retriever="bm25")
-    pairs = [sorted(line.split()[:3] for line in path.read_text().splitlines()) for path in (fused, reranked)]
+    fused = "results/slice/fused/tiny/cl/seed42/bm25/wikipedia-test.run"
+    succeed(snakemake(copy, fused, configs=[overlay(tmp_path, fuse)]))
+    chosen = json.loads((copy / fused).with_name("weight.json").read_text())
+    assert chosen["queries"] == 20 and chosen["measure"] == "RR@10"
+    assert chosen["inputs"]["reranked"].endswith("cl/seed42/bm25/wikipedia-validation.run")
+    tried = {entry["weight_of_reranker"]: entry["mean"] for entry in chosen["tried"]}
+    assert len(tried) == 21 and tried[chosen["weight_of_reranker"]] == max(tried.values())
+    reranked = RUN.format(experiment="slice", recipe="cl", retriever="bm25")
+    pairs = [sorted(line.split()[:3] for line in (copy / path).read_text().splitlines()) for path in (fused, reranked)]
     assert pairs[0] == pairs[1]
-    assert "| bm25 | tiny cl, fused |" in (copy / table).read_text()
 
 
-def test_losses_on_scores_get_the_teachers_scores(copy, tmp_path):
-    def add(config, default):
-        return config["objectives"].update(kl=default["objectives"]["kd"] | {"loss": "listnet"})
-
-    ended = snakemake(copy, "results/slice/training/kl.groups.safetensors", configs=[overlay(tmp_path, add)])
-    succeed(ended)
-    groups = load_file(copy / "results/slice/training/kl.groups.safetensors")
-    scores = pd.read_csv(copy / "results/teachers/minilm/wikipedia-train.run", sep=" ", header=None)[4]
+def test_groups_have_the_teachers_scores(finished):
+    groups = load_file(finished / "results/slice/training/kd.groups.safetensors")
+    scores = pd.read_csv(finished / "results/teachers/minilm/wikipedia-train.run", sep=" ", header=None)[4]
     ranked = groups["ranks"] > 0
     assert sorted(groups["scores"][ranked]) == pytest.approx(sorted(scores), abs=1e-6)
     assert (np.diff(groups["scores"], axis=1)[ranked[:, 1:]] <= 0).all()
@@ -239,28 +214,3 @@ def test_one_file_builds_only_what_it_needs(tmp_path):
     assert not {"evaluate", "tabulate", "plot"} & planned.keys()
     planned = jobs(snakemake(tmp_path, "--dry-run", "results/runs/bm25/wikipedia-test.run", configs=()))
     assert planned == {"fetch_package": 1, "prepare_passages": 1, "prepare_queries": 1, "bm25_index": 1, "bm25_search": 1}
-
-
-def test_a_wrong_config_stops_before_anything_runs(tmp_path):
-    ended = snakemake(tmp_path, configs=[overlay(tmp_path, lambda config, _: config["grid"].update(recipes=["cl", "sft"]))])
-    assert ended.returncode != 0 and "'sft'" in ended.stderr and "Traceback" not in ended.stderr
-    assert not (tmp_path / "results").exists()
-
-
-def test_a_wrong_checksum_stops_the_workflow(tmp_path, index):
-    config = overlay(tmp_path, lambda config, _: config.update(sources={"wiki-offline": {"sha256": "0" * 64}}))
-    ended = snakemake(tmp_path, "results/collections/wikipedia/passages.parquet", configs=[config], environment=index)
-    said = ended.stdout + ended.stderr
-    assert ended.returncode != 0 and f"expected {'0' * 64}" in said and "Traceback" not in said
-    assert not list((tmp_path / "results").rglob("*.whl"))
-
-
-def test_a_bad_run_stops_the_job_that_reads_it(copy):
-    """Also what Snakemake shows of it: the message, no traceback, no output."""
-    run = copy / "results" / "runs" / "bm25" / "wikipedia-test.run"
-    run.write_text(run.read_text() + "1 Q0 0 9 zero tag\n")
-    target = RUN.format(experiment="slice", recipe="cl", retriever="bm25")
-    ended = snakemake(copy, target)
-    said = ended.stdout + ended.stderr
-    assert ended.returncode != 0 and "score 'zero' is not a finite number" in said and "Traceback" not in said
-    assert not (copy / target).exists()
