@@ -56,12 +56,12 @@ class Training(Section):
 
 
 class Lora(Section):
-    """Low-rank adaptation (Hu et al. 2022): of the encoder, a product of two small matrices beside a weight is trained, in place
-    of all weights. It is added to the weight when the model is written."""
+    """Low-rank adaptation (Hu et al. 2022): of the encoder, products of two small matrices beside some weights are trained, in
+    place of all weights. They are added to the weights when a model is written."""
 
     kind: Literal["lora"]
     rank: Count = Field(16, description="Inner dimension of the product.")
-    alpha: Positive = Field(32.0, description="The product counts alpha / rank times.")
+    alpha: Count = Field(32, description="The product counts alpha / rank times.")
     modules: Some[Text] = Field(description="Linear layers of the encoder that get one: the last part of their names.")
 
 
@@ -72,9 +72,7 @@ class PairSettings(Section):
     max_query_length: Count = Field(64, description="Tokens of a query at most; less than max_length.")
     dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.1, description="Dropout while training.")
     frozen: Unique[Text] = Field([], description="Parameters not trained: parts of their names, as in [position_embeddings].")
-    adapter: Lora | None = Field(
-        None, description="What is trained in place of the encoder's weights; the head is in any case."
-    )
+    adapter: Lora | None = Field(None, description="What is trained in place of the encoder's weights, beside the head.")
     template: Annotated[str, TEMPLATE] | None = Field(
         None,
         description="What a pair looks like to the model, such as 'Query: {query} Passage: {passage}', its special tokens "

@@ -150,8 +150,9 @@ class PairTemplate:
         if tokenizer.pad_token_id is None:
             raise InputError(f"{name}: the tokenizer has no padding token; name one as pad_token in tokenizer_config.json.")
         if pieces := pieces_of(tokenizer):
-            around = (encoding.ids for encoding in tokenizer.backend_tokenizer.encode_batch(pieces, add_special_tokens=False))
-            return cls(*around, types=None, pad=tokenizer.pad_token_id)
+            encoded = tokenizer.backend_tokenizer.encode_batch(pieces, add_special_tokens=False)
+            before, between, after = (encoding.ids for encoding in encoded)
+            return cls(before, between, after, None, tokenizer.pad_token_id)
         probe = tokenizer.backend_tokenizer.encode("a", "a")
         sequence = probe.sequence_ids
         if sequence.count(0) != 1 or sequence.count(1) != 1:

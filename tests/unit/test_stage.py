@@ -135,9 +135,8 @@ def test_with_an_adapter_its_modules_and_the_head_move(inputs, tmp_path):
     """Also in a second stage, which starts from weights like any other's, and where the encoder computes in bfloat16."""
     parent = Path(inputs.parent)
     for precision in ("float32", "bfloat16"):
-        folder = train(
-            inputs._replace(parent=str(parent)), tmp_path / precision, backbone={"adapter": ADAPTER}, precision=precision
-        )
+        given = inputs._replace(parent=str(parent))
+        folder = train(given, tmp_path / precision, backbone={"adapter": ADAPTER}, precision=precision)
         before, after = load_file(parent), load_file(folder / "model.safetensors")
         assert before.keys() == after.keys()
         moved = {name for name in before if not torch.equal(before[name], after[name])}
