@@ -62,6 +62,8 @@ def _card_data(record: Record, lineage: dict[str, Any]) -> ModelCardData:
 
 def _cell(value: object) -> str:
     """A value as a cell of a Markdown table, in which text is text: it makes no image, link or emphasis."""
+    if value is None:
+        return "–"
     if isinstance(value, dict):
         value = [f"{key} {each}" for key, each in value.items() if each is not None]
     if isinstance(value, list):
