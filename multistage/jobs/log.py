@@ -39,7 +39,7 @@ def log_to_stderr() -> Iterator[None]:
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s: %(message)s", force=True
     )
-    for chatty in ("httpx", "httpx2", "sentence_transformers", "pyserini", "transformers", "datasets"):
+    for chatty in ("httpx", "httpx2", "sentence_transformers", "transformers", "datasets"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     start = time.perf_counter()
     try:

@@ -37,25 +37,20 @@ def read_published(path: str | Path) -> pd.DataFrame:
     return table.assign(value=values)
 
 
-def beside_published(table: pd.DataFrame, published: pd.DataFrame, path: str | Path) -> pd.DataFrame:
-    """Our means for which there is a published value.
+def write_beside(table: pd.DataFrame, path: str | Path, csv: str | Path, markdown: str | Path) -> None:
+    """Write our means for which there is a published value as CSV and as Markdown, a table for each benchmark and measure.
 
-    Columns: those of KEY, seeds, queries, mean, low, high, published, gap (ours less theirs).
-    table: the means that `comparison.compare` made. path: of the published results. Raises InputError when they have no result
-    in common.
+    table: the means that `comparison.compare` made. path: of the published results. The CSV's columns: those of KEY, seeds,
+    queries, mean, low, high, published, gap (ours less theirs). Raises InputError when they have no result in common.
     """
     ours = table[[*KEY, "seeds", "queries", "mean", "low", "high"]]
-    both = ours.merge(published.rename(columns={"value": "published"}), on=KEY, how="inner")
+    both = ours.merge(read_published(path).rename(columns={"value": "published"}), on=KEY, how="inner")
     if both.empty:
         raise InputError(
             f"{path}: no result has a benchmark, first stage, backbone, recipe and measure of this grid; set "
             "evaluation.reference to null if there is nothing to compare with."
         )
-    return both.assign(gap=both["mean"] - both["published"])
-
-
-def write_beside(both: pd.DataFrame, csv: str | Path, markdown: str | Path) -> None:
-    """Write what `beside_published` made as CSV and as Markdown: a table for each benchmark and measure."""
+    both["gap"] = both["mean"] - both["published"]
     parts = []
     for (benchmark, measure), rows in both.groupby(["benchmark", "measure"], sort=False):
         columns = {

