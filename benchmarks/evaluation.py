@@ -20,7 +20,7 @@ from benchmarks.timing import interleaved
 from multistage.config import Evaluation
 from multistage.evaluation.comparison import compare
 from multistage.evaluation.judgements import read_judgements, read_ranking
-from multistage.evaluation.measures import System, evaluate_runs, measure_ranking
+from multistage.evaluation.measures import System, evaluate_runs, measure_ranking, write_values
 
 MEASURES = ["nDCG@10", "nDCG@1", "nDCG@5", "AP", "RR@10", "R@100", "P@10", "judged@10"]
 PEERS = ["ndcg@10", "ndcg@1", "ndcg@5", "map-l1", "mrr@10-l1", "recall@100-l1", "precision@10-l1"]
@@ -59,7 +59,8 @@ def main() -> None:
         def evaluate() -> None:
             for number in range(options.benchmarks):
                 output = f"{folder}/values{number}.parquet"
-                evaluate_runs(systems, runs, qrels=qrels, measures=MEASURES, relevance=1, depth=None, output=output)
+                values = evaluate_runs(systems, runs, qrels=qrels, measures=MEASURES, relevance=1, depth=None)
+                write_values(values, output)
 
         def judge() -> None:
             values = {f"b{number}": pd.read_parquet(f"{folder}/values{number}.parquet") for number in range(options.benchmarks)}

@@ -2,17 +2,22 @@
 
 python -m multistage rerank --model MODEL --run my.run --queries queries.tsv --passages passages.jsonl.gz --output new.run
 python -m multistage rerank --model MODEL --pairs pairs.jsonl --output scored.jsonl
+python -m multistage evaluate --qrels QRELS --run bm25.run cl=cl.42.run cl=cl.43.run
+python -m multistage compare results/wikipedia results/another
 python -m multistage power results/wikipedia
 python -m multistage watch [--every SECONDS]
 python -m multistage schema
 """
 
 import argparse
+import re
 import time
 from pathlib import Path
+from typing import Any
 
 from multistage.jobs.errors import one_message
 from multistage.jobs.log import log_to_stderr
+from multistage.measures import CHOICES, PATTERN
 
 TOKENS_PER_BATCH = {"cpu": 4096, "cuda": 65536}
 TEXTS = "JSON lines with id and text, lines of id, tab, text (both also packed), or a table of the workflow's (.parquet)"
@@ -25,6 +30,7 @@ def main() -> None:
     )
     commands = parser.add_subparsers(required=True)
     _add_rerank(commands.add_parser("rerank", help="re-rank TREC runs, or score pairs, of your own with any trained model"))
+    _add_comparing(commands)
     command = commands.add_parser("power", help="say how many seeds and queries a question needs, from what an experiment saw")
     command.set_defaults(command=power)
     command.add_argument("experiment", type=Path, help="folder of an experiment that was evaluated, such as results/wikipedia")
@@ -66,6 +72,43 @@ def rerank(given: argparse.Namespace) -> None:
             score_own_pairs(scorer, given.pairs, given.output[0])
 
 
+def evaluate(given: argparse.Namespace) -> None:
+    """Measure and compare runs of one's own."""
+    names, paths = _named(given, given.run, several=True)
+    with log_to_stderr():
+        from multistage.config import Evaluation
+        from multistage.evaluation.experiments import own_systems
+        from multistage.evaluation.measures import evaluate_runs, write_values
+        from multistage.reporting.side_by_side import tables_of
+
+        values = evaluate_runs(
+            own_systems(names),
+            paths,
+            qrels=given.qrels,
+            measures=given.measures or Evaluation().measures,
+            relevance=given.relevance,
+            depth=given.depth,
+        )
+        benchmark = Path(given.qrels).name.partition(".")[0]
+        text = tables_of({benchmark: values.to_pandas()}, given.baseline, given.output and given.output / "tables")
+        if given.output:
+            write_values(values, given.output / "evaluation" / f"{benchmark}.parquet")
+    print(text, end="")
+
+
+def compare(given: argparse.Namespace) -> None:
+    """Compare the recipes of several experiments."""
+    names, folders = _named(given, given.experiment, several=False)
+    with log_to_stderr():
+        from multistage.evaluation.experiments import side_by_side
+        from multistage.evaluation.measures import read_experiment
+        from multistage.reporting.side_by_side import tables_of
+
+        experiments = {name: read_experiment(folder) for name, folder in zip(names, folders, strict=True)}
+        text = tables_of(side_by_side(experiments, given.measures), given.baseline, given.output and given.output / "tables")
+    print(text, end="")
+
+
 def power(given: argparse.Namespace) -> None:
     """Print the smallest differences that experiments of several sizes would find."""
     with one_message():
@@ -92,6 +135,39 @@ def write_schema(given: argparse.Namespace) -> None:
     write_documents(Path(__file__).resolve().parents[1])
 
 
+def _add_comparing(commands: Any) -> None:
+    """The commands that compare systems without a config."""
+    command = commands.add_parser("evaluate", help="measure and compare TREC runs of your own, as the workflow does its own")
+    command.set_defaults(command=evaluate, usage=command.error)
+    command.add_argument("--qrels", required=True, help="TREC's or BEIR's judgements, or a table of the workflow's (.parquet)")
+    runs = "TREC runs; those of one NAME= are one system with several seeds (the file's name)"
+    command.add_argument("--run", nargs="+", required=True, metavar="[NAME=]RUN", help=runs)
+    command.add_argument("--relevance", type=positive, default=1, help="least grade that binary measures count as relevant (1)")
+    command.add_argument("--depth", type=positive, help="passages of each query that are measured (all)")
+    _add_tables(command, "the NAME that the others are compared with (the first)")
+    command = commands.add_parser("compare", help="compare the recipes of several experiments on the benchmarks they share")
+    command.set_defaults(command=compare, usage=command.error)
+    folders = "folders of experiments that were evaluated, such as results/wikipedia (NAME: the folder's name)"
+    command.add_argument("experiment", nargs="+", metavar="[NAME=]FOLDER", help=folders)
+    _add_tables(command, "NAME:recipe that the others of its backbone are compared with (the first)")
+
+
+def _add_tables(command: argparse.ArgumentParser, baseline: str) -> None:
+    command.add_argument("--measures", nargs="+", type=measure, help=f"of {CHOICES}; the first that can decides")
+    command.add_argument("--baseline", help=baseline)
+    command.add_argument("--output", type=Path, metavar="FOLDER", help="also write tables there, as an experiment's folder has")
+
+
+def _named(given: argparse.Namespace, texts: list[str], several: bool) -> tuple[list[str], list[str]]:
+    """The names and paths of NAME=PATH. Without NAME it is the path's last part; such a name is there once."""
+    pairs = [text.split("=", 1) if "=" in text else [Path(text).name, text] for text in texts]
+    names, paths = [name for name, _ in pairs], [path for _, path in pairs]
+    for name, path, text in zip(names, paths, texts, strict=True):
+        if names.count(name) > 1 and not (several and "=" in text):
+            given.usage(f"{name} is there more than once; tell them apart: NAME={path}")
+    return names, paths
+
+
 def _add_rerank(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=rerank, usage=parser.error)
     parser.add_argument("--model", type=Path, required=True, help="folder of a checkpoint with one label, ours or another's")
@@ -110,6 +186,13 @@ def _add_rerank(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tokens-per-batch", type=positive, help="padded tokens in one forward pass (cpu: 4096, cuda: 65536)")
     parser.add_argument("--max-length", type=positive, help="tokens of a pair (what the checkpoint records)")
     parser.add_argument("--max-query-length", type=positive, help="tokens of a query (as recorded, else half a pair)")
+
+
+def measure(text: str) -> str:
+    """The name of a measure."""
+    if not re.fullmatch(PATTERN, text):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected {CHOICES}")
+    return text
 
 
 def share(text: str) -> float:

@@ -9,6 +9,13 @@ RERANKERS, SYSTEMS = rerankers(config), systems(config)
 MEASURE = EVALUATION["measures"][0]
 # What comparisons depend on.
 COMPARISON = {key: EVALUATION[key] for key in ("baseline", "margin", "confidence", "permutations", "seed")}
+FUSED_SYSTEMS = [system for system in SYSTEMS if system[2].endswith(FUSED)]
+
+
+def weight_of(system):
+    """The file of the weight with which a system is fused."""
+    retriever, backbone, recipe, seed = system
+    return f"<experiment>/fused/{backbone}/{recipe.removesuffix(FUSED)}/seed{seed}/{retriever}/weight.json"
 
 
 def run_of(system, benchmark):
@@ -17,7 +24,7 @@ def run_of(system, benchmark):
     if recipe == "first-stage":
         return f"results/runs/{retriever}/{benchmark}.run"
     if recipe == "teacher":
-        return f"results/teachers/{backbone}/{benchmark}.run"
+        return run_of_teacher(backbone, benchmark)
     scores = "fused" if recipe.endswith(FUSED) else "reranked"
     return f"<experiment>/{scores}/{backbone}/{recipe.removesuffix(FUSED)}/seed{seed}/{retriever}/{benchmark}.run"
 

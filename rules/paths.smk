@@ -40,6 +40,7 @@ wildcard_constraints:
     benchmark=any_of(config["querysets"]),
     recipe=rf"{UNTRAINED}|{RECIPE}",
     seed=r"\d+",
+    depth=r"\d+",
     shard=r"\d+",
 
 
@@ -158,21 +159,53 @@ def ready_run(wildcards):
     return source_of(runs[wildcards.queryset])
 
 
+# A retriever's first passages for a query set, re-ranked by a model.
+CANDIDATES = "<experiment>/candidates/{backbone}/{recipe}/seed{seed}/{retriever}/depth{depth}/{queryset}.run"
+
+
+def run_of_teacher(teacher, queryset):
+    """The run of a teacher for a query set. A recipe's model and a mean, which may be of such, are the experiment's own."""
+    entry = config["teachers"][teacher]
+    if entry["kind"] == "recipe":
+        return CANDIDATES.format(**entry, queryset=queryset)
+    return f"{'<experiment>' if entry['kind'] == 'mean' else 'results'}/teachers/{teacher}/{queryset}.run"
+
+
 def teacher_run(wildcards):
     """The run of the teacher of an objective's candidates; nothing where they have none."""
     candidates = candidates_of(wildcards)
-    return "results/teachers/{teacher}/{queryset}.run".format(**candidates) if candidates["teacher"] else []
+    return run_of_teacher(candidates["teacher"], candidates["queryset"]) if candidates["teacher"] else []
+
+
+def first_stage_run(wildcards):
+    """The run of a retriever that a path or an objective's candidates name, as it came where it is ready-made."""
+    named = wildcards if wildcards.get("retriever") else candidates_of(wildcards)
+    retriever = config["retrievers"][named["retriever"]]
+    if retriever["kind"] == "run":
+        return source_of(retriever["runs"][named["queryset"]])
+    return "results/runs/{retriever}/{queryset}.run".format(**named)
 
 
 def candidate_run(wildcards):
-    """The run that an objective's candidates are read from: a retriever's, as it came where it is ready-made, or a teacher's."""
+    """The run that an objective's candidates are read from: a retriever's, re-ranked or not, or a teacher's."""
     candidates = candidates_of(wildcards)
     if "retriever" not in candidates:
         return teacher_run(wildcards)
-    retriever = config["retrievers"][candidates["retriever"]]
-    if retriever["kind"] == "run":
-        return source_of(retriever["runs"][candidates["queryset"]])
-    return "results/runs/{retriever}/{queryset}.run".format(**candidates)
+    if candidates["reranked_by"]:
+        return CANDIDATES.format(**candidates | candidates["reranked_by"], seed=wildcards.seed)
+    return first_stage_run(wildcards)
+
+
+def has_refreshed(objective):
+    """Whether a model of the stage's own seed chooses an objective's negatives, so that its groups differ by seed."""
+    return bool(config["objectives"][objective]["candidates"].get("reranked_by"))
+
+
+def groups_of(wildcards):
+    """What a stage trains on."""
+    objective = settings.group_owner(last_objective(wildcards.recipe))
+    folder = f"<experiment>/training/seed{wildcards.seed}" if has_refreshed(objective) else "<experiment>/training"
+    return f"{folder}/{objective}.groups.safetensors"
 
 
 def training_records(wildcards):

@@ -1,7 +1,9 @@
-"""Re-ranking: all candidates of a benchmark scored once per model, one run per first stage.
+"""Re-ranking: all candidates of a benchmark scored once per model, one run per first stage; and what models are to learn from.
 
-Takes  a model, the first-stage runs of a benchmark, and the token stores of its queries and passages.
-Gives  <experiment>/reranked/{backbone}/{recipe}/seed{seed}/{retriever}/{benchmark}.run for every retriever of the grid.
+Takes  a model, the first-stage runs of a benchmark or of training queries, and the token stores of its queries and passages.
+Gives  <experiment>/reranked/{backbone}/{recipe}/seed{seed}/{retriever}/{benchmark}.run for every retriever of the grid,
+       <experiment>/candidates/{backbone}/{recipe}/seed{seed}/{retriever}/depth{depth}/{queryset}.run: the scores of a model that is a
+       teacher, or that chooses negatives.
 """
 
 
@@ -34,3 +36,24 @@ rule rerank:
         "Re-ranking {wildcards.benchmark} with {wildcards.backbone}, {wildcards.recipe}, seed {wildcards.seed}"
     script:
         "../scripts/reranking/rerank.py"
+
+
+use rule rerank as rerank_candidates with:
+    input:
+        model="<experiment>/models/{backbone}/{recipe}/seed{seed}/model.safetensors",
+        runs=lambda wc: [first_stage_run(wc)],
+        queries=tokens("queries"),
+        passages=tokens("passages"),
+        query_ids=table("queries"),
+        passage_ids=table("passages"),
+    output:
+        runs=[CANDIDATES],
+    log:
+        "<experiment>/logs/rerank_candidates/{backbone}/{recipe}/seed{seed}/{retriever}/depth{depth}/{queryset}.log",
+    benchmark:
+        "<experiment>/benchmarks/rerank_candidates/{backbone}/{recipe}/seed{seed}/{retriever}/depth{depth}/{queryset}.tsv"
+    params:
+        depth=lambda wc: int(wc.depth),
+        contents=contents_of(first_stage_run),
+    message:
+        "Re-ranking {wildcards.queryset} over {wildcards.retriever} with {wildcards.backbone}, {wildcards.recipe}, seed {wildcards.seed}"

@@ -16,6 +16,7 @@ rule tabulate:
         means="<experiment>/tables/effectiveness.csv",
         differences="<experiment>/tables/comparisons.csv",
         training=of_models("<experiment>/models/{backbone}/{recipe}/seed{seed}/training.json", trained_stages(config)),
+        weights=[weight_of(system) for system in FUSED_SYSTEMS],
         # Written by Snakemake for the jobs of rule rerank.
         timings=of_models(
             "<experiment>/benchmarks/rerank/{backbone}/{recipe}/seed{seed}/{benchmark}.tsv",
@@ -39,6 +40,7 @@ rule tabulate:
         settings=COMPARISON,
         measure=MEASURE,
         stages=trained_stages(config),
+        fused=FUSED_SYSTEMS,
         timed=[(*model, benchmark) for model in RERANKERS for benchmark in GRID["benchmarks"]],
     script:
         "../scripts/tables/tabulate.py"

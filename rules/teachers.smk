@@ -1,11 +1,13 @@
 """Teachers: rankings of a query's candidates by a stronger model, as runs with its scores.
 
-Three kinds: a bi-encoder ranks first-stage candidates here (its vectors come from dense_encode, in retrieval.smk); RankGPT's
-rankings come in its two files; a ready-made run comes from its source (by import_run, there).
+Five kinds: a bi-encoder ranks first-stage candidates here (its vectors come from dense_encode, in retrieval.smk); RankGPT's
+rankings come in its two files; a ready-made run comes from its source (by import_run, there); a recipe's model re-ranks (by
+rerank_candidates, in reranking.smk); a mean is of other teachers.
 
 Takes  of a bi-encoder: a first-stage run with its queries and passages, its vectors of these, and the checkpoint;
-       of RankGPT: its two files.
-Gives  results/teachers/{teacher}/{queryset}.run: the teacher's scores, a TREC run; RankGPT's are minus its ranks.
+       of RankGPT: its two files; of a mean: the runs of its teachers.
+Gives  results/teachers/{teacher}/{queryset}.run: the teacher's scores, a TREC run; RankGPT's are minus its ranks,
+       <experiment>/teachers/{teacher}/{queryset}.run: a mean's.
 """
 
 
@@ -57,3 +59,26 @@ rule read_permutations:
         "Reading the permutations of {wildcards.teacher} for {wildcards.queryset}"
     script:
         "../scripts/teachers/read_permutations.py"
+
+
+rule mean_teacher:
+    input:
+        runs=lambda wc: [run_of_teacher(name, wc.queryset) for name in config["teachers"][wc.teacher]["teachers"]],
+        queries=table("queries"),
+        passages=table("passages"),
+    output:
+        run="<experiment>/teachers/{teacher}/{queryset}.run",
+    log:
+        "<experiment>/logs/mean_teacher/{teacher}/{queryset}.log",
+    wildcard_constraints:
+        teacher=of_kind("teachers", "mean"),
+    conda:
+        "../envs/data.yaml"
+    resources:
+        **job(mem_mb=lambda wc, input: 2000 + 20 * input.size_mb),
+    params:
+        norm=lookup("teachers/{teacher}/norm", within=config),
+    message:
+        "Taking the mean of the teachers of {wildcards.teacher} for {wildcards.queryset}"
+    script:
+        "../scripts/teachers/mean_teacher.py"

@@ -1,9 +1,10 @@
 """Fine-tuning: one rule for every stage of every recipe.
 
-Takes  first-stage runs, relevance judgements and teachers' rankings of training queries, which become groups;
+Takes  first-stage runs, re-ranked or not, relevance judgements and teachers' rankings of training queries, which become groups;
        of a stage: the groups of the recipe's last objective, and the model of the recipe without it (the untrained re-ranker
        where none is left).
 Gives  <experiment>/training/{objective}.groups.safetensors: what the objective trains on,
+       <experiment>/training/seed{seed}/{objective}.groups.safetensors: the same, with negatives that a model of the seed ranks high,
        <experiment>/training/validation.safetensors: what training is validated on,
        <experiment>/training/{queryset}.leaks.csv: how many queries the benchmarks share with a training set and the validation set,
        <experiment>/models/{backbone}/{recipe}/seed{seed}/: a Hugging Face checkpoint and training.json; of a stage also
@@ -33,6 +34,8 @@ rule training_groups:
         groups="<experiment>/training/{objective}.groups.safetensors",
     log:
         "<experiment>/logs/training_groups/{objective}.log",
+    wildcard_constraints:
+        objective=any_of(name for name in config["objectives"] if not has_refreshed(name)),
     conda:
         "../envs/models.yaml"
     threads: 4
@@ -40,6 +43,7 @@ rule training_groups:
         **job(mem_mb=8000),
     params:
         depth=lambda wc: candidates_of(wc).get("depth"),
+        drop_above=lambda wc: candidates_of(wc).get("drop_above"),
         contrast=lambda wc: settings.objectives[wc.objective].contrasts,
         contents=contents_of(candidate_run),
         relevance=lambda wc: config["querysets"][queryset_of(wc)]["relevance"],
@@ -47,6 +51,17 @@ rule training_groups:
         "Grouping the candidates of {wildcards.objective}"
     script:
         "../scripts/training/training_groups.py"
+
+
+use rule training_groups as refreshed_groups with:
+    output:
+        groups="<experiment>/training/seed{seed}/{objective}.groups.safetensors",
+    log:
+        "<experiment>/logs/refreshed_groups/{objective}/seed{seed}.log",
+    wildcard_constraints:
+        objective=any_of(filter(has_refreshed, config["objectives"])),
+    params:
+        depth=lambda wc: candidates_of(wc)["reranked_by"]["top"],
 
 
 rule validation_set:
@@ -120,7 +135,7 @@ rule initialise:
 rule finetune:
     input:
         parent=lambda wc: f"<experiment>/models/{wc.backbone}/{parent_of(wc.recipe)}/seed{wc.seed}/model.safetensors",
-        groups=lambda wc: f"<experiment>/training/{settings.group_owner(last_objective(wc.recipe))}.groups.safetensors",
+        groups=groups_of,
         validation="<experiment>/training/validation.safetensors",
         # Before anything is trained; another benchmark retrains nothing.
         leaks=lambda wc: ancient(f"<experiment>/training/{queryset_of(wc)}.leaks.csv"),

@@ -1,10 +1,12 @@
 """What two keys of a config cannot both say."""
 
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
 from multistage.config.data import IrDatasetsQueries, LocalQueries, Package, PackagedCheckpoint, QuerySet
-from multistage.config.ranking import BiEncoder, RankGPT, ReadyRun
+from multistage.config.grid import members
+from multistage.config.ranking import BiEncoder, MeanTeacher, RankGPT, ReadyRun, RecipeTeacher
 from multistage.config.training import Candidates, FirstStageCandidates, Objective
 from multistage.jobs.errors import InputError
 from multistage.losses import LOSSES
@@ -22,10 +24,40 @@ QUERYSETS: dict[str, tuple[type[QuerySet], str]] = {
 
 def refuse_contradictions(config: "Config") -> None:
     """Raise InputError with one line for each contradiction."""
-    checks = (_data, _rankings, _objectives)
-    found = dict.fromkeys(f"config: {line}." for check in checks for line in check(config))
-    if found:
-        raise InputError("\n".join(found))
+    for checks in ((_cycles,), (_data, _rankings, _objectives)):  # the others follow what an entry names
+        found = dict.fromkeys(f"config: {line}." for check in checks for line in check(config))
+        if found:
+            raise InputError("\n".join(found))
+
+
+def _cycles(config: "Config") -> Iterator[str]:
+    """No objective learns from a model that it has trained, and no teacher from itself."""
+    needs: dict[str, list[str]] = {}
+    for name, objective in config.objectives.items():
+        candidates = objective.candidates
+        own = needs[f"objectives.{name}"] = [f"teachers.{candidates.teacher}"] if candidates.teacher else []
+        if isinstance(candidates, FirstStageCandidates) and candidates.reranked_by:
+            own += _in(candidates.reranked_by.recipe)
+    for name, teacher in config.teachers.items():
+        if isinstance(teacher, RecipeTeacher):
+            needs[f"teachers.{name}"] = _in(teacher.recipe)
+        elif isinstance(teacher, MeanTeacher):
+            needs[f"teachers.{name}"] = [f"teachers.{each}" for each in teacher.teachers]
+    try:
+        TopologicalSorter(needs).prepare()
+    except CycleError as error:
+        first, *others = reversed(error.args[1])
+        yield f"{first} needs {', which needs '.join(others)}; break this cycle with another teacher or recipe"
+
+
+def _in(recipe: str) -> list[str]:
+    return [f"objectives.{name}" for name in recipe.split("-")]
+
+
+def _members(config: "Config") -> dict[str, list[str]]:
+    """The teachers whose scores each teacher gives."""
+    teachers = config.model_dump(include={"teachers"})["teachers"]
+    return {name: members(teachers, name) for name in teachers}
 
 
 def _data(config: "Config") -> Iterator[str]:
@@ -67,9 +99,10 @@ def _asked(config: "Config") -> Iterator[tuple[str, str, list[str], int]]:
     for name, each in candidates.items():
         if isinstance(each, FirstStageCandidates):
             yield f"objectives.{name}.candidates", each.retriever, [each.queryset], each.depth
+    behind = _members(config)
     for name, teacher in config.teachers.items():
-        if isinstance(teacher, BiEncoder):
-            taught = [each.queryset for each in candidates.values() if each.teacher == name]
+        if isinstance(teacher, BiEncoder | RecipeTeacher):
+            taught = [each.queryset for each in candidates.values() if each.teacher and name in behind[each.teacher]]
             yield f"teachers.{name}", teacher.retriever, taught, teacher.depth
 
 
@@ -78,7 +111,7 @@ def _objectives(config: "Config") -> Iterator[str]:
     for name, objective in config.objectives.items():
         key = f"objectives.{name}"
         lack, most = _candidates(config, objective)
-        yield from _taught(config, f"{key}.candidates", objective.candidates)
+        yield from _taught(config, f"{key}.candidates", objective.candidates, lack)
         for loss in objective.weights:
             if "scores" in LOSSES[loss].reads and lack:
                 yield f"{key}: the loss {loss} reads a teacher's scores; {lack}"
@@ -110,20 +143,25 @@ def _candidates(config: "Config", objective: Objective) -> tuple[str | None, int
     """Why candidates have no scores (None: they have), and the most that a query has of them (None: not known)."""
     candidates = objective.candidates
     teacher = config.teachers[candidates.teacher] if candidates.teacher else None
-    most = None if isinstance(teacher, RankGPT | None) else teacher.depth
+    most = None if isinstance(teacher, RankGPT | MeanTeacher | None) else teacher.depth
     if isinstance(candidates, FirstStageCandidates):
-        most = candidates.depth + 1  # the last: a relevant passage that was not found
+        first = candidates.reranked_by.top if candidates.reranked_by else candidates.depth
+        most = first + 1  # the last: a relevant passage that was not found
     if teacher is None:
         return "its candidates have none", most
     return f"{candidates.teacher} has permutations only" if isinstance(teacher, RankGPT) else None, most
 
 
-def _taught(config: "Config", key: str, candidates: Candidates) -> Iterator[str]:
-    """A retriever's candidates are those that their teacher ranks, where that is known."""
-    if isinstance(candidates, FirstStageCandidates) and candidates.teacher:
-        teacher = config.teachers[candidates.teacher]
-        if isinstance(teacher, BiEncoder):
-            own = f"teachers.{candidates.teacher}"
+def _taught(config: "Config", key: str, candidates: Candidates, lack: str | None) -> Iterator[str]:
+    """A retriever's candidates are those that their teacher ranks, where that is known, and dropped by its scores."""
+    if not (isinstance(candidates, FirstStageCandidates) and candidates.teacher):
+        return
+    if candidates.drop_above is not None and lack:
+        yield f"{key}.drop_above compares a teacher's scores; {lack}"
+    for name in _members(config)[candidates.teacher]:
+        teacher = config.teachers[name]
+        if isinstance(teacher, BiEncoder | RecipeTeacher):
+            own = f"teachers.{name}"
             if teacher.retriever != candidates.retriever:
                 yield f"{key}.retriever is {candidates.retriever}, but {own} ranks the candidates of {teacher.retriever}"
             if teacher.depth < candidates.depth:

@@ -2,23 +2,12 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, ValidationInfo
+from pydantic import AfterValidator, Field
 
 from multistage.config.data import OwnPath
-from multistage.config.fields import Count, Measure, Name, Positive, Section, Seed, Some, matching, refers_to, undefined
-from multistage.config.ranking import QuerySetName, RetrieverName
-from multistage.config.recipes import FIRST_STAGE
+from multistage.config.fields import Count, Measure, Positive, Section, Seed, Some
+from multistage.config.ranking import BackboneName, QuerySetName, Recipe, RetrieverName
 from multistage.measures import CHOICES, compares
-
-
-def _of_objectives(recipe: str, info: ValidationInfo) -> str:
-    objectives = (info.context or {}).get("objectives")
-    if recipe == FIRST_STAGE:
-        raise ValueError(f"{recipe!r} has another meaning in the tables; rename its objectives")
-    for name in recipe.split("-"):
-        if isinstance(objectives, dict) and name not in objectives:
-            raise ValueError(f"in {recipe!r}, {undefined(name, 'objectives', objectives)}")
-    return recipe
 
 
 def _compares(measure: str) -> str:
@@ -30,11 +19,6 @@ def _compares(measure: str) -> str:
 def _compares_first(measures: list[str]) -> list[str]:
     _compares(measures[0])
     return measures
-
-
-RECIPE = matching(r"^[a-z0-9_]+(-[a-z0-9_]+)*$", "a recipe (objectives joined by dashes)")
-Recipe = Annotated[str, RECIPE, Field(max_length=200), AfterValidator(_of_objectives)]
-BackboneName = Annotated[Name, refers_to("backbones")]
 
 
 class Fusion(Section):

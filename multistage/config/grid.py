@@ -55,4 +55,12 @@ def _teachers(config: Config, retriever: str) -> list[str]:
     """The teachers of the grid's recipes that rank the candidates of a retriever."""
     objectives = {name for recipe in config["grid"]["recipes"] for name in recipe.split("-")}
     teaching = {config["objectives"][name]["candidates"].get("teacher") for name in objectives}
-    return [name for name, entry in config["teachers"].items() if name in teaching and entry.get("retriever") == retriever]
+    teachers = config["teachers"]
+    ranked = {name: {teachers[each].get("retriever") for each in members(teachers, name)} for name in teachers}
+    return [name for name, retrievers in ranked.items() if name in teaching and retrievers == {retriever}]
+
+
+def members(teachers: Config, name: str) -> list[str]:
+    """The teachers whose scores a teacher gives: itself or, of a mean, those that it is the mean of."""
+    entry = teachers[name]
+    return [one for each in entry["teachers"] for one in members(teachers, each)] if entry["kind"] == "mean" else [name]

@@ -2,15 +2,43 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, ValidationInfo
 
 from multistage.config.data import SourceName
-from multistage.config.fields import COUNTABLE, Count, Name, NotNegative, Section, Share, Told, refers_to
+from multistage.config.fields import (
+    COUNTABLE,
+    Count,
+    Name,
+    NotNegative,
+    Section,
+    Seed,
+    Share,
+    Told,
+    Unique,
+    matching,
+    refers_to,
+    undefined,
+)
+from multistage.config.recipes import FIRST_STAGE
+
+
+def _of_objectives(recipe: str, info: ValidationInfo) -> str:
+    objectives = (info.context or {}).get("objectives")
+    if recipe == FIRST_STAGE:
+        raise ValueError(f"{recipe!r} has another meaning in the tables; rename its objectives")
+    for name in recipe.split("-"):
+        if isinstance(objectives, dict) and name not in objectives:
+            raise ValueError(f"in {recipe!r}, {undefined(name, 'objectives', objectives)}")
+    return recipe
+
 
 CheckpointName = Annotated[Name, refers_to("checkpoints")]
 QuerySetName = Annotated[Name, refers_to("querysets")]
 RetrieverName = Annotated[Name, refers_to("retrievers")]
 TeacherName = Annotated[Name, refers_to("teachers")]
+RECIPE = matching(r"^[a-z0-9_]+(-[a-z0-9_]+)*$", "a recipe (objectives joined by dashes)")
+Recipe = Annotated[str, RECIPE, Field(max_length=200), AfterValidator(_of_objectives)]
+BackboneName = Annotated[Name, refers_to("backbones")]
 # A ranking of fewer has nothing to order.
 Ranked = Annotated[int, Field(ge=2), COUNTABLE]
 
@@ -92,4 +120,24 @@ class TeacherRun(Section):
     depth: Ranked = Field(100, description="Passages of each query that are taken.")
 
 
-Teacher = Annotated[BiEncoder | RankGPT | TeacherRun, Told()]
+class RecipeTeacher(Section):
+    """A re-ranker of this experiment, in the grid or not, that re-ranks the first candidates of a retriever."""
+
+    kind: Literal["recipe"]
+    backbone: BackboneName = Field(description="Its backbone.")
+    recipe: Recipe = Field(description="Its recipe; none of its objectives may learn from this teacher.")
+    seed: Seed = Field(description="Its seed.")
+    retriever: RetrieverName = Field(description="The retriever whose candidates are ranked.")
+    depth: Ranked = Field(100, description="Candidates of each query that are ranked.")
+
+
+class MeanTeacher(Section):
+    """The mean of several teachers' scores, each normalised over a query's passages. A passage that a teacher lacks has 0 there
+    (as in ranx): with min-max it is as bad as the last that the teacher ranks, with zmuv as good as its average one."""
+
+    kind: Literal["mean"]
+    teachers: Annotated[Unique[TeacherName], Field(min_length=2)] = Field(description="The teachers.")
+    norm: Literal["min-max", "zmuv"] = Field("min-max", description="Scores become 0 to 1, or of zero mean and unit variance.")
+
+
+Teacher = Annotated[BiEncoder | RankGPT | TeacherRun | RecipeTeacher | MeanTeacher, Told()]

@@ -6,7 +6,15 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from multistage.config.fields import Count, Item, NotNegative, Positive, Section, Share, Text, Told, Unique, matching
-from multistage.config.ranking import CheckpointName, QuerySetName, Ranked, RetrieverName, TeacherName
+from multistage.config.ranking import (
+    BackboneName,
+    CheckpointName,
+    QuerySetName,
+    Ranked,
+    Recipe,
+    RetrieverName,
+    TeacherName,
+)
 from multistage.config.recipes import TEACHER, UNTRAINED
 from multistage.losses import LOSSES, Mixture
 
@@ -77,6 +85,14 @@ class Backbone(PairSettings):
         return self.model_dump(include=set(PairSettings.model_fields))
 
 
+class RerankedBy(Section):
+    """A re-ranker, of the stage's own seed, that chooses hard negatives."""
+
+    backbone: BackboneName = Field(description="Its backbone.")
+    recipe: Recipe = Field(description="Its recipe, which cannot contain the objective itself.")
+    top: Count = Field(10, description="Of the re-ranked passages, from the first, those that may become negatives.")
+
+
 class FirstStageCandidates(Section):
     """The relevant passages, and negatives from the first passages of a retriever; with a teacher also its ranks and scores."""
 
@@ -86,6 +102,22 @@ class FirstStageCandidates(Section):
     teacher: TeacherName | None = Field(
         None, description="A teacher of the same candidates. A passage that it does not rank has neither rank nor score."
     )
+    reranked_by: RerankedBy | None = Field(
+        None, description="A re-ranker of an earlier stage: the `depth` passages are re-ranked, and negatives are its first."
+    )
+    drop_above: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        None,
+        description="Leave out unjudged passages that the teacher scores at least this share of its best score of a relevant "
+        "one, each above its lowest score for the query: they may be relevant.",
+    )
+
+    @model_validator(mode="after")
+    def _able_to_drop(self) -> "FirstStageCandidates":
+        if self.drop_above is not None and self.teacher is None:
+            raise ValueError("drop_above compares a teacher's scores, and no teacher is named")
+        if self.reranked_by and self.reranked_by.top > self.depth:
+            raise ValueError(f"reranked_by.top is {self.reranked_by.top}, but only {self.depth} passages are re-ranked (depth)")
+        return self
 
 
 class TaughtCandidates(Section):

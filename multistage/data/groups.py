@@ -86,6 +86,7 @@ def training_groups(
     teacher: pl.DataFrame | None,
     contrast: bool,
     relevance: int,
+    drop_above: float | None = None,
 ) -> Groups:
     """Every query's candidates in the order of the run, then the relevant passages that are not among them.
 
@@ -93,6 +94,7 @@ def training_groups(
     passage in a group its rank and score there are known.
     qrels: judgements (query id, passage id, grade), of which those below `relevance` are not relevant; a relevant passage that
     is not in the collection is left out. queries, passages: ids by row.
+    drop_above: the share of a relevant passage's score from which an unjudged one is left out (`_without_likely_relevant`).
     Queries that cannot make a group are left out: where groups are to `contrast`, those without a relevant passage or without
     another candidate; else those with fewer than two candidates.
     """
@@ -113,6 +115,8 @@ def training_groups(
     if teacher is not None:
         ranks = pl.Series("rank", ranks_of(teacher["query"].to_numpy()) + 1, dtype=pl.Int16)
         known = known.join(teacher.with_columns(ranks), on=PAIR, how="left", maintain_order="left")
+        if drop_above is not None:
+            known = _without_likely_relevant(known, teacher, drop_above)
     is_relevant = pl.col("grade") > 0
     usable = is_relevant.any() & ~is_relevant.all() if contrast else pl.col("rank").count() > 1
     sizes = known.group_by("query").agg(pl.len(), usable=usable).filter("usable").sort("query")
@@ -132,6 +136,29 @@ def training_groups(
         ranks=None if teacher is None else padded(known["rank"].fill_null(0).to_numpy(), each, 0),
         scores=None if teacher is None else padded(known["score"].fill_null(np.nan).to_numpy(), each, np.nan),
     )
+
+
+def _without_likely_relevant(known: pl.DataFrame, teacher: pl.DataFrame, share: float) -> pl.DataFrame:
+    """Candidates without the unjudged ones that the teacher scores at least `share` of its best score of a relevant one.
+
+    TopK-PercPos of Moreira et al., "NV-Retriever: Improving text embedding models with effective hard-negative mining" (2024,
+    arXiv 2407.15831). Their scores are cosines. A share has a meaning where zero has one, which a logit's has not, so scores
+    are taken above the teacher's lowest for the query, as in min-max. Where it ranks no relevant passage, nothing is dropped.
+    """
+    lowest = teacher.group_by("query").agg(lowest=pl.col("score").min())
+    best = pl.col("score").filter(pl.col("grade") > 0).max().over("query") - pl.col("lowest")
+    likely = (pl.col("grade") < 0) & (pl.col("score") - pl.col("lowest") >= share * best)
+    judged = known.join(lowest, on="query", how="left", maintain_order="left").with_columns(
+        likely=likely.fill_null(False), unknown=best.is_null()
+    )
+    logger.warning(
+        "%s unjudged passages left out of negatives: the teacher scores them at least %g of a relevant one; of %s queries it "
+        "ranks no relevant passage, and all stay",
+        f"{judged['likely'].sum():,}",
+        share,
+        f"{judged.filter('unknown')['query'].n_unique():,}",
+    )
+    return known.filter(~judged["likely"])
 
 
 def validation_set(run: pl.DataFrame, qrels: pl.DataFrame, *, queries: pl.Series, passages: pl.Series, limit: int) -> Groups:

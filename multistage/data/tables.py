@@ -78,7 +78,14 @@ def write_queries(path: str | Path, queries: Iterable[tuple[str, str]], source: 
 
 
 def write_qrels(path: str | Path, given: pl.DataFrame, source: str | Path) -> None:
-    """Write judgements, which have the columns of QRELS; a line that repeats another is left out and counted.
+    """Write judgements, which have the columns of QRELS. Raises InputError as `checked_qrels` does."""
+    table = checked_qrels(given, source)
+    with replacing(path) as (partial,):
+        table.write_parquet(partial)
+
+
+def checked_qrels(given: pl.DataFrame, source: str | Path) -> pl.DataFrame:
+    """Judgements without the lines that repeat another, which are counted in the log.
 
     Raises InputError when no passage is relevant, a pair is judged twice with different grades, or a grade is out of range.
     """
@@ -94,8 +101,7 @@ def write_qrels(path: str | Path, given: pl.DataFrame, source: str | Path) -> No
         )
     for query, passage, _ in table.filter(~pl.struct("query", "passage").is_first_distinct()).head(1).iter_rows():
         raise InputError(f"{source}: passage {passage!r} is judged twice for query {query!r}; keep one of the two grades.")
-    with replacing(path) as (partial,):
-        table.cast({"grade": pl.Int16}).write_parquet(partial)
+    return table.cast({"grade": pl.Int16})
 
 
 def count_texts(path: str | Path) -> int:

@@ -23,7 +23,7 @@ Key = tuple[str, ...]
 def compare(values: dict[str, pd.DataFrame], settings: Evaluation) -> tuple[pd.DataFrame, pd.DataFrame]:
     """What is known of every system, and of every system beside another.
 
-    values: for each benchmark what `measures.evaluate_runs` wrote. Systems that differ in the seed alone are one.
+    values: for each benchmark what `measures.evaluate_runs` gives. Systems that differ in the seed alone are one.
     First table, by benchmark, system and measure: seeds, queries, mean, its t-interval (low, high), and the standard deviation
     of seeds' means (nan for one).
     Second table, of systems `against` their own first stage, and of trained ones against the baseline with their backbone:
@@ -49,9 +49,9 @@ def pairs(systems: list[Key], baseline: str | None) -> Iterator[tuple[Key, Key, 
     """Every comparison that is made: a system by a measure, the one it is compared with, and the latter's recipe."""
     for key in systems:
         measure, retriever, backbone, recipe = key
-        if recipe != FIRST_STAGE:
-            yield key, (measure, retriever, "", FIRST_STAGE), FIRST_STAGE
-        other = (measure, retriever, backbone, baseline or "")
+        alone, other = (measure, retriever, "", FIRST_STAGE), (measure, retriever, backbone, baseline or "")
+        if alone in systems and recipe != FIRST_STAGE:
+            yield key, alone, FIRST_STAGE
         if other in systems and recipe not in (baseline, UNTRAINED):
             yield key, other, str(baseline)
 

@@ -8,11 +8,12 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pandas as pd
 import polars as pl
 
 from multistage.data.runs import in_run_order, write_run
 from multistage.evaluation.judgements import read_judgements
-from multistage.evaluation.measures import measure_ranking
+from multistage.evaluation.measures import SYSTEM, System, measure_ranking
 from multistage.evaluation.reranked import read_both
 from multistage.jobs.files import read_json, write_texts
 
@@ -64,6 +65,8 @@ def choose_weight(
         means[weight] = float(measure_ranking(ranking, judgements, [measure], relevance)[measure].mean())
     best, queries = max(means, key=means.__getitem__), len(judgements.queries)
     logger.info("weight of the re-ranker %.2f: %s %.4f on %d queries", best, measure, means[best], queries)
+    if best in (0, 1):
+        logger.warning("%s: fusion chose %s alone", output, "the re-ranker" if best else "the first stage")
     record = {
         "weight_of_reranker": best,
         "weight_of_first_stage": round(1.0 - best, 2),
@@ -75,6 +78,16 @@ def choose_weight(
         "tried": [{"weight_of_reranker": weight, "mean": mean} for weight, mean in means.items()],
     }
     write_texts({output: json.dumps(record, indent=1) + "\n"})
+
+
+def read_weights(systems: list[System], files: list[str]) -> pd.DataFrame:
+    """The re-ranker's weight in fused systems: SYSTEM without seed, low and high, over seeds.
+
+    systems, files: each with what `choose_weight` wrote for it.
+    """
+    weights = [read_json(path, "weight_of_reranker")["weight_of_reranker"] for path in files]
+    table = pd.DataFrame(systems, columns=SYSTEM).assign(weight=weights)
+    return table.groupby(SYSTEM[:-1], sort=False)["weight"].agg(low="min", high="max").reset_index()
 
 
 def fuse_files(

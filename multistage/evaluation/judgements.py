@@ -7,8 +7,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from multistage.data.local_files import read_qrels_file
 from multistage.data.runs import ranks_of, read_run
-from multistage.data.tables import read_qrels
+from multistage.data.tables import checked_qrels, read_qrels
 from multistage.jobs.errors import InputError
 
 Grades = npt.NDArray[np.float64]
@@ -74,10 +75,11 @@ class Judgements:
 
 
 def read_judgements(path: str | Path, relevance: int) -> Judgements:
-    """Read qrels. Raises InputError when none of them reaches the relevance level of the query set."""
-    qrels = read_qrels(path)
+    """Read qrels, a table of the workflow's or a file of anybody's. Raises InputError for what is wrong in such a file, or when
+    no judgement reaches the relevance level of the query set."""
+    qrels = read_qrels(path) if Path(path).suffix == ".parquet" else checked_qrels(read_qrels_file(path), path)
     if not (qrels["grade"] >= relevance).any():
-        raise InputError(f"{path}: no judgement reaches the benchmark's relevance level {relevance}.")
+        raise InputError(f"{path}: no judgement reaches the relevance level {relevance}.")
     return Judgements(qrels)
 
 

@@ -34,7 +34,7 @@ SYSTEM = list(System._fields)
 
 
 def read_values(path: str | Path) -> pd.DataFrame:
-    """What `evaluate_runs` wrote. Raises InputError for a damaged file."""
+    """What `write_values` wrote. Raises InputError for a damaged file."""
     with readable(path):
         values = pd.read_parquet(path)
         if lacking := {*SYSTEM, "query"} - {*values}:
@@ -76,19 +76,12 @@ def measure_ranking(ranking: Grades, judgements: Judgements, measures: list[str]
 
 
 def evaluate_runs(
-    systems: list[System],
-    runs: list[str],
-    *,
-    qrels: str,
-    measures: list[str],
-    relevance: int,
-    depth: int | None,
-    output: str | Path,
-) -> None:
-    """Measure every run of a benchmark; write one row per system and query (Parquet): SYSTEM, query, and the measures.
+    systems: list[System], runs: list[str], *, qrels: str, measures: list[str], relevance: int, depth: int | None
+) -> pl.DataFrame:
+    """Measure every run of a benchmark: one row per system and query, with the columns SYSTEM, query, and the measures.
 
     systems and runs go together. depth: passages of a ranking that are measured; None: all.
-    Raises InputError for a bad run, or when no judgement reaches the relevance level, before anything is written.
+    Raises InputError for a bad run, or as `read_judgements` does.
     """
     judgements = read_judgements(qrels, relevance)
     rate, parts = Rate(len(runs), "runs"), []
@@ -96,5 +89,10 @@ def evaluate_runs(
         values = measure_ranking(read_ranking(path, judgements, depth), judgements, measures, relevance)
         parts.append(pl.DataFrame({**system._asdict(), "query": judgements.queries, **values}))
         rate.advance(1)
-    with replacing(output) as (partial,):
-        pl.concat(parts).write_parquet(partial)
+    return pl.concat(parts)
+
+
+def write_values(values: pl.DataFrame, path: str | Path) -> None:
+    """Write what `evaluate_runs` gives as Parquet."""
+    with replacing(path) as (partial,):
+        values.write_parquet(partial)

@@ -13,6 +13,14 @@ ONE_SEED = (
     "tests with 200 queries and 33% with 1,000 find a difference between equal recipes.\n\n"
 )
 
+# What is said of a system, {} being the baseline.
+VERDICTS = {
+    "better": "better than {}",
+    "worse": "worse than {}",
+    "equivalent": "equivalent to {}",
+    "undecided": "neither shown to differ from {} nor to be equivalent to it",
+}
+
 
 def answer(means: pd.DataFrame, differences: pd.DataFrame, settings: Evaluation, measure: str) -> str:
     """The answer as Markdown: a paragraph, the comparisons behind it, and how to read them.
@@ -28,26 +36,46 @@ def answer(means: pd.DataFrame, differences: pd.DataFrame, settings: Evaluation,
         reason = f"This grid has no recipe to compare with the baseline {name}." if settings.baseline else "No baseline is set."
         return f"{warning}{reason} The table of effectiveness has every system beside its first stage.\n"
     others = "recipes of more stages" if len(staged) else "the other recipes"
-    verdicts = "; ".join(
-        _verdicts(str(recipe), rows, settings.margin) for recipe, rows in relevant.groupby("recipe", sort=False)
-    )
     found = set(relevant["verdict"])
     # The baseline is on par or ahead where every other is equivalent or worse.
     short = "No" if "better" in found else "Not settled" if "undecided" in found else "Yes"
-    paragraph = (
-        f"{warning}**Is {name} alone on par with {others}? {short}: by {measure}, {verdicts}.** {_basis(relevant, seeds)}"
-    )
-    return "\n".join([paragraph, "", _comparisons(chosen, means, measure, name), "", _how_to_read(seeds, settings), ""])
+    verdicts = in_words(relevant, relevant["recipe"].map(recipe_name), name, settings.margin)
+    paragraph = f"**Is {name} alone on par with {others}? {short}.** By {measure}, {verdicts} {_basis(relevant, seeds)}"
+    return f"{warning}{paragraph}\n\n{comparisons_table(chosen, means, name)}\n\n{how_to_read(seeds, settings)}\n"
 
 
-def _comparisons(chosen: pd.DataFrame, means: pd.DataFrame, measure: str, baseline: str) -> str:
-    """Every comparison with the baseline, as a Markdown table."""
+def in_words(rows: pd.DataFrame, names: pd.Series, baseline: str, margin: float) -> str:
+    """What comparisons with the baseline found, a clause for each name: `kd→cl is better than cl in both comparisons`."""
+    clauses = []
+    for name, own in rows.groupby(names, sort=False):
+        found = own["verdict"].str.split(", ", expand=True).reindex(columns=[0, 1])
+        parts = []
+        for word, within in found.groupby(0, sort=False)[1]:
+            where, small = _of(len(within), len(own)), within.notna().sum()
+            reach = f"by less than {margin:g}" if small == len(within) else f"by less than {margin:g} in {small} of them"
+            parts.append(f"{VERDICTS[str(word)].format(baseline)}{where}" + (f", {reach}" if small else ""))
+        span = " to ".join(dict.fromkeys([signed(own["difference"].min()), signed(own["difference"].max())]))
+        clauses.append(f"{name} is {' and '.join(parts)} ({span})")
+    return "; ".join(clauses) + "."
+
+
+def _of(count: int, total: int) -> str:
+    """In how many comparisons, in words."""
+    if count < total:
+        return f" in {count} of {total} comparisons"
+    return {1: "", 2: " in both comparisons"}.get(total, f" in all {total} comparisons")
+
+
+def comparisons_table(chosen: pd.DataFrame, means: pd.DataFrame, baseline: str) -> str:
+    """Comparisons with the baseline by one measure, as a Markdown table."""
+    measure = chosen["measure"].iloc[0]
     rows = chosen.merge(means[["benchmark", *POOLED, "measure", "mean"]], on=["benchmark", *POOLED, "measure"])
+    first = {"First stage": rows["retriever"]} if rows["retriever"].any() else {}
     return markdown_table(
         {
             "Benchmark": rows["benchmark"],
-            "First stage": rows["retriever"],
-            "Recipe": system_names(rows),
+            **first,
+            "System": system_names(rows),
             measure: fixed(rows["mean"]),
             baseline: fixed(rows["mean"] - rows["difference"]),
             "Difference": rows["difference"].map(signed),
@@ -56,27 +84,18 @@ def _comparisons(chosen: pd.DataFrame, means: pd.DataFrame, measure: str, baseli
             "p, equivalence": rows["p_equivalence_holm"].map(_p),
             "Verdict": rows["verdict"],
         },
-        "lllrrrrrrl",
+        "l" * (2 + len(first)) + "rrrrrrl",
     )
-
-
-def _verdicts(recipe: str, rows: pd.DataFrame, margin: float) -> str:
-    """`kd→cl is better in 2 of 2 comparisons (+0.010 to +0.013)`."""
-    counts = rows["verdict"].replace("equivalent", f"equivalent within ±{margin:g}").value_counts()
-    found = " and ".join(f"{verdict} in {count}" for verdict, count in counts.items())
-    span = " to ".join(dict.fromkeys([signed(rows["difference"].min()), signed(rows["difference"].max())]))
-    return f"{recipe_name(recipe)} is {found} of {len(rows)} comparison{'s' * (len(rows) > 1)} ({span})"
 
 
 def _basis(rows: pd.DataFrame, seeds: int) -> str:
-    benchmarks, stages = (", ".join(rows[name].unique()) for name in ("benchmark", "retriever"))
+    benchmarks, stages = (" and ".join(rows[name].unique()) for name in ("benchmark", "retriever"))
     queries = " to ".join(dict.fromkeys([f"{rows['queries'].min():,}", f"{rows['queries'].max():,}"]))
-    return (
-        f"On {benchmarks}, over {stages}: {queries} queries, {'one seed' if seeds == 1 else f'{seeds} seeds'} of each recipe."
-    )
+    trained = "one seed" if seeds == 1 else f"{seeds} seeds"
+    return f"This is on {benchmarks}, over {stages}: {queries} queries, {trained} of each recipe."
 
 
-def _how_to_read(seeds: int, settings: Evaluation) -> str:
+def how_to_read(seeds: int, settings: Evaluation) -> str:
     scope = (
         "Queries and seeds are both random in these tests: a verdict holds for training again, and for other such queries."
         if seeds > 1

@@ -62,13 +62,17 @@ def _card_data(record: Record, lineage: dict[str, Any]) -> ModelCardData:
 
 def _cell(value: object) -> str:
     """A value as a cell of a Markdown table, in which text is text: it makes no image, link or emphasis."""
+    return re.sub(r"([\\|<>*`[\]])", r"\\\1", " ".join(_words(value).split()))
+
+
+def _words(value: object) -> str:
     if value is None:
         return "–"
     if isinstance(value, dict):
-        value = [f"{key} {each}" for key, each in value.items() if each is not None]
+        value = [f"{key} {_words(each)}" for key, each in value.items() if each is not None]
     if isinstance(value, list):
-        value = ", ".join(value) or "nothing"
-    return f"{value:g}" if isinstance(value, float) else re.sub(r"([\\|<>*`[\]])", r"\\\1", " ".join(str(value).split()))
+        return ", ".join(value) or "nothing"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _label(key: str) -> str:

@@ -13,7 +13,8 @@ from multistage.jobs.files import read_json, readable, write_texts
 from multistage.reporting.pages import fixed, markdown_table, system_names, write_tables
 
 NOTE = (
-    "Training: seconds of all stages that lead to the model, on all devices together, mean over seeds. Re-ranking: the "
+    "Training: seconds of all stages that lead to the model, on all devices together, mean over seeds; what its teachers, and "
+    "models that choose its negatives, took is not in it. Re-ranking: the "
     "seconds of the whole job, start and loading included, by the number of queries; one job re-ranks the candidates of "
     "every first stage. ●: on the Pareto front: nothing over the same first stage that takes no longer to train is better."
 )

@@ -46,6 +46,8 @@ def _uses(config: Config, entry: Config, use: str = "", queryset: str = "") -> I
     use: what the entry is used as. queryset: which of the ready-made runs of a retriever counts.
     """
     queryset = entry.get("queryset", queryset)
+    for part in _parts(config, entry):
+        yield from _uses(config, part, use or "the model that chooses negatives", queryset)
     if queryset in entry.get("runs", {}):
         yield "sources", entry["runs"][queryset], use
     for key, section in SECTIONS.items():
@@ -57,6 +59,16 @@ def _uses(config: Config, entry: Config, use: str = "", queryset: str = "") -> I
             yield section, name, own_use
         else:
             yield from _uses(config, named, own_use, queryset)
+
+
+def _parts(config: Config, entry: Config) -> Iterator[Config]:
+    """Entries that an entry names in other ways: the teachers of a mean, a model by its backbone and recipe."""
+    yield from (config["teachers"][name] for name in entry.get("teachers", ()))
+    if reranker := entry.get("reranked_by"):
+        yield reranker
+    if "recipe" in entry:
+        yield {"checkpoint": config["backbones"][entry["backbone"]]["checkpoint"]}
+        yield from (config["objectives"][name]["candidates"] for name in entry["recipe"].split("-"))
 
 
 def _source(entry: Config, name: str, use: str) -> dict[str, str]:

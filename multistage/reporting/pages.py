@@ -12,6 +12,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from markupsafe import Markup
 
+from multistage.config import Evaluation
 from multistage.config.recipes import FIRST_STAGE, FUSED, TEACHER
 from multistage.jobs.files import write_texts
 
@@ -25,12 +26,16 @@ TEMPLATES = Environment(
 
 
 def recipe_name(recipe: str) -> str:
-    """`cl-kd` as `cl→kd`, `cl-kd+fused` as `cl→kd, fused`."""
-    return recipe.removesuffix(FUSED).replace("-", "→") + (", fused" if recipe.endswith(FUSED) else "")
+    """`cl-kd` as `cl→kd`, `cl-kd+fused` as `cl→kd, fused`; of an experiment of several, `a:cl-kd` as `cl→kd (a)`."""
+    experiment, _, own = recipe.rpartition(":")
+    name = own.removesuffix(FUSED).replace("-", "→") + (", fused" if own.endswith(FUSED) else "")
+    return f"{name} ({experiment})" if experiment else name
 
 
 def system_name(retriever: str, backbone: str, recipe: str) -> str:
-    """`bm25 alone`, `teacher minilm`, `tiny cl→kd`."""
+    """`bm25 alone`, `teacher minilm`, `tiny cl→kd`; a run of no known first stage as it is called."""
+    if not retriever:
+        return recipe
     if recipe == FIRST_STAGE:
         return f"{retriever} alone"
     return f"teacher {backbone}" if recipe == TEACHER else f"{backbone} {recipe_name(recipe)}"
@@ -39,6 +44,11 @@ def system_name(retriever: str, backbone: str, recipe: str) -> str:
 def system_names(table: pd.DataFrame) -> list[str]:
     """The name of each row's system. table: columns retriever, backbone, recipe."""
     return [system_name(*key) for key in table[["retriever", "backbone", "recipe"]].itertuples(index=False, name=None)]
+
+
+def baseline_name(means: pd.DataFrame, settings: Evaluation) -> str:
+    """What the baseline is called: a recipe, or a run of no known first stage."""
+    return recipe_name(str(settings.baseline)) if means["retriever"].any() else str(settings.baseline)
 
 
 def signed(value: float) -> str:

@@ -9,7 +9,7 @@ from multistage.config.recipes import FIRST_STAGE
 from multistage.evaluation.comparison import POOLED
 from multistage.jobs.files import readable, write_texts
 from multistage.measures import compares
-from multistage.reporting.pages import fixed, markdown_table, recipe_name, system_names, write_tables
+from multistage.reporting.pages import baseline_name, fixed, markdown_table, system_names, write_tables
 
 # What marks a cell: against the first stage, against the baseline, and on par with the baseline.
 BETTER, WORSE, ABOVE, BELOW, EQUIVALENT = "▲", "▼", "↑", "↓", "≈"
@@ -19,6 +19,7 @@ LATEX = str.maketrans(
     | {BETTER: r"$\blacktriangle$", WORSE: r"$\blacktriangledown$", ABOVE: r"$\uparrow$", BELOW: r"$\downarrow$"}
     | {EQUIVALENT: r"$\approx$", "→": r"$\rightarrow$", "±": r"$\pm$"}
 )
+HEADINGS = {"retriever": "First stage", "system": "System"}
 TEXT = ("benchmark", "retriever", "backbone", "recipe", "measure", "against", "device", "verdict")
 
 
@@ -50,21 +51,26 @@ def write_effectiveness(
     markdown: str | Path,
     latex: str | Path,
     html: str | Path,
+    weights: pd.DataFrame | None = None,
 ) -> None:
-    """Write the tables of what `comparison.compare` made, three ways."""
-    found, note = cells(means, differences), _note(means, differences, settings)
-    write_tables("Effectiveness", as_markdown(found, note), markdown, html)
-    write_texts({latex: as_latex(found, note)})
+    """Write the tables of what `comparison.compare` made, three ways. weights: of fused systems, of `fusion.read_weights`."""
+    found, below = cells(means, differences, weights), note(means, differences, settings)
+    write_tables("Effectiveness", as_markdown(found, below), markdown, html)
+    write_texts({latex: as_latex(found, below)})
 
 
-def cells(means: pd.DataFrame, differences: pd.DataFrame) -> pd.DataFrame:
+def cells(means: pd.DataFrame, differences: pd.DataFrame, weights: pd.DataFrame | None = None) -> pd.DataFrame:
     """The means with what stands in a cell: text, whether it is the best over its first stage, and its marks."""
+    system = pd.Series(system_names(means), means.index)
+    if weights is not None:
+        of_row = means[POOLED].merge(weights, how="left", on=POOLED).set_index(means.index)
+        system += [_weight(low, high) for low, high in of_row[["low", "high"]].itertuples(index=False)]
     key = ["benchmark", *POOLED, "measure"]
     marks = [_marks(*row) for row in differences[["verdict", "against"]].itertuples(index=False)]
     by_cell = differences.assign(marks=marks).groupby(key)["marks"].sum().rename("marks")
     best = means.groupby(["benchmark", "retriever", "measure"])["mean"].transform("max") == means["mean"]
     table = means.join(by_cell, on=key).fillna({"marks": ""})
-    return table.assign(text=fixed(means["mean"]), best=best & means["measure"].map(compares), system=system_names(means))
+    return table.assign(text=fixed(means["mean"]), best=best & means["measure"].map(compares), system=system)
 
 
 def as_markdown(found: pd.DataFrame, note: str) -> str:
@@ -74,9 +80,11 @@ def as_markdown(found: pd.DataFrame, note: str) -> str:
     parts = []
     for benchmark, rows in found.groupby("benchmark", sort=False):
         table = _systems_by_measures(rows)
-        columns = {"First stage": table.index.get_level_values(0), "System": table.index.get_level_values(1), **table}
+        columns = {
+            heading: table.index.get_level_values(name) for name, heading in HEADINGS.items() if name in table.index.names
+        }
         title = f"### {benchmark} ({rows['queries'].iloc[0]:,} queries)"
-        parts += [title, "", markdown_table(columns, "ll" + "r" * table.shape[1]), ""]
+        parts += [title, "", markdown_table({**columns, **table}, "l" * len(columns) + "r" * table.shape[1]), ""]
     return "\n".join([*parts, note, ""])
 
 
@@ -92,7 +100,7 @@ def as_latex(found: pd.DataFrame, note: str) -> str:
         caption = f"{benchmark}, {rows['queries'].iloc[0]} queries. {note}".replace("**", "").translate(LATEX)
         text = table.style.hide(names=True).to_latex(
             caption=caption,
-            column_format="ll" + "r" * table.shape[1],
+            column_format="l" * table.index.nlevels + "r" * table.shape[1],
             hrules=True,
             multirow_align="naive",
             position_float="centering",
@@ -102,8 +110,17 @@ def as_latex(found: pd.DataFrame, note: str) -> str:
 
 
 def _systems_by_measures(rows: pd.DataFrame) -> pd.DataFrame:
-    """The cells of a benchmark's table: index first stage, system; a column for each measure."""
-    return rows.set_index(["retriever", "system", "measure"])["cell"].unstack(sort=False).rename_axis(columns=None)
+    """The cells of a benchmark's table: index first stage (where any is known), system; a column for each measure."""
+    index = list(HEADINGS) if rows["retriever"].any() else ["system"]
+    return rows.set_index([*index, "measure"])["cell"].unstack(sort=False).rename_axis(columns=None)
+
+
+def _weight(low: float, high: float) -> str:
+    """The re-ranker's weight in a fused system, which differs between seeds; nothing for other systems."""
+    if pd.isna(low):
+        return ""
+    alone = {0.0: ": the first stage alone", 1.0: ": the re-ranker alone"}.get(low, "")
+    return f" (weight {low:g} to {high:g})" if low < high else f" (weight {low:g}{alone})"
 
 
 def _marks(verdict: str, against: str) -> str:
@@ -114,18 +131,21 @@ def _marks(verdict: str, against: str) -> str:
     return {"better": ABOVE, "worse": BELOW, "equivalent": EQUIVALENT}.get(word, "") + EQUIVALENT * bool(within)
 
 
-def _note(means: pd.DataFrame, differences: pd.DataFrame, settings: Evaluation) -> str:
+def note(means: pd.DataFrame, differences: pd.DataFrame, settings: Evaluation) -> str:
     """What the numbers and marks mean, in plain words."""
     seeds = means["seeds"].max()
     lines = [
         "Means over queries" + (f" and {seeds} seeds" if seeds > 1 else "") + ".",
-        f"**Bold**: the best over a first stage. {BETTER} better, {WORSE} worse than the first stage alone.",
+        "**Bold**: the best" + (" over a first stage." if means["retriever"].any() else "."),
     ]
+    if (differences["against"] == FIRST_STAGE).any():
+        lines.append(f"{BETTER} better, {WORSE} worse than the first stage alone.")
     if (differences["against"] != FIRST_STAGE).any():
+        whose = "the same backbone's " if means["backbone"].any() else ""
         lines.append(
-            f"{ABOVE} better, {BELOW} worse than the same backbone's {recipe_name(str(settings.baseline))}; {EQUIVALENT} "
-            f"equivalent: the difference from it lies within ±{settings.margin:g} (two one-sided tests). Without any of these "
-            "marks a comparison is undecided, which does not mean on par."
+            f"{ABOVE} better, {BELOW} worse than {whose}{baseline_name(means, settings)}; {EQUIVALENT} equivalent: the "
+            f"difference from it lies within ±{settings.margin:g} (two one-sided tests). Without any of these marks a "
+            "comparison is undecided, which does not mean on par."
         )
     test = (
         "t-tests with queries and seeds as random effects"

@@ -20,4 +20,5 @@ with job_log(snakemake.log[0]):
         teacher=teacher,
         contrast=params.contrast,
         relevance=params.relevance,
+        drop_above=params.drop_above,
     ).write(snakemake.output.groups)

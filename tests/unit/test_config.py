@@ -44,6 +44,9 @@ DELETED = object()
 KD = DEFAULT["objectives"]["kd"]
 OWN_FILE = {"path": "x", "licence": "x"}
 OF_COLBERT = {"queryset": "wikipedia-train", "retriever": "colbert", "depth": 21, "teacher": "minilm"}
+HARD = {"queryset": "wikipedia-train", "retriever": "bm25", "depth": 20, "reranked_by": {"backbone": "tiny", "recipe": "kd-cl"}}
+BIG = {"kind": "recipe", "backbone": "tiny", "recipe": "cl-kd", "seed": 1, "retriever": "bm25", "depth": 20}
+MEAN = {"kind": "mean", "teachers": ["big", "minilm"]}
 RUN = {"kind": "run", "runs": {"wikipedia-test": "cassetteql"}}
 
 
@@ -53,6 +56,7 @@ RUN = {"kind": "run", "runs": {"wikipedia-test": "cassetteql"}}
         [],
         ["tests/support/slice.yaml"],
         ["configs/three-seeds.yaml"],
+        ["configs/recipes-tour.yaml"],
         ["configs/ecir2025.yaml"],
         *(["configs/ecir2025.yaml", f"configs/{name}.yaml"] for name in ("ecir2025-lr", "beir", "msmarco-evening")),
     ],
@@ -167,6 +171,40 @@ def test_what_has_a_default_need_not_be_said():
             "candidates.retriever is colbert, but teachers.minilm ranks the candidates of",
         ),
         ({"objectives.cl.candidates": OF_COLBERT}, "candidates.depth is 21, but teachers.minilm.depth ranks 20 passages"),
+        (
+            {"objectives.cl.candidates": HARD | {"drop_above": 0.9}},
+            "cl.candidates: drop_above compares a teacher's scores, and no",
+        ),
+        (
+            {"objectives.cl.candidates.reranked_by": {"recipe": "kd", "backbone": "tiny", "top": 21}},
+            "reranked_by.top is 21, but",
+        ),
+        ({"objectives.cl.candidates": HARD}, "objectives.cl needs objectives.cl; break this cycle"),
+        ({"objectives.hard": {"like": "cl", "candidates": HARD}}, "hard.group_size is 16, but its candidates have at most 11"),
+        (
+            {"teachers.big": BIG, "objectives.kd.candidates.teacher": "big"},
+            "teachers.big needs objectives.kd, which needs teachers",
+        ),
+        (
+            {"teachers.big": BIG, "teachers.mean": MEAN | {"teachers": ["big", "mean"]}},
+            "teachers.mean needs teachers.mean; break",
+        ),
+        ({"teachers.mean": MEAN}, "teachers.mean.teachers[0]: 'big' is not defined under teachers; choose from minilm, mean"),
+        ({"teachers.mean": MEAN | {"teachers": ["minilm"]}}, "teachers.mean.teachers is ['minilm']; it should have at least 2"),
+        ({"teachers.big": BIG | {"depth": 101}}, "teachers.big.depth is 101, but retrievers.bm25.depth keeps 100"),
+        ({"teachers.big": BIG | {"seed": None}}, "teachers.big.seed is null; it should be an integer"),
+        (
+            {"teachers.big": BIG | {"recipe": "cl-sft"}},
+            "teachers.big.recipe: in 'cl-sft', 'sft' is not defined under objectives",
+        ),
+        (
+            {
+                "teachers.big": BIG,
+                "teachers.mean": MEAN,
+                "objectives.hard": {"like": "cl", "candidates": OF_COLBERT | {"teacher": "mean"}},
+            },
+            "candidates.retriever is colbert, but teachers.big ranks the candidates of bm25",
+        ),
         ({"querysets.wikipedia-test.id": "antique"}, "collection wikipedia is of kind vital-articles, so it needs neither id"),
         (
             {"sources.file": OWN_FILE, "checkpoints.bert-tiny.source": "file"},

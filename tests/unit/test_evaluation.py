@@ -8,7 +8,7 @@ import pytrec_eval
 
 from multistage.data.runs import RUN, read_run, write_run
 from multistage.evaluation.judgements import Judgements, read_ranking
-from multistage.evaluation.measures import System, evaluate_runs, measure_ranking
+from multistage.evaluation.measures import System, evaluate_runs, measure_ranking, read_values, write_values
 from multistage.jobs.errors import InputError
 
 QRELS = ["query", "passage", "grade"]
@@ -93,8 +93,8 @@ def evaluated(tmp_path, systems=(FIRST_STAGE,), relevance=1, change=lambda run: 
     runs = [str(tmp_path / "one.run")] * len(systems)
     output = tmp_path / "values.parquet"
     measured_as = {"measures": ["nDCG@10", "AP"], "relevance": relevance, "depth": None}
-    evaluate_runs(list(systems), runs, qrels=str(tmp_path / "qrels.parquet"), output=output, **measured_as)
-    return pd.read_parquet(output)
+    write_values(evaluate_runs(list(systems), runs, qrels=str(tmp_path / "qrels.parquet"), **measured_as), output)
+    return read_values(output)
 
 
 def test_values_are_kept_by_system_and_query(tmp_path):
@@ -110,7 +110,7 @@ def test_values_are_kept_by_system_and_query(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"relevance": 4}, "no judgement reaches the benchmark's relevance level 4"),
+        ({"relevance": 4}, "no judgement reaches the relevance level 4"),
         (
             {"change": lambda run: run.unique("passage").with_columns(query=pl.lit("other"))},
             "none of its 1 queries, such as 'other', is in the query set",

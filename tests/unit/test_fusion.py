@@ -9,7 +9,8 @@ import pytrec_eval
 from test_evaluation import nested
 
 from multistage.data.runs import RUN, in_run_order, read_run, write_run
-from multistage.evaluation.fusion import WEIGHTS, Sides, choose_weight, fuse_files
+from multistage.evaluation.fusion import WEIGHTS, Sides, choose_weight, fuse_files, read_weights
+from multistage.evaluation.measures import System
 
 DEPTH = 12
 NORMS = {
@@ -63,10 +64,21 @@ def test_the_weight_is_the_best_of_those_tried(files, tmp_path, norm, measure, t
     assert 0 < best < 1, "the case needs two sides that help each other"
     assert chosen["weight_of_reranker"] == best and chosen["weight_of_first_stage"] == pytest.approx(1 - best)
     assert (chosen["norm"], chosen["measure"], chosen["queries"]) == (norm, measure, 40)
+    weights = read_weights([System("bm25", "tiny", "cl+fused", seed) for seed in "12"], [str(tmp_path / "weight.json")] * 2)
+    assert weights.to_numpy().tolist() == [["bm25", "tiny", "cl+fused", best, best]]
     fuse_files(files["reranked"], files["first"], tmp_path / "weight.json", depth=DEPTH, tag="t", output=tmp_path / "fused.run")
     fused, expected = read_run(tmp_path / "fused.run"), by_hand(files, best, norm)
     assert fused[["query", "passage"]].equals(expected[["query", "passage"]]) and len(fused) == 40 * DEPTH
     assert fused["score"].to_list() == pytest.approx(expected["score"].to_list(), abs=1e-6)
+
+
+def test_one_side_alone_is_told(files, tmp_path, caplog):
+    """The judgements are what the first stage ranks first: the re-ranker can only disturb it."""
+    qrels = read_run(files["first"], 1).select("query", "passage", grade=1)
+    qrels.write_parquet(files["qrels"])
+    paths = files["reranked"], files["first"], files["qrels"]
+    choose_weight(*paths, depth=DEPTH, norm="zmuv", measure="RR", relevance=1, output=tmp_path / "weight.json")
+    assert "fusion chose the first stage alone" in caplog.text
 
 
 def test_a_query_whose_scores_all_tie_has_no_say(tmp_path):

@@ -35,6 +35,15 @@ def test_models_on_the_way_are_trained_once(config):
     assert {recipe for _, recipe, _ in trained} == {"cl", "cl-kd", "kd", "kd-cl"}
 
 
+def test_a_mean_of_teachers_of_one_first_stage_is_compared(config):
+    mean = {"kind": "mean", "teachers": ["minilm", "big"]}
+    config["teachers"] |= {"big": {"kind": "recipe", "retriever": "bm25"}, "mean": mean}
+    config["objectives"]["kd"]["candidates"]["teacher"] = "mean"
+    assert [system[:2] for system in systems(config) if system[2] == "teacher"] == [("bm25", "mean")]
+    config["teachers"]["big"]["retriever"] = "dense"
+    assert not [system for system in systems(config) if system[2] == "teacher"]
+
+
 def test_only_stages_whose_parent_is_in_the_grid_are_set_beside_it(config):
     assert further_stages(config) == [("tiny", "cl-kd", "cl")]
 

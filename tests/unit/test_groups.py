@@ -55,10 +55,11 @@ def collections(draw):
     return run, qrels, draw(st.sampled_from([None, run, a_run(draw, pairs)]))
 
 
-def grouped(run, qrels, teacher=None, contrast=True, passages=PASSAGES, relevance=1):
+def grouped(run, qrels, teacher=None, contrast=True, passages=PASSAGES, **settings):
     run, qrels = pl.DataFrame(run, ROWS, orient="row"), pl.DataFrame(qrels, JUDGED, orient="row")
     teacher = None if teacher is None else pl.DataFrame(teacher, ROWS, orient="row")
-    return training_groups(run, qrels, QUERIES, passages, teacher=teacher, contrast=contrast, relevance=relevance)
+    settings = {"relevance": 1} | settings
+    return training_groups(run, qrels, QUERIES, passages, teacher=teacher, contrast=contrast, **settings)
 
 
 @settings(deadline=None)
@@ -86,6 +87,30 @@ def test_what_is_judged_elsewhere_or_below_the_relevance_is_not_relevant(caplog)
     assert groups.passages.tolist() == [[1, 3, 2]] and groups.grades.tolist() == [[-1, 0, 2]]
     assert "2 relevant passages left out: they are not in the collection" in caplog.text
     assert "5 queries left out of training" in caplog.text
+
+
+@settings(deadline=None)
+@given(collections(), st.sampled_from([0.5, 0.95, 1.0]))
+def test_unjudged_passages_that_a_teacher_scores_like_relevant_ones_are_dropped(collection, share):
+    run, qrels, _ = collection
+    teacher = [(query, passage, float(passage % 3 + 7 * (passage % 2))) for query, passage, _ in run]
+    teacher = sorted(teacher, key=lambda line: (line[0], -line[2]))
+    scores = {line[:2]: line[2] for line in teacher}
+    graded = {(int(query[1:]), int(passage[1:])): grade for query, passage, grade in qrels}
+
+    def stays(query, passage):
+        own = {pair: score for pair, score in scores.items() if pair[0] == query}
+        relevant = [score for pair, score in own.items() if graded.get(pair, -1) > 0]
+        if (query, passage) in graded or not relevant:
+            return True
+        return own[query, passage] - min(own.values()) < share * (max(relevant) - min(own.values()))
+
+    kept = [line for line in run if stays(*line[:2])]
+    groups = grouped(run, qrels, teacher, drop_above=share)
+    expected = plain_groups(kept, qrels, teacher, contrast=True)
+    assert groups.queries.tolist() == sorted(expected)
+    for line, query in enumerate(groups.queries.tolist()):
+        assert [row for row in groups.passages[line].tolist() if row >= 0] == [known[0] for known in expected[query]]
 
 
 @pytest.mark.parametrize("taught", [False, True])

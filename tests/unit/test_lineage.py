@@ -47,6 +47,31 @@ def test_models_behind_negatives_and_teachers_are_sources(config):
     assert {"all-minilm-l6-v2", "wiki-offline"} <= licences(found).keys() and "all-minilm-l6-v2" not in found["data"]
 
 
+def test_what_made_a_teacher_of_ours_and_chose_negatives_is_a_source(config):
+    train = {"queryset": "wikipedia-train"}
+    config["teachers"] |= {
+        "big": {"kind": "recipe", "backbone": "electra", "recipe": "cl-kd", "seed": 1, "retriever": "colbert", "depth": 9},
+        "mean": {"kind": "mean", "teachers": ["minilm", "big"]},
+    }
+    found = lineage(
+        config | {"objectives": config["objectives"] | {"own": {"candidates": train | {"teacher": "mean"}}}}, "tiny", "own"
+    )
+    names = {
+        "all-minilm-l6-v2",
+        "electra-base",
+        "colbertv2",
+        "colbert-train-run",
+        "rankgpt-permutations",
+        "wiki-offline",
+        "msmarco",
+    }
+    assert names <= licences(found).keys() and "electra-base" not in found["data"]
+    reranked = train | {"retriever": "bm25", "reranked_by": {"backbone": "roberta", "recipe": "kd"}}
+    found = lineage(config | {"objectives": config["objectives"] | {"own": {"candidates": reranked}}}, "tiny", "own")
+    uses = {source["name"]: source["use"] for source in found["sources"]}
+    assert uses["roberta-base"] == "the model that chooses negatives" and "rankgpt-permutations" in uses
+
+
 def test_files_of_the_users_own_are_sources(config):
     own = ("my-passages", "my-queries", "my-qrels")
     config["sources"] |= {name: {"path": f"{name}.tsv", "licence": f"of {name}"} for name in own}

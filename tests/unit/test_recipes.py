@@ -54,3 +54,11 @@ def test_all_blocks_can_be_planned(tmp_path):
     trained = sorted({pattern.format(*model) for name in BLOCKS for model in models(name)})
     planned = jobs(snakemake(tmp_path, "--dry-run", *trained, configs=[tmp_path / "all.yaml"]))
     assert planned["finetune"] >= len(trained)
+
+
+def test_negatives_are_refreshed_for_each_seed_and_teachers_rank_once(tmp_path):
+    (tmp_path / "seeds.yaml").write_text("grid: {seeds: [1, 2]}")
+    configs = [REPOSITORY / "configs" / "recipes-tour.yaml", tmp_path / "seeds.yaml"]
+    planned = jobs(snakemake(tmp_path, "--dry-run", configs=configs))
+    # The teacher re-ranks training and test queries, the model before each seed's second stage the training queries.
+    assert (planned["rerank_candidates"], planned["refreshed_groups"], planned["mean_teacher"]) == (4, 2, 2)

@@ -31,6 +31,18 @@ update_config(
         "checkpoints": {"own": {"path": "model"}},
         "collections": {"own": {"kind": "local", "passages": "texts"}},
         "querysets": {"own": {"collection": "own", "queries": "texts", "qrels": "texts"}},
+        "teachers": {
+            "big": {"kind": "recipe", "backbone": "tiny", "recipe": "cl", "seed": 1, "retriever": "bm25", "depth": 100},
+            "mean": {"kind": "mean", "teachers": ["big", "rank-distillm"]},
+        },
+        "objectives": {
+            "hard": {
+                "like": "cl",
+                "group_size": 8,
+                "candidates": {"reranked_by": {"backbone": "tiny", "recipe": "cl"}, "teacher": "mean", "drop_above": 0.95}
+                | {"queryset": "msmarco-train", "retriever": "bm25", "depth": 20},
+            },
+        },
     },
 )
 SETTINGS = complete_config(CONFIG)
