@@ -26,6 +26,7 @@ configfile: ROOT / "config.yaml"
 sys.path.insert(0, str(ROOT))
 os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [str(ROOT), os.getenv("PYTHONPATH")])))
 from multistage.config import complete_config
+from multistage.config.files import refuse_files
 from multistage.config.recipes import FUSED, UNTRAINED, last_objective, parent_of, stages_of
 from multistage.jobs.errors import InputError, one_message
 from multistage.jobs.notices import show_notices
@@ -35,11 +36,7 @@ from multistage.jobs.slurm import prepare
 from multistage.sources.checkpoints import model_files
 
 with one_message():
-    for path in workflow.configfiles:
-        if Path("results").absolute() in Path(path).parents:
-            raise InputError(
-                f"{path}: a result is given as a config file. Name targets before --configfile, which takes all that follows."
-            )
+    refuse_files(workflow.configfiles)
     # The same twice: a dictionary, which Snakemake looks up and hands to jobs, and typed.
     settings = complete_config(config)
 # For paths outside of inputs and outputs; those write <experiment>.
@@ -51,6 +48,8 @@ pathvars:
 
 
 onstart:
+    # That a command ended with 1 says nothing beside the job's own message, which comes at the end.
+    logger.addFilter(lambda record: not str(record.msg).rstrip().endswith("returned non-zero exit status 1."))
     for warning in settings.warnings:
         print(f"WARNING: {warning}", file=sys.stderr)
     # Is the cluster one that can be watched? Jobs of a Snakemake that was killed would write what this one's jobs write.

@@ -37,14 +37,14 @@ def learned_and_measured(wildcards):
 def fusion_settings(wildcards):
     """How re-ranked and first-stage scores are fused."""
     if GRID["fusion"] is None:
-        raise InputError("config: grid.fusion is null; say how to fuse, such as {norm: min-max, measure: nDCG@10}.")
+        refuse("config: grid.fusion is null; say how to fuse, such as {norm: min-max, measure: nDCG@10}.")
     return GRID["fusion"]
 
 
 def published_results(wildcards):
     """The file of published results that ours are set beside."""
     if EVALUATION["reference"] is None:
-        raise InputError("config: evaluation.reference names no published results.")
+        refuse("config: evaluation.reference is null; give the CSV file of published results there.")
     return str(ROOT / EVALUATION["reference"])
 
 

@@ -9,6 +9,12 @@ import re
 from snakemake.io import is_flagged
 
 
+def refuse(message):
+    """End Snakemake with a message about what was asked for; of an exception in an input function it would show a traceback."""
+    with one_message():
+        raise InputError(message)
+
+
 def any_of(names):
     """A regular expression for one of these names, or for none where there are none."""
     return "|".join(map(re.escape, names)) or "(?!)"
@@ -115,7 +121,8 @@ def contents_of(files):
     def digests(wildcards):
         given = files(wildcards)
         own = [file for file in ([given] if isinstance(given, str) else given) if is_flagged(file, "ancient")]
-        return [cached_digest(file) for file in own]
+        with one_message():
+            return [cached_digest(file) for file in own]
 
     return digests
 
@@ -152,7 +159,7 @@ def ready_run(wildcards):
     entry = lookup(dpath=wildcards.imported, within=ENTRIES)
     runs = entry.get("runs", {wildcards.queryset: entry.get("run")})
     if wildcards.queryset not in runs:
-        raise InputError(
+        refuse(
             f"config: the retriever {wildcards.imported.rpartition('/')[2]} has no run for {wildcards.queryset}, only for "
             f"{', '.join(runs)}; name its source under runs, or take another retriever."
         )

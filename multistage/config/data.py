@@ -8,13 +8,23 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from multistage.config.fields import COUNTABLE, LETTERS, Count, Name, Section, Seed, Text, Told, matching, refers_to
 from multistage.jobs.errors import without_secrets
 
+
+def _shareable(address: str) -> str:
+    if without_secrets(address) != address:
+        raise ValueError(
+            "it may hold a password or a signature, which reports and Snakemake's records would show; put a user and password "
+            "into ~/.netrc, and another secret into an environment variable, as in ?token=$TOKEN"
+        )
+    return address
+
+
 SourceName = Annotated[Name, refers_to("sources")]
 CollectionName = Annotated[Name, refers_to("collections")]
 PackageName = Annotated[str, matching(r"^[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.+!]+$", "a package (name==version)")]
 HubName = Annotated[
     str, matching(r"^[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*$", "a model of the Hub (organisation/model)")
 ]
-Address = Annotated[str, matching(r"^https?://", "an address (http:// or https://)")]
+Address = Annotated[str, matching(r"^https?://", "an address (http:// or https://)"), AfterValidator(_shareable)]
 FileName = Annotated[
     str,
     matching(r"^[A-Za-z0-9_][A-Za-z0-9._-]*$", f"a file name ({LETTERS}); give one with the key file"),
@@ -38,12 +48,14 @@ class Download(Section):
     """A file downloaded from an address, over HTTP or from Google Drive. What is known of it is checked; the log of a download
     names its SHA-256, which can be given here."""
 
-    url: Address = Field(description="The address.")
+    url: Address = Field(
+        description="The address, without secrets: a user and password stand in ~/.netrc, and $NAME is an environment variable."
+    )
     sha256: Sha256 | None = Field(None, description="The file's SHA-256.")
     md5: Md5 | None = Field(None, description="The file's MD5 sum.")
     bytes: Count | None = Field(None, description="The file's size.")
     file: FileName = Field(
-        default_factory=lambda given: without_secrets(given["url"]).rpartition("/")[2],
+        default_factory=lambda given: given["url"].rpartition("/")[2],
         validate_default=True,
         description="The file's name here; by default the end of the address.",
     )

@@ -32,6 +32,12 @@ def _of_objectives(recipe: str, info: ValidationInfo) -> str:
     return recipe
 
 
+def _possible(bits: int) -> int:
+    if bits not in BITS:
+        raise ValueError(f"{bits} is not possible; choose from {', '.join(map(str, BITS))}")
+    return bits
+
+
 CheckpointName = Annotated[Name, refers_to("checkpoints")]
 QuerySetName = Annotated[Name, refers_to("querysets")]
 RetrieverName = Annotated[Name, refers_to("retrievers")]
@@ -41,6 +47,10 @@ Recipe = Annotated[str, RECIPE, Field(max_length=200), AfterValidator(_of_object
 BackboneName = Annotated[Name, refers_to("backbones")]
 # A ranking of fewer has nothing to order.
 Ranked = Annotated[int, Field(ge=2), COUNTABLE]
+
+# A Literal would take true for 1, and 2.0 for 2.
+BITS = [1, 2, 4, 8]
+Bits = Annotated[int, AfterValidator(_possible), Field(json_schema_extra={"enum": BITS})]
 
 
 class _FirstStage(Section):
@@ -66,7 +76,7 @@ class ColBERT(_Encoder):
     """ColBERT (late interaction) with a PLAID index."""
 
     kind: Literal["colbert"]
-    nbits: Literal[1, 2, 4, 8] = Field(4, description="Bits of each dimension's residual in the index.")
+    nbits: Bits = Field(4, description="Bits of each dimension's residual in the index.")
     kmeans_passages: Count | None = Field(
         None, description="Passages that are clustered; null: PLAID's choice, minutes on a CPU."
     )

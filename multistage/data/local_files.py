@@ -19,7 +19,7 @@ from pydantic_core import from_json
 
 from multistage.data.packed import line_of, open_text, plain_file
 from multistage.data.runs import BLANK, columns_pattern, scan_lines
-from multistage.data.tables import QRELS, stream_rows
+from multistage.data.tables import GRADES, QRELS, stream_rows
 from multistage.jobs.errors import InputError
 
 ID_KEYS = ("id", "_id", "docid", "doc_id", "docno", "pid", "passage_id", "qid", "query_id")
@@ -89,10 +89,11 @@ def read_qrels_file(path: str | Path) -> pl.DataFrame:
     columns = ["query", "passage", "grade"] if beir else ["query", "0", "passage", "grade"]
     fields = pl.col("line").str.extract_groups(rf"{columns_pattern(columns, QRELS)}{BLANK}*$")
     found = lines[int(beir) :].select("number", fields).unnest("line").select("number", *QRELS)
-    found = found.with_columns(pl.col("grade").str.strip_prefix("+").cast(pl.Int64, strict=False))
+    found = found.with_columns(pl.col("grade").str.strip_prefix("+").cast(pl.Int16, strict=False))
     for number in found.filter(pl.col("grade").is_null())["number"].head(1):
         given = line_of(path, number).split()
-        wrong = f"grade {given[-1]!r} is not a whole number" if len(given) == len(columns) else f"{len(given)} columns"
+        wrong = f"grade {given[-1]!r} is not a whole number from {GRADES.min} to {GRADES.max}"
+        wrong = wrong if len(given) == len(columns) else f"{len(given)} columns"
         head = "below the first line" if beir else "or BEIR's three below a line query-id, corpus-id, score"
         raise InputError(f"{path}, line {number}: {wrong}; expected the columns {', '.join(columns)} ({head}).")
     return found.drop("number")

@@ -40,6 +40,7 @@ def prepare_queries(
     settings: Settings,
     *,
     draw: Draw | None,
+    relevance: int = 1,
     queries: str | Path,
     qrels: str | Path,
     passages: str | Path | None = None,
@@ -48,7 +49,8 @@ def prepare_queries(
 
     settings: as for passages, with the id of the query set. Judgements of other queries are left out and counted.
     passages: the table of the collection, where judged passages may lack in it; they are counted, and kept, for a system that
-    could not retrieve them missed them. Raises InputError where judgements share no query or no passage with the others.
+    could not retrieve them missed them. relevance: the least grade that counts as relevant. Raises InputError where judgements
+    share no query or no passage with the others, and where none of the grades that are kept reaches `relevance`.
     """
     if kind == "ir_datasets":
         dataset = Dataset(settings["id"])
@@ -73,7 +75,7 @@ def prepare_queries(
             logger.warning(text, source, f"{len(absent):,}", absent["passage"].min())
     with replacing(queries, qrels) as (queries, qrels):  # both or neither
         write_queries(queries, [known[row] for row in rows], source)
-        write_qrels(qrels, kept, source)
+        write_qrels(qrels, kept, source, relevance)
     logger.info("%s: %s of %s queries, %s judgements", source, *(f"{len(some):,}" for some in (rows, known, kept)))
     if unjudged := len(rows) - kept["query"].n_unique():
         logger.warning("%s: %s queries kept without a judgement: no measure counts them", source, f"{unjudged:,}")

@@ -77,23 +77,28 @@ def write_queries(path: str | Path, queries: Iterable[tuple[str, str]], source: 
     write_texts(path, checked(), source)
 
 
-def write_qrels(path: str | Path, given: pl.DataFrame, source: str | Path) -> None:
+def write_qrels(path: str | Path, given: pl.DataFrame, source: str | Path, relevance: int = 1) -> None:
     """Write judgements, which have the columns of QRELS. Raises InputError as `checked_qrels` does."""
-    table = checked_qrels(given, source)
+    table = checked_qrels(given, source, relevance)
     with replacing(path) as (partial,):
         table.write_parquet(partial)
 
 
-def checked_qrels(given: pl.DataFrame, source: str | Path) -> pl.DataFrame:
+def checked_qrels(given: pl.DataFrame, source: str | Path, relevance: int = 1) -> pl.DataFrame:
     """Judgements without the lines that repeat another, which are counted in the log.
 
-    Raises InputError when no passage is relevant, a pair is judged twice with different grades, or a grade is out of range.
+    relevance: the least grade that counts as relevant. Raises InputError when no grade reaches it, a pair is judged twice with
+    different grades, or a grade is out of range.
     """
     table = given.unique(maintain_order=True)
     if repeated := len(given) - len(table):
         logger.warning("%s: %s judgements left out: they are there already", source, f"{repeated:,}")
-    if not (table["grade"] > 0).any():
-        raise InputError(f"{source}: none of {len(table):,} judgements has a grade above 0; nothing could be measured with it.")
+    if not (table["grade"] >= relevance).any():
+        largest = "" if table.is_empty() else f"; the largest is {table['grade'].max()!r}"
+        raise InputError(
+            f"{source}: none of {len(table):,} judgements has a grade of {relevance} or more, which is the query set's "
+            f"relevance{largest}. Nothing could be learned or measured: change the relevance in the config, or the judgements."
+        )
     in_range = pl.col("grade").is_between(GRADES.min, GRADES.max)
     for query, passage, grade in table.filter(~in_range).head(1).iter_rows():
         raise InputError(

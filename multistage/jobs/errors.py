@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import parse_qsl, urlencode
 
 # What to do when the operating system refuses. Libraries may raise an error of their own with the system's words in it.
 ADVICE = {
@@ -20,7 +19,7 @@ ADVICE = {
     errno.ENAMETOOLONG: "Choose shorter names in the config, or a folder with a shorter path.",
 }
 # What an address may say after its question mark without giving anything away.
-NAMES_A_FILE = ("id", "download", "export")
+HARMLESS = re.compile(r"(id|download|export|dl|raw|version)=.*|([\w-]+=)?\$\w+")
 
 
 class InputError(ValueError):
@@ -75,10 +74,13 @@ def because(error: Exception) -> str:
 
 
 def without_secrets(text: str) -> str:
-    """A text, as cards, logs and messages show it: its addresses without users, passwords and all that may be a signature."""
+    """A text, as cards, logs and messages show it: its addresses without users, passwords and all that may be a signature.
+
+    The names of environment variables, as in ?token=$TOKEN, stay.
+    """
 
     def named(query: re.Match[str]) -> str:
-        kept = [pair for pair in parse_qsl(query[0][1:]) if pair[0] in NAMES_A_FILE]
-        return f"?{urlencode(kept)}" if kept else ""
+        kept = [pair for pair in query[0][1:].split("&") if HARMLESS.fullmatch(pair)]
+        return "&".join(kept) and f"?{'&'.join(kept)}"
 
     return re.sub(r"\?[^\s)'\"]+", named, re.sub(r"(?<=://)[^\s/]*@", "", text))

@@ -69,11 +69,17 @@ def load_weights(automatic: Any, folder: str | Path, config: "PreTrainedConfig",
 
 
 def require_positions(model: "PreTrainedModel", max_length: int) -> None:
-    """Raise InputError when a model with learned positions reads fewer than `max_length` tokens."""
+    """Raise InputError when a model reads fewer than `max_length` tokens.
+
+    That is as many as it has learned positions for, or else what its config says (with rotary positions, what it was trained
+    for). Relative positions alone, such as DeBERTa-v3's and T5's, set no limit.
+    """
+    relative = not getattr(model.config, "position_biased_input", True)  # DeBERTa, whose config gives a number all the same
+    longest = None if relative else getattr(model.config, "max_position_embeddings", None)
     for name, module in model.named_modules():
         if name.endswith("position_embeddings") and isinstance(module, torch.nn.Embedding):
             # RoBERTa counts positions from behind the padding's.
             longest = module.num_embeddings - (0 if module.padding_idx is None else module.padding_idx + 1)
-            if max_length > longest:
-                name = model.name_or_path
-                raise InputError(f"{name}: the model reads {longest} tokens at most, and max_length is {max_length}; lower it.")
+    if longest is not None and max_length > longest:
+        name = model.name_or_path
+        raise InputError(f"{name}: the model reads {longest} tokens at most, and max_length is {max_length}; lower it.")

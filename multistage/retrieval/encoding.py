@@ -1,6 +1,7 @@
 """What late interaction and dense retrieval share: encoders, their vectors in files, and a search batch by batch."""
 
 import json
+import logging
 import string
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -24,6 +25,7 @@ from multistage.model.weights import LOCAL, load_weights, read_config, require_p
 if TYPE_CHECKING:
     from sentence_transformers import MultiVectorEncoder, SentenceTransformer
 
+logger = logging.getLogger("jobs")
 # Texts that are encoded together.
 AT_ONCE = 1_000
 # The rows of a query's best passages and their scores, in any order; what finds them, given queries' vectors and a depth.
@@ -75,14 +77,26 @@ def load_encoder(
 def encode_passages(
     encoder: Any, texts: Iterable[list[str]], *, total: int, output: str | Path, dtype: torch.dtype = torch.float16
 ) -> None:
-    """Write the vectors of each passage, of lists of any size (see `write_vectors`). total: how many passages there are."""
+    """Write the vectors of each passage, of lists of any size (see `write_vectors`), and log how many are read in part.
+
+    total: how many passages there are.
+    """
+    cut = 0
+
+    def count_cut(_: torch.nn.Module, inputs: Any) -> None:
+        nonlocal cut
+        cut += sum(bool(encoding.overflowing) for encoding in inputs[0].encodings)
 
     def encode(batch: list[str]) -> tuple[torch.Tensor, list[int]]:
         found = encoder.encode_document(batch, batch_size=64, show_progress_bar=False)
         matrices = [torch.atleast_2d(torch.as_tensor(vectors)) for vectors in found]
         return torch.cat(matrices), [len(matrix) for matrix in matrices]
 
-    write_vectors(output, map(encode, in_batches(texts, total)), dtype)
+    with encoder[0].register_forward_pre_hook(count_cut):
+        write_vectors(output, map(encode, in_batches(texts, total)), dtype)
+    if cut:
+        share = f"{cut:,} of {total:,} passages ({cut / total:.1%})"
+        logger.warning("%s are read in part by the encoder: they are cut at max_length %d", share, encoder.max_seq_length)
 
 
 def encode_queries(encoder: Any, texts: list[str]) -> list[torch.Tensor]:

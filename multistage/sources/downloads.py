@@ -29,6 +29,7 @@ def download(
 ) -> None:
     """Download the file at `url` to `output`, where it lies whole and checked, or not at all.
 
+    url: $NAME in it stands for an environment variable. A user and a password come from ~/.netrc.
     sha256, md5: its checksums in hexadecimal, size: its bytes, as far as they are known.
     What has come of an interrupted download stays beside `output` in a hidden .part file, and the next attempt asks for the
     rest. Raises InputError when the server cannot be reached or answers with an error, and when an HTML page, another size,
@@ -59,7 +60,7 @@ def download(
             return
         try:
             gdown.download(
-                url,
+                os.path.expandvars(url),
                 str(whole),
                 quiet=True,  # it would print the address
                 use_cookies=False,

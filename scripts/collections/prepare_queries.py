@@ -11,6 +11,8 @@ with job_log(snakemake.log[0]):
         sources=snakemake.input.sources,
         settings=snakemake.params.settings,
         draw=Draw.model_validate(draw) if draw else None,
+        # No parameter of the rule: another relevance leaves these files as they are.
+        relevance=snakemake.config["querysets"][snakemake.wildcards.queryset]["relevance"],
         queries=snakemake.output.queries,
         qrels=snakemake.output.qrels,
         passages=snakemake.input.passages or None,

@@ -58,12 +58,13 @@ class Fault:
 
 @dataclass
 class Site:
-    """A folder that is served: faults by path, and what was asked for, as (path with query, Range)."""
+    """A folder that is served: faults by path, and what was asked for, as (path with query, Range), and with which password."""
 
     folder: Path
     url: str = ""
     faults: dict[str, Fault] = field(default_factory=dict)
     requests: list[tuple[str, str | None]] = field(default_factory=list)
+    passwords: list[str | None] = field(default_factory=list)
 
 
 class _Files(BaseHTTPRequestHandler):
@@ -85,6 +86,7 @@ class _Files(BaseHTTPRequestHandler):
         path = unquote(urlsplit(self.path).path)
         fault = self.site.faults.get(path, Fault())
         self.site.requests.append((self.path, self.headers.get("Range")))
+        self.site.passwords.append(self.headers.get("Authorization"))
         if fault.status != 200:
             return self.answer(fault.status, b"an error")
         if fault.page is not None:

@@ -81,7 +81,7 @@ def test_the_example_of_the_readme_is_valid():
 
 def test_what_has_a_default_need_not_be_said():
     config = changed({"evaluation": DELETED, "training": DELETED, "grid.fusion": DELETED})
-    config["sources"]["file"] = {"url": "https://example.org/a/b.run?signature=x", "licence": "mine"}
+    config["sources"]["file"] = {"url": "https://example.org/a/b.run", "licence": "mine"}
     config["backbones"]["tiny"] = {"checkpoint": "bert-tiny"}
     config["objectives"]["cl"] = {key: KD[key] for key in ("group_size", "queries_per_step", "steps", "learning_rate")} | {
         "loss": "localized-contrastive",

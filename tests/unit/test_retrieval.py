@@ -101,6 +101,18 @@ def test_threads_and_files_change_nothing_ties_included(passages, tmp_path, monk
     assert (last["score"] < 6).any()  # the cut does go through ties
 
 
+@pytest.mark.parametrize("kind", ["dense", "colbert"])
+def test_passages_that_are_read_in_part_are_counted(kind, passages, encoder_folder, tmp_path, caplog):
+    encoder = load_encoder(encoder_folder, kind, pooling=None if kind == "colbert" else "mean")
+    texts = passages["text"].to_list()
+    cut = sum(len(encoder.tokenizer(text)["input_ids"]) > 16 for text in texts)
+    assert 0 < cut < 60
+    for some in (texts, [text[:12] for text in texts]):  # none of the second is long
+        encode_passages(encoder, [some], total=60, output=tmp_path / "vectors")
+    (said,) = [record.message for record in caplog.records if (record.name, record.levelname) == ("jobs", "WARNING")]
+    assert said.startswith(f"{cut} of 60 passages ({cut / 60:.1%}) are read in part")
+
+
 def test_a_passage_that_lucene_does_not_index_is_an_error(table, tmp_path, monkeypatch):
     monkeypatch.setattr(lucene, "count_texts", lambda path: 61)
     with pytest.raises(InputError, match="index: Lucene's index holds 60 of 61 passages"):

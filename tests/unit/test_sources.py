@@ -1,5 +1,6 @@
 """Sources from servers on loopback that drop, refuse and lie: the right file, or one clear error and no file."""
 
+import base64
 import hashlib
 import json
 import shutil
@@ -112,6 +113,14 @@ class TestDownloads:
             download(address, output, sha256="0" * 64)
         said = capfd.readouterr()
         assert "secret" not in f"{caught.value} {said.out} {said.err} {caplog.text}"
+
+    def test_passwords_and_tokens_come_from_outside_the_config(self, site, output, tmp_path, monkeypatch):
+        (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password secret\n")
+        monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+        monkeypatch.setenv("TOKEN", "t0ken")
+        download(f"{site.url}/run.tsv?token=$TOKEN", output, md5=MD5)
+        assert site.requests[0][0] == "/run.tsv?token=t0ken"
+        assert site.passwords[0] == f"Basic {base64.b64encode(b'me:secret').decode()}"
 
     def test_an_endless_answer_of_unknown_size_leaves_room_on_the_disk(self, site, output, monkeypatch):
         site.faults["/run.tsv"] = Fault(endless=True)

@@ -12,10 +12,12 @@ from snakemake.utils import update_config
 
 from multistage.config import complete_config
 from multistage.config.fields import FORMS, Section
+from multistage.config.files import refuse_files
 from multistage.config.whole import SHARED
 from multistage.data.groups import Groups
 from multistage.data.leaks import check_leaks
 from multistage.data.tables import write_queries
+from multistage.jobs.errors import InputError
 from repository import REPOSITORY
 from small_groups import groups_from
 from wrong_inputs import Case, judged
@@ -73,11 +75,11 @@ def wrong_values(node: Schema) -> Iterator[tuple[str, Any]]:
     (node,) = options if len(options) == 1 else [{"type": "object"}]
     of = node.get("type", "object")
     if of in ("integer", "number"):
-        yield from (("not a number", each) for each in ("many", [1]))
+        yield from (("not a number", each) for each in ("many", [1], True))
         yield from (("not finite", each) for each in (math.nan, math.inf))
         yield "out of range", -1
     if of == "integer":
-        yield from (("not an integer", each) for each in (1.5, 42.0))
+        yield from (("not an integer", each) for each in (1.5, 42.0, 1.0))
         yield from (("out of range", each) for each in (10**30, node.get("minimum", 0) - 1))
     if of == "string":
         yield from (("not text", each) for each in (5, True, ["x"]))
@@ -160,6 +162,50 @@ def of_leaks() -> Iterator[Case]:
         yield Case("leak", f"{name}, another collection", partial(leak, queries, "other", []), elsewhere)
 
 
+def address(url: str, given: Path, output: Path) -> None:
+    try:
+        with_value(("sources", "other"), {"url": url, "file": "f", "licence": "mine"})
+    except InputError as error:
+        assert "hidden" not in str(error)
+        raise
+
+
+def of_addresses() -> Iterator[Case]:
+    for url in ("http://me:hidden@a.org/f", "http://hidden@a.org/f"):
+        yield Case("address with a secret", url, partial(address, url), "sources.other.url: it may hold a password")
+    for query in ("sig=hidden", "id=1&X-Amz-Signature=hidden", "$TOKEN&token=hidden", "hidden", "token=$A.hidden"):
+        yield Case(
+            "address with a secret", query, partial(address, f"https://a.org/f?{query}"), "sources.other.url: it may hold"
+        )
+    for url in ("http://a.org/f?id=a/b&download=1", "https://a.org/$A/f?token=$TOKEN&id=1", "https://a.org/f?$QUERY"):
+        yield Case("address without one", url, partial(address, url))
+
+
+def config_file(text: str, given: Path, output: Path) -> None:
+    (given / "mine.yaml").write_text(text)
+    refuse_files([given / "mine.yaml"])
+
+
+def of_files() -> Iterator[Case]:
+    for text, line, key in (
+        ("grid: {}\ndevice: cpu\ngrid:\n  depth: 3\n", 3, "grid"),
+        ("grid:\n  depth: 2\n  seeds: [1]\n\n  depth: 3\n", 5, "grid.depth"),
+        ("a: {b: 1,\n  c: {d: 1, d: 1}}\n", 2, "a.c.d"),
+        ("a:\n- b: 1\n- c: 1\n  'c': 2\n", 4, "a.c"),
+        ("a:\n  1: x\n  1: y\n", 3, "a.1"),
+        ('{"a": 1,\n "a": 2}', 2, "a"),
+    ):
+        yield Case("a key twice", repr(text), partial(config_file, text), f"mine.yaml, line {line}: {key} is there in line")
+    for text in (
+        "a: {d: 1}\nb: {d: 1}\nc: [{d: 1}]\n",
+        'a: {1: x, "1": x}\n',
+        "a: &a {d: 1}\nb: *a\n",
+        '{"a": "\\/"}',
+        "",
+    ):
+        yield Case("no key twice", repr(text), partial(config_file, text))
+
+
 def group_size(wanted: int, given: Path, output: Path) -> None:
     groups_from([[1, -1, -1], [1, -1, -1]], passages=[[0, 1, 2], [1, 0, -1]]).write(given / "groups.safetensors")
     Groups.read(given / "groups.safetensors", wanted)
@@ -169,4 +215,4 @@ SIZES = [
     Case("group size", "as many as a query has", partial(group_size, 3)),
     Case("group size", "more than any query has", partial(group_size, 4), "groups.safetensors: no query has more than 3"),
 ]
-test_wrong = judged([*of_models(), *of_names(), *of_leaks(), *SIZES])
+test_wrong = judged([*of_models(), *of_names(), *of_leaks(), *of_addresses(), *of_files(), *SIZES])

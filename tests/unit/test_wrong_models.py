@@ -8,9 +8,12 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
+from transformers import AutoConfig, AutoModel
 
 from multistage.config import PairSettings
+from multistage.model.weights import require_positions
 from multistage.retrieval.encoding import load_encoder
 from multistage.scoring.own_texts import score_own_pairs, scorer_for
 from multistage.training.stage import initialise
@@ -126,7 +129,34 @@ def cut_rows(folder, name, rows):
     weights(lambda tensors: tensors.update({name: tensors[name][:rows].clone()}), folder)
 
 
+# Of a config with 64 positions, how many tokens are read.
+LENGTHS = {
+    "bert": 64,
+    "roberta": 62,
+    "distilbert": 64,
+    "mpnet": 62,
+    "deberta-v2": 64,
+    "modernbert": 64,
+    "qwen3": 64,
+    "gpt2": 64,
+}
+SIZES = {"vocab_size": 9, "max_position_embeddings": 64, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1}
+SIZES |= {"intermediate_size": 8, "num_key_value_heads": 1, "head_dim": 8, "pad_token_id": 1}
+
+
+def positions(kind, length, given, output, **settings):
+    """Read a text of this length with a model of this kind."""
+    model = AutoModel.from_config(AutoConfig.for_model(kind, **SIZES, **settings))
+    require_positions(model, length)
+    model(input_ids=torch.full((1, length), 5), attention_mask=torch.ones(1, length))
+
+
 def cases():
+    for kind, longest in LENGTHS.items():
+        yield Case("limits of a model", f"{kind} {longest}", partial(positions, kind, longest))
+        yield Case("limits of a model", f"{kind} {longest + 1}", partial(positions, kind, longest + 1), "max_length")
+    relative = partial(positions, "deberta-v2", 200, position_biased_input=False, relative_attention=True)
+    yield Case("limits of a model", "relative positions alone", relative)
     for use in (score, start, encode):
         changes = {f"no {name}": without(name) for name in TENSORS} | {f"cut {name}": cut(name) for name in TENSORS} | PARTS
         if use is score:

@@ -191,7 +191,7 @@ def wrong_lines():
     queries = ["[1]", "{", "{}", '{"query": "a"}', '{"query": " ", "passage": "b"}', '{"query": 1, "passage": "b"}']
     queries += ['{"query": "a", "passage": null}', '{"query": "a", "passage": "b", "score": 1}']
     yield from third_line("lines of pairs", "pairs.jsonl", queries)
-    grades = ["1.0", "1_0", "١", "high", "nan", "", "1e0", "0x1", "99999999999999999999"]
+    grades = ["1.0", "1_0", "١", "high", "nan", "", "1e0", "0x1", "32768", "-32769", "9" * 20]
     yield from third_line(
         "lines of judgements", "trec.qrels", ["q1", "q1 d2 1", "q1 0 d2 1 1", *(f"q1 0 d2é {g}" for g in grades)]
     )
@@ -247,18 +247,20 @@ def wrong_tables():
     return [Case("tables", what, partial(tables, act), "given") for what, act in acts.items()]
 
 
-def query_set(queries, pairs, passages, given, output):
+def query_set(queries, pairs, passages, given, output, relevance=1):
     files = {"queries.tsv": [f"{name}\ttext" for name in queries], "judged.qrels": [f"{q} 0 {p} 1" for q, p in pairs]}
     for name, lines in files.items():
         (given / name).write_text("\n".join(lines))
     write_texts(given / "passages", [(name, "text") for name in passages], "passages")
     made = {"queries": output / "queries", "qrels": output / "qrels", "passages": given / "passages"}
-    prepare_queries("local", [str(given / name) for name in files], {}, draw=None, **made)
+    prepare_queries("local", [str(given / name) for name in files], {}, draw=None, relevance=relevance, **made)
 
 
 def sets():
     right = ["1", "2"], [("1", "a"), ("9", "a"), ("2", "gone")], ["a", "b"]
     yield Case("sets that do not fit", "some unknown ids", partial(query_set, *right))
+    place = "judged.qrels: none of 2 judgements has a grade of 2 or more, which is the query set's relevance; the largest is 1."
+    yield Case("sets that do not fit", "lower grades", partial(query_set, *right, relevance=2), place)
     for change, one in {
         "zeros before queries": (["01", "02"], *right[1:]),
         "other queries": (right[0], [("3", "a")], right[2]),

