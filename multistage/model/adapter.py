@@ -19,7 +19,7 @@ def add_adapter(model: "PreTrainedModel", adapter: Lora, *, dropout: float, seed
     The head stays as it is, and so does a pooler, which may be as new. dropout: of what enters a product, while training. The
     initial weights depend on `seed` alone; the products are zero. Raises InputError for a name that no linear layer has.
     """
-    # Here and below alone: models without an adapter do without the import.
+    # Here and below alone: jobs that score do without it. In training transformers' schedules import it where it is installed.
     from peft import LoraConfig, inject_adapter_in_model
 
     encoder = model.base_model
