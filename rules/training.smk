@@ -125,7 +125,7 @@ rule initialise:
     resources:
         **job(),
     params:
-        lengths=settings_of("backbones/{backbone}", "max_length", "max_query_length"),
+        lengths=settings_of("backbones/{backbone}", "max_length", "max_query_length", "template"),
     message:
         "Initialising a re-ranker from {wildcards.backbone}, seed {wildcards.seed}"
     script:

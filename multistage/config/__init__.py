@@ -2,7 +2,7 @@
 
 from multistage.config.data import Draw
 from multistage.config.evaluation import Evaluation
-from multistage.config.training import Backbone, Objective, PairSettings, Training, Validation
+from multistage.config.training import Backbone, Lora, Objective, PairSettings, Training, Validation
 from multistage.config.whole import Config, complete_config
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "Config",
     "Draw",
     "Evaluation",
+    "Lora",
     "Objective",
     "PairSettings",
     "Training",

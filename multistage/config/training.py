@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
-from multistage.config.fields import Count, Item, NotNegative, Positive, Section, Share, Text, Told, Unique, matching
+from multistage.config.fields import Count, Item, NotNegative, Positive, Section, Share, Some, Text, Told, Unique, matching
 from multistage.config.ranking import (
     BackboneName,
     CheckpointName,
@@ -43,6 +43,9 @@ def _taking(key: str) -> str:
 
 OBJECTIVE = matching(r"^[a-z0-9_]+$", "a name (lower-case letters, digits and underscores)")
 ObjectiveName = Annotated[str, AfterValidator(_no_label), OBJECTIVE, Field(max_length=50)]
+# Control characters other than line ends are refused, and braces, which would mean something to the chat template it becomes.
+AROUND = r"[^{}\x00-\x09\x0b-\x1f]*"
+TEMPLATE = matching(rf"^{AROUND}\{{query\}}{AROUND}\{{passage\}}{AROUND}$", "a text with {query} and then {passage}, each once")
 LossName = Annotated[str, AfterValidator(_known_loss), Field(json_schema_extra={"enum": list(LOSSES)})]
 # A value, or a number for each loss that is named. The tags are written as those of `Told`.
 OneOrByLoss = Annotated[
@@ -60,6 +63,16 @@ class Training(Section):
     tensorboard: bool = Field(False, description="Write TensorBoard event files to results/<experiment>/tensorboard/.")
 
 
+class Lora(Section):
+    """Low-rank adaptation (Hu et al. 2022): of the encoder, products of two small matrices beside some weights are trained, in
+    place of all weights. They are added to the weights when a model is written."""
+
+    kind: Literal["lora"]
+    rank: Count = Field(16, description="Inner dimension of the product.")
+    alpha: Count = Field(32, description="The product counts alpha / rank times.")
+    modules: Some[Text] = Field(description="Linear layers of the encoder that get one: the last part of their names.")
+
+
 class PairSettings(Section):
     """What decides training and scoring with a backbone, beside its weights."""
 
@@ -67,6 +80,12 @@ class PairSettings(Section):
     max_query_length: Count = Field(64, description="Tokens of a query at most; less than max_length.")
     dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.1, description="Dropout while training.")
     frozen: Unique[Text] = Field([], description="Parameters not trained: parts of their names, as in [position_embeddings].")
+    adapter: Lora | None = Field(None, description="What is trained in place of the encoder's weights, beside the head.")
+    template: Annotated[str, TEMPLATE] | None = Field(
+        None,
+        description="What a pair looks like to the model, such as 'Query: {query} Passage: {passage}', its special tokens "
+        "included; without one, as the tokenizer lays it out.",
+    )
 
 
 class Backbone(PairSettings):

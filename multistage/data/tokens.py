@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from npy_append_array import NpyAppendArray
 
+from multistage.data.templates import pieces_of
 from multistage.jobs.errors import InputError, because
 from multistage.jobs.files import read_json, readable, replacing
 from multistage.jobs.log import Rate
@@ -126,9 +127,9 @@ def build_store(batches: Iterable[list[str]], texts: int, tokenizer: "PreTrained
 
 @dataclass(frozen=True)
 class PairTemplate:
-    """Where a tokenizer puts special tokens and segments around (query, passage), read from its own output.
+    """What is put around (query, passage): special tokens and segments, read from the tokenizer's own output, or a template.
 
-    before, between, after: special token ids. types: token type of before, query, between, passage, after; None where
+    before, between, after: token ids. types: token type of before, query, between, passage, after; None where
     every token is of type 0 (RoBERTa), which is what a model assumes without types, and where the tokenizer gives models
     none (ALBERT). pad: the padding id.
     """
@@ -141,13 +142,17 @@ class PairTemplate:
 
     @classmethod
     def of(cls, tokenizer: "PreTrainedTokenizerBase") -> "PairTemplate":
-        """Encode a probe pair and see what was put around it.
+        """Tokenise the pieces of the tokenizer's template, or encode a probe pair and see what was put around it.
 
         Raises InputError when the probe does not survive, and for a tokenizer without a padding token.
         """
         name = tokenizer.name_or_path
         if tokenizer.pad_token_id is None:
             raise InputError(f"{name}: the tokenizer has no padding token; name one as pad_token in tokenizer_config.json.")
+        if pieces := pieces_of(tokenizer):
+            encoded = tokenizer.backend_tokenizer.encode_batch(pieces, add_special_tokens=False)
+            before, between, after = (encoding.ids for encoding in encoded)
+            return cls(before, between, after, None, tokenizer.pad_token_id)
         probe = tokenizer.backend_tokenizer.encode("a", "a")
         sequence = probe.sequence_ids
         if sequence.count(0) != 1 or sequence.count(1) != 1:
@@ -161,7 +166,7 @@ class PairTemplate:
 
     @property
     def special(self) -> int:
-        """How many special tokens a pair has."""
+        """How many tokens a pair has beside its texts."""
         return len(self.before) + len(self.between) + len(self.after)
 
 
@@ -178,7 +183,8 @@ class Pairs:
     """Model inputs for (query row, passage row) pairs, copied from two token stores.
 
     A query is cut to `max_query_length` tokens and the passage to what is left of `max_length`, special tokens
-    included: the ids are those of `tokenizer(query, passage, truncation="only_second", max_length=max_length)`.
+    included: the ids are those of `tokenizer(query, passage, truncation="only_second", max_length=max_length)`. Texts and the
+    pieces of a template are tokenised one by one; as a whole they may be merged at the joints, where no special token is.
     """
 
     def __init__(

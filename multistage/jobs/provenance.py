@@ -11,9 +11,9 @@ from multistage.jobs.files import sha256, write_texts
 PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "numpy")
 
 
-def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that decide a model's bytes."""
-    return {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
+def versions(*more: str) -> dict[str, str]:
+    """Versions of Python and of the packages that decide a model's bytes. more: packages that only this one is made with."""
+    return {"python": platform.python_version()} | {name: version(name) for name in (*PACKAGES, *more)}
 
 
 def digests(**inputs: str | Path) -> dict[str, str]:

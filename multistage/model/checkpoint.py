@@ -68,12 +68,13 @@ def save_cross_encoder(
 ) -> None:
     """Save weights, config and tokenizer, so that other libraries compute the scores that we do.
 
-    The config tells sentence-transformers to leave the logits as they are, the tokenizer to cut pairs at `max_length`.
+    The config tells sentence-transformers to leave the logits as they are, the tokenizer to cut pairs at `max_length` and,
+    where it has one, by which template to lay them out.
     """
     tokenizer.model_max_length = max_length
     model.config.sentence_transformers = {"activation_fn": "torch.nn.modules.linear.Identity"}
     model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    tokenizer.save_pretrained(folder, save_jinja_files=False)
 
 
 def require_fit(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", max_length: int) -> None:

@@ -31,11 +31,16 @@ def read_first_token_only(model: "PreTrainedModel") -> None:
         return
     trunk: Any = model.base_model
     layer = trunk.encoder.layer[-1]
+    whole = layer.forward
 
-    def forward(hidden: Tensor, attention_mask: Tensor | None = None, *_: Any, **__: Any) -> Tensor:
+    def forward(hidden: Tensor, attention_mask: Tensor | None = None, *more: Any, **options: Any) -> Tensor:
         """hidden: (pairs, tokens, width). attention_mask: (pairs, 1, tokens, tokens) or None. Returns (pairs, 1, width)."""
+        attention = layer.attention.self
+        if not (isinstance(attention.key, nn.Linear) and isinstance(attention.value, nn.Linear)):
+            first: Tensor = whole(hidden, attention_mask, *more, **options)[:, :1]
+            return first  # An adapter's layer is more than its weight.
         mask = None if attention_mask is None else attention_mask[:, 0, :1]
-        context = attend(layer.attention.self, hidden, mask)
+        context = attend(attention, hidden, mask)
         attended = layer.attention.output(context, hidden[:, :1])
         return layer.output(layer.intermediate(attended), attended)
 

@@ -66,6 +66,8 @@ def _cell(value: object) -> str:
 
 
 def _words(value: object) -> str:
+    if value is None:
+        return "–"
     if isinstance(value, dict):
         value = [f"{key} {_words(each)}" for key, each in value.items() if each is not None]
     if isinstance(value, list):

@@ -14,6 +14,7 @@ from transformers.utils import logging as transformers_logging
 from multistage.config import Backbone, Objective, PairSettings, Training, Validation
 from multistage.data.groups import Groups
 from multistage.data.sampling import GroupSampler
+from multistage.data.templates import set_template
 from multistage.data.tokens import (
     PairTemplate,
     StoreFiles,
@@ -26,6 +27,7 @@ from multistage.jobs.errors import InputError
 from multistage.jobs.files import read_json, replacing, scratch
 from multistage.jobs.provenance import digests, versions
 from multistage.jobs.signals import stop_signals_blocked
+from multistage.model.adapter import add_adapter, merged
 from multistage.model.checkpoint import (
     FILES,
     WEIGHTS,
@@ -66,12 +68,13 @@ class StageInputs(NamedTuple):
 def initialise(
     checkpoint: str | Path, lengths: PairSettings, *, seed: int, output: str | Path, vocabulary: str | Path | None = None
 ) -> None:
-    """Write the untrained re-ranker: the pre-trained backbone with a new head, seeded, for pairs of these lengths.
+    """Write the untrained re-ranker: the pre-trained backbone with a new head, seeded, for pairs of these lengths and template.
 
     vocabulary: the checkpoint whose tokenizer makes the token stores; None: this one. Raises InputError, before anything is
     tokenised, for weights that do not belong to the model, and for a tokenizer or lengths that do not fit it.
     """
     model, tokenizer = new_cross_encoder(checkpoint, seed), load_tokenizer(checkpoint)
+    set_template(tokenizer, lengths.template)
     require_fit(model, tokenizer, lengths.max_length)
     require_room(PairTemplate.of(tokenizer), lengths.max_length, lengths.max_query_length)
     record = {
@@ -128,7 +131,7 @@ def train_stage(
             queries=inputs.queries.ids,
             passages=inputs.passages.ids,
         ),
-        "versions": versions(),
+        "versions": versions(*(["peft"] if backbone.adapter else [])),
     }
     # Not of how it runs: a stage may resume with other memory or on more GPUs, with the same result up to rounding.
     key = stage_key(**record, validation=validation.definition())
@@ -141,6 +144,8 @@ def train_stage(
         if process_number():
             logger.setLevel(logging.ERROR)
         model = load_cross_encoder(parent, device, precision, training=True)
+        if backbone.adapter:
+            add_adapter(model, backbone.adapter, dropout=backbone.dropout, seed=seed)
         set_dropout(model, backbone.dropout)
         tokenizer = load_tokenizer(parent)
         queries, passages = TokenStore.open(inputs.queries), TokenStore.open(inputs.passages)
@@ -219,10 +224,11 @@ def _write_stage(
                 os.link(staging / WEIGHTS["last"], staging / WEIGHTS["best"])
                 moved["best"] = moved["last"]
                 continue
-            stage.model.load_state_dict(weights, strict=bool(weights))
-            save_cross_encoder(stage.model, tokenizer, max_length, staging)
+            stage.model.load_state_dict(weights, strict=False)
+            model = merged(stage.model) if record["backbone"]["adapter"] else stage.model
+            save_cross_encoder(model, tokenizer, max_length, staging)
             (staging / "model.safetensors").rename(staging / WEIGHTS[choice])
-            moved[choice] = distance(stage.model, before)
+            moved[choice] = distance(model, before)
         os.link(staging / WEIGHTS[export], staging / "model.safetensors")
         exported = {"exported": {"weights": export, **choices[export]}, "moved_from_parent": moved[export]}
         _write_record(staging, record | done.summary() | exported)

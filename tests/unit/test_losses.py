@@ -160,6 +160,38 @@ def test_a_mixture_is_the_weighted_sum(case):
     assert Mixture(weights, settings)(scores, targets).tolist() == pytest.approx(sum(parts).tolist(), rel=1e-5)
 
 
+class Fixed:
+    """What sentence-transformers takes for a model: the score of passage "2" is the third."""
+
+    device, num_labels = torch.device("cpu"), 1
+
+    def __init__(self, scores):
+        self.scores = scores
+
+    def preprocess(self, pairs, **prompts):
+        return {"places": torch.tensor([int(passage) for _, passage in pairs])}
+
+    def __call__(self, inputs):
+        return {"scores": self.scores[inputs["places"]]}
+
+
+@pytest.mark.parametrize(
+    ("name", "library", "scale"),
+    [("ranknet", "RankNetLoss", math.log(2)), ("lambdaloss", "LambdaLoss", 1.0), ("listnet", "ListNetLoss", 1.0)],
+)
+@pytest.mark.parametrize("grades", [[1, 0, 0, 0], [0, 2, 1, 2]])
+def test_losses_are_those_of_sentence_transformers(name, library, scale, grades):
+    """On labels for our targets. Its RankNet takes logarithms to the base 2; its ListNet is the cross-entropy."""
+    from sentence_transformers.cross_encoder import losses
+
+    labels = torch.tensor(grades) / max(grades)
+    targets = {"order": 1 + max(grades) - torch.tensor([grades]), "scores": labels[None]}
+    theirs = getattr(losses, library)(Fixed(FULL[0]))([["query"], [list("0123")]], [labels]).item() * scale
+    target = torch.softmax(labels, dim=0)
+    constant = (target * target.log()).sum().item() if name == "listnet" else 0.0
+    assert LOSSES[name](FULL[:1], targets).item() == pytest.approx(theirs + constant, rel=1e-4)
+
+
 @pytest.mark.parametrize(
     ("grades", "teacher"),
     [

@@ -9,12 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import torch
 
 from multistage.jobs.errors import InputError, RunAgain
 from multistage.jobs.log import job_log
 from multistage.training.state import sole_writer
 from multistage.training.steps import Stage
-from small_stage import JOBS, train
+from small_stage import ADAPTER, JOBS, train
 
 STEPS = 30
 CHANGES = {"steps": STEPS, "validate_every": 7, "learning_rate": 1e-2}
@@ -140,7 +141,7 @@ def test_a_stage_that_was_finished_meanwhile_is_not_trained_again(inputs, tmp_pa
     assert (model / "model.safetensors").stat().st_mtime_ns == written
 
 
-def interrupted(inputs, output, at):
+def interrupted(inputs, output, at, **settings):
     """Stop the stage after so many steps, with a checkpoint after each."""
     really = Stage._train_step
 
@@ -150,7 +151,19 @@ def interrupted(inputs, output, at):
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(RunAgain, match=f"step {at} of {STEPS}"):
         patch.setattr(Stage, "_train_step", stopping)
-        train(inputs, output, training=EVERY_STEP, **CHANGES)
+        train(inputs, output, training=EVERY_STEP, **settings, **CHANGES)
+
+
+def test_a_stage_with_an_adapter_goes_on_with_what_it_trains(inputs, tmp_path):
+    settings = {"backbone": {"adapter": ADAPTER}}
+    expected = train(inputs, tmp_path / "expected", **settings, **CHANGES)
+    interrupted(inputs, tmp_path / "model", at=17, **settings)
+    newest = max((tmp_path / "state").rglob("step-*.pt"))
+    for part in ("model", "best"):
+        saved = torch.load(newest)[part]
+        assert saved and all("lora_" in name or "classifier" in name or "pooler" in name for name in saved)
+    train(inputs, tmp_path / "model", **settings, **CHANGES)
+    assert weights(tmp_path / "model") == weights(expected)
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "all of them"])

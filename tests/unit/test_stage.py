@@ -16,7 +16,7 @@ from multistage.training.stage import initialise
 from multistage.training.steps import Stage
 from small_groups import groups_from
 from small_models import write_bert_checkpoint
-from small_stage import BACKBONE, OBJECTIVE, PASSAGES, train
+from small_stage import ADAPTER, BACKBONE, OBJECTIVE, PASSAGES, train
 
 
 def test_a_model_is_an_ordinary_checkpoint_with_its_record(inputs, tmp_path, caplog):
@@ -131,6 +131,23 @@ def test_same_seed_same_bytes_other_seed_other_bytes(inputs, tmp_path):
     assert (first / "model.safetensors").read_bytes() != (tmp_path / "other" / "model.safetensors").read_bytes()
 
 
+def test_with_an_adapter_its_modules_and_the_head_move(inputs, tmp_path):
+    """Also in a second stage, which starts from weights like any other's, and where the encoder computes in bfloat16."""
+    parent = Path(inputs.parent)
+    for precision in ("float32", "bfloat16"):
+        given = inputs._replace(parent=str(parent))
+        folder = train(given, tmp_path / precision, backbone={"adapter": ADAPTER}, precision=precision)
+        before, after = load_file(parent), load_file(folder / "model.safetensors")
+        assert before.keys() == after.keys()
+        moved = {name for name in before if not torch.equal(before[name], after[name])}
+        attention = [f"encoder.layer.{layer}.attention.self.{name}" for layer in (0, 1) for name in ("query", "value")]
+        assert moved == {f"bert.{name}.weight" for name in attention} | {
+            f"{name}.{part}" for name in ("bert.pooler.dense", "classifier") for part in ("weight", "bias")
+        }
+        parent = folder / "model.safetensors"
+    assert "peft" in json.loads((folder / "training.json").read_text())["versions"]
+
+
 def test_a_new_head_depends_on_the_seed_alone(checkpoint, tmp_path):
     one, same, other = (new_cross_encoder(checkpoint, seed).state_dict() for seed in (1, 1, 2))
     assert all(torch.equal(one[name], same[name]) for name in one)
@@ -170,6 +187,11 @@ def other_texts(inputs):
         (None, {"learning_rate": 1e30, "warmup": 0.0}, "the loss is"),
         (None, {"learning_rate": 1e30, "warmup": 0.0, "steps": 1, "validate_every": 1}, "of the validation set (nan|inf)"),
         (None, {"backbone": {"frozen": ["no_such_part"]}}, "no parameter's name contains 'no_such_part'"),
+        (
+            None,
+            {"backbone": {"adapter": ADAPTER.model_copy(update={"modules": ["query", "LayerNorm"]})}},
+            "adapter.modules: no linear layer of the encoder is called 'LayerNorm'; choose from query, key, value, dense",
+        ),
         (other_vocabulary, {}, "tokenised with another vocabulary"),
         (other_texts, {"group_size": 2}, r"groups\.safetensors: made of other texts than .*passages\.ids\.npy"),
     ],

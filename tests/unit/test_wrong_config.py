@@ -29,6 +29,9 @@ update_config(
     CONFIG,
     {
         "grid": {"fusion": {}},
+        "backbones": {
+            "tiny": {"adapter": {"kind": "lora", "modules": ["query"]}, "template": "Query: {query}\nPassage: {passage}\n"}
+        },
         "sources": {"texts": {"path": "texts.tsv", "licence": "mine"}},
         "checkpoints": {"own": {"path": "model"}},
         "collections": {"own": {"kind": "local", "passages": "texts"}},

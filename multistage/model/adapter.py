@@ -1,0 +1,55 @@
+"""Low-rank adapters: beside the encoder's weights in training, added to them in the checkpoint."""
+
+import copy
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from multistage.config import Lora
+from multistage.jobs.errors import InputError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+def add_adapter(model: "PreTrainedModel", adapter: Lora, *, dropout: float, seed: int) -> None:
+    """Put low-rank products beside layers of the encoder (Hu et al., "LoRA", ICLR 2022, eq. 3), and freeze its own weights.
+
+    The head stays as it is, and so does a pooler, which may be as new. dropout: of what enters a product, while training. The
+    initial weights depend on `seed` alone; the products are zero. Raises InputError for a name that no linear layer has.
+    """
+    # Here and below alone: jobs that score do without it. In training transformers' schedules import it where it is installed.
+    from peft import LoraConfig, inject_adapter_in_model
+
+    encoder = model.base_model
+    linear = [name for name, module in encoder.named_modules() if isinstance(module, nn.Linear) and not _of_pooler(name)]
+    ends = {name: name.rpartition(".")[2] for name in linear}
+    for name in adapter.modules:
+        if name not in ends.values():
+            known = ", ".join(dict.fromkeys(ends.values()))
+            raise InputError(f"adapter.modules: no linear layer of the encoder is called {name!r}; choose from {known}.")
+    targets = [name for name in linear if ends[name] in adapter.modules]
+    torch.manual_seed(seed)
+    inject_adapter_in_model(
+        LoraConfig(r=adapter.rank, lora_alpha=adapter.alpha, lora_dropout=dropout, target_modules=targets), encoder
+    )
+    for name, parameter in encoder.named_parameters():
+        if _of_pooler(name):
+            parameter.requires_grad_()
+
+
+def merged(model: "PreTrainedModel") -> "PreTrainedModel":
+    """A copy of the model to be saved: its layers are the plain model's again, with the products added to their weights."""
+    from peft.tuners.lora import LoraLayer
+
+    plain = copy.deepcopy(model)
+    for name, module in list(plain.named_modules()):
+        if isinstance(module, LoraLayer):
+            module.merge()
+            plain.set_submodule(name, module.get_base_layer())
+    return plain
+
+
+def _of_pooler(name: str) -> bool:
+    return name.partition(".")[0] == "pooler"
