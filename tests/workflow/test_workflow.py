@@ -41,7 +41,7 @@ def test_the_slice_ends_in_a_table_and_a_plot(finished):
 def test_every_statistic_comes_out_of_an_independent_computation(finished):
     settings = recompute.DEFAULT | yaml.safe_load((REPOSITORY / "tests" / "support" / "slice.yaml").read_text())["evaluation"]
     gap, count = recompute.recompute_experiment(finished / "results" / "slice", settings)
-    assert gap < 1e-6 and count > 900
+    assert gap < 1e-6 and count > 880
 
 
 def test_one_command_gives_the_workflows_runs_without_it(finished, tmp_path):
@@ -106,9 +106,9 @@ def overlay(tmp_path, change):
             id="a longer recipe adds one stage",
         ),
         pytest.param(
-            lambda config, _: config["objectives"]["kd"].update(learning_rate=1e-4),
+            lambda config, _: config["objectives"]["kd"].update(weight_decay=0.1),
             {"finetune": 3, "model_card": 3, "rerank": 3, **EVALUATION},
-            id="another learning rate retrains what it trained",
+            id="another weight decay retrains what it trained",
         ),
         pytest.param(
             lambda config, default: (
