@@ -1,5 +1,6 @@
 """What sections of the config are made of: strict models, names, numbers, references, unions told apart by a key."""
 
+from collections.abc import Collection
 from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidationInfo, model_validator
@@ -69,6 +70,17 @@ def refers_to(section: str) -> AfterValidator:
         if isinstance(defined, dict) and name not in defined:
             raise ValueError(undefined(name, section, defined))
         return name
+
+    return AfterValidator(check)
+
+
+def one_of(choices: Collection[Any], what: str) -> AfterValidator:
+    """A value among choices, each of which is `what`, such as "a loss"."""
+
+    def check(value: Any) -> Any:
+        if value not in choices:
+            raise ValueError(f"{value!r} is not {what}; choose from {', '.join(map(str, choices))}")
+        return value
 
     return AfterValidator(check)
 

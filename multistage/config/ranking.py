@@ -16,6 +16,7 @@ from multistage.config.fields import (
     Told,
     Unique,
     matching,
+    one_of,
     refers_to,
     undefined,
 )
@@ -32,12 +33,6 @@ def _of_objectives(recipe: str, info: ValidationInfo) -> str:
     return recipe
 
 
-def _possible(bits: int) -> int:
-    if bits not in BITS:
-        raise ValueError(f"{bits} is not possible; choose from {', '.join(map(str, BITS))}")
-    return bits
-
-
 CheckpointName = Annotated[Name, refers_to("checkpoints")]
 QuerySetName = Annotated[Name, refers_to("querysets")]
 RetrieverName = Annotated[Name, refers_to("retrievers")]
@@ -50,7 +45,7 @@ Ranked = Annotated[int, Field(ge=2), COUNTABLE]
 
 # A Literal would take true for 1, and 2.0 for 2.
 BITS = [1, 2, 4, 8]
-Bits = Annotated[int, AfterValidator(_possible), Field(json_schema_extra={"enum": BITS})]
+Bits = Annotated[int, one_of(BITS, "possible"), Field(json_schema_extra={"enum": BITS})]
 
 
 class _FirstStage(Section):

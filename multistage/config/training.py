@@ -5,7 +5,20 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
-from multistage.config.fields import Count, Item, NotNegative, Positive, Section, Share, Some, Text, Told, Unique, matching
+from multistage.config.fields import (
+    Count,
+    Item,
+    NotNegative,
+    Positive,
+    Section,
+    Share,
+    Some,
+    Text,
+    Told,
+    Unique,
+    matching,
+    one_of,
+)
 from multistage.config.ranking import (
     BackboneName,
     CheckpointName,
@@ -27,12 +40,6 @@ def _no_label(name: str) -> str:
     return name
 
 
-def _known_loss(name: str) -> str:
-    if name not in LOSSES:
-        raise ValueError(f"{name!r} is not a loss; choose from {', '.join(LOSSES)}")
-    return name
-
-
 def _reading(what: str) -> str:
     return ", ".join(name for name, loss in LOSSES.items() if loss.reads[0] == what)
 
@@ -46,7 +53,7 @@ ObjectiveName = Annotated[str, AfterValidator(_no_label), OBJECTIVE, Field(max_l
 # Control characters other than line ends are refused, and braces, which would mean something to the chat template it becomes.
 AROUND = r"[^{}\x00-\x09\x0b-\x1f]*"
 TEMPLATE = matching(rf"^{AROUND}\{{query\}}{AROUND}\{{passage\}}{AROUND}$", "a text with {query} and then {passage}, each once")
-LossName = Annotated[str, AfterValidator(_known_loss), Field(json_schema_extra={"enum": list(LOSSES)})]
+LossName = Annotated[str, one_of(LOSSES, "a loss"), Field(json_schema_extra={"enum": list(LOSSES)})]
 # A value, or a number for each loss that is named. The tags are written as those of `Told`.
 OneOrByLoss = Annotated[
     Annotated[Item, Tag("<one>")] | Annotated[dict[LossName, Positive], Field(min_length=1), Tag("<by loss>")],
