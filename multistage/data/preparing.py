@@ -79,6 +79,9 @@ def prepare_queries(
     logger.info("%s: %s of %s queries, %s judgements", source, *(f"{len(some):,}" for some in (rows, known, kept)))
     if unjudged := len(rows) - kept["query"].n_unique():
         logger.warning("%s: %s queries kept without a judgement: no measure counts them", source, f"{unjudged:,}")
+    if irrelevant := (kept.group_by("query").agg(pl.col("grade").max())["grade"] < relevance).sum():
+        text = "%s: %s queries have judgements but no relevant passage: RR, AP, recall and precision are 0 for every system"
+        logger.warning(text, source, f"{irrelevant:,}")
 
 
 def _shared(ids: pl.Series, known: pl.Series, source: str, where: str) -> pl.Series:

@@ -1,5 +1,6 @@
 """Effectiveness of runs, query by query, with ranx; equal to trec_eval's, ties included."""
 
+import logging
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +15,10 @@ from multistage.jobs.files import readable, replacing
 from multistage.jobs.log import Rate
 from multistage.measures import split_cutoff
 
+logger = logging.getLogger("jobs")
 Values = npt.NDArray[np.float64]
+# The share of the first places without a judged passage from which people are told.
+JUDGED, MANY_UNJUDGED = "judged@10", 0.1
 
 
 class System(NamedTuple):
@@ -81,14 +85,20 @@ def evaluate_runs(
     """Measure every run of a benchmark: one row per system and query, with the columns SYSTEM, query, and the measures.
 
     systems and runs go together. depth: passages of a ranking that are measured; None: all.
-    Raises InputError for a bad run, or as `read_judgements` does.
+    The log says what share of the first 10 passages is unjudged. Raises InputError for a bad run, or as `read_judgements` does.
     """
     judgements = read_judgements(qrels, relevance)
-    rate, parts = Rate(len(runs), "runs"), []
+    rate, parts, unjudged = Rate(len(runs), "runs"), [], {}
     for system, path in zip(systems, runs, strict=True):
-        values = measure_ranking(read_ranking(path, judgements, depth), judgements, measures, relevance)
+        ranking = read_ranking(path, judgements, depth)
+        values = measure_ranking(ranking, judgements, measures, relevance)
+        unjudged[" ".join(filter(None, system))] = 1 - measure_ranking(ranking, judgements, [JUDGED], relevance)[JUDGED].mean()
         parts.append(pl.DataFrame({**system._asdict(), "query": judgements.queries, **values}))
         rate.advance(1)
+    most = max(unjudged, key=unjudged.__getitem__)
+    if unjudged[most] > MANY_UNJUDGED:
+        text = "%.0f%% to %.0f%% of the runs' first 10 places hold no judged passage, which counts as not relevant; most in %s"
+        logger.warning(text, 100 * min(unjudged.values()), 100 * unjudged[most], most)
     return pl.concat(parts)
 
 

@@ -1,71 +1,121 @@
-"""The answer to the question that the grid asks: is the baseline on par with recipes of more stages?"""
+"""The report's front page in words: does re-ranking help, which recipe, is one stage enough, how sure is that?"""
 
 import pandas as pd
 
 from multistage.config import Evaluation
-from multistage.config.recipes import FIRST_STAGE, FUSED, TEACHER
+from multistage.config.recipes import FIRST_STAGE, FUSED, TEACHER, UNTRAINED
 from multistage.evaluation.comparison import POOLED
 from multistage.reporting.pages import fixed, markdown_table, recipe_name, signed, system_names
 
 # Stands before everything else where there is one seed. The shares are those of `python -m benchmarks.coverage`.
 ONE_SEED = (
     "**One seed: this speaks of these models, not of their recipes.** Where models of one recipe differ by 0.01, 13% of such "
-    "tests with 200 queries and 33% with 1,000 find a difference between equal recipes.\n\n"
+    "tests with 200 queries and 33% with 1,000 find a difference between equal recipes."
 )
-
-# What is said of a system, {} being the baseline.
+# What stands before the systems with a verdict, {} being the margin.
 VERDICTS = {
-    "better": "better than {}",
-    "worse": "worse than {}",
-    "equivalent": "equivalent to {}",
-    "undecided": "neither shown to differ from {} nor to be equivalent to it",
+    "better": "Better",
+    "better, by less than the margin": "Better, by less than {:g}",
+    "equivalent": "Equivalent (within ±{:g})",
+    "undecided": "Undecided",
+    "worse, by less than the margin": "Worse, by less than {:g}",
+    "worse": "Worse",
 }
+# The plot, as seen from an experiment's tables.
+PLOT = "../plots/effectiveness.svg"
 
 
-def answer(means: pd.DataFrame, differences: pd.DataFrame, settings: Evaluation, measure: str) -> str:
-    """The answer as Markdown: a paragraph, the comparisons behind it, and how to read them.
+def answer(means: pd.DataFrame, differences: pd.DataFrame, settings: Evaluation, *, measure: str, tables: str) -> str:
+    """What the grid found as Markdown: a section for each question, in the order in which a reader asks them.
 
-    means, differences: what `comparison.compare` made. measure: the one that decides.
+    means, differences: what `comparison.compare` made. measure: the one that decides. tables: those of effectiveness.
     """
-    if set(means["recipe"]) <= {FIRST_STAGE, TEACHER}:
-        return "This grid trains nothing. The table of effectiveness has its first stages.\n"
-    chosen = differences[(differences["measure"] == measure) & (differences["against"] != FIRST_STAGE)]
-    staged = chosen[chosen["recipe"].str.contains("-") & ~chosen["recipe"].str.endswith(FUSED)]
-    relevant = staged if len(staged) else chosen
-    name, seeds = recipe_name(str(settings.baseline)), int(means["seeds"].max())
-    warning = ONE_SEED if seeds == 1 else ""
-    if relevant.empty:
-        reason = f"This grid has no recipe to compare with the baseline {name}." if settings.baseline else "No baseline is set."
-        return f"{warning}{reason} The table of effectiveness has every system beside its first stage.\n"
-    others = "recipes of more stages" if len(staged) else "the other recipes"
+    means, differences = (table[table["measure"] == measure] for table in (means, differences))
+    figures = f"![Effectiveness of every system, by first stage]({PLOT})\n\n{tables.strip()}"
+    systems = means[~means["recipe"].isin([FIRST_STAGE, TEACHER])]
+    if systems.empty:
+        found = _highest(means[means["recipe"] == FIRST_STAGE], ["benchmark"])
+        return f"## Which first stage?\n\nThis grid trains nothing. First stages by {measure}:\n\n{found}\n\n{figures}\n"
+    seeds, baseline = int(means["seeds"].max()), settings.baseline
+    beside = differences["against"] != FIRST_STAGE
+    tested = f" (above) and with {recipe_name(baseline)} (below)" if baseline else ""
+    parts = [
+        "## Does re-ranking help?",
+        _beside_first_stage(differences[~beside], means, settings),
+        "## Which recipe?",
+        f"By {measure}, the best first. Tests compare each recipe with its first stage{tested}, not with all others.",
+        _highest(systems, ["benchmark", "retriever"]),
+        figures,
+        "## Is one stage enough?",
+        _beside_baseline(differences[beside], means, recipe_name(str(baseline)), settings.margin),
+        "## How sure is this?",
+        _basis(
+            *(table[~table["recipe"].isin([FIRST_STAGE, TEACHER, UNTRAINED])] for table in (means, differences)),
+            settings.confidence,
+        ),
+        how_to_read(seeds, settings),
+    ]
+    return "\n\n".join([ONE_SEED, *parts] if seeds == 1 else parts) + "\n"
+
+
+def _beside_first_stage(rows: pd.DataFrame, means: pd.DataFrame, settings: Evaluation) -> str:
+    """For each first stage whether re-rankers are better than it, and which."""
+    # That a model is worse before it is trained answers nothing.
+    rows = rows[(rows["recipe"] != TEACHER) & ~((rows["recipe"] == UNTRAINED) & rows["verdict"].str.startswith("worse"))]
+    alone = means[means["recipe"] == FIRST_STAGE].set_index(["benchmark", "retriever"])["mean"]
+    bullets = []
+    for place, own in rows.groupby(["benchmark", "retriever"], sort=False):
+        better, worse = (own["verdict"].str.startswith(word) for word in ("better", "worse"))
+        answers = {
+            "yes": better.all(),
+            "with some recipes, while others hurt": better.any() and worse.any(),
+            "with some recipes": better.any(),
+            "no, it hurts": worse.any(),
+            "no, it changes little": (own["verdict"] == "equivalent").all(),
+            "not shown": True,
+        }
+        short = next(text for text, holds in answers.items() if holds)
+        bullets.append(
+            f"- **{_where(place)}: {short}.** {place[1]} alone has {own['measure'].iloc[0]} {alone[place]:.3f}. "
+            f"{in_words(own, settings.margin)}"
+        )
+    return "\n".join(bullets)
+
+
+def _highest(rows: pd.DataFrame, places: list[str]) -> str:
+    """The three systems of the highest means in each place."""
+    best = [(place, own.nlargest(3, "mean")) for place, own in rows.groupby(places, sort=False)]
+    lists = [(place, map(" ".join, zip(system_names(own), fixed(own["mean"]), strict=True))) for place, own in best]
+    return "\n".join(f"- {_where(place)}: {', '.join(listed)}" for place, listed in lists)
+
+
+def _beside_baseline(rows: pd.DataFrame, means: pd.DataFrame, name: str, margin: float) -> str:
+    """Whether the baseline is on par with recipes of more stages, of which none may be there, and the comparisons behind it."""
+    if rows.empty:
+        return "Nothing was compared with a baseline: that takes `evaluation.baseline` and another recipe in the grid."
+    staged = rows[(rows["recipe"].str.count("-") > name.count("→")) & ~rows["recipe"].str.endswith(FUSED)]
+    relevant, others = (staged, "recipes of more stages") if len(staged) else (rows, "the other recipes")
     found = set(relevant["verdict"])
     # The baseline is on par or ahead where every other is equivalent or worse.
     short = "No" if "better" in found else "Not settled" if "undecided" in found else "Yes"
-    verdicts = in_words(relevant, relevant["recipe"].map(recipe_name), name, settings.margin)
-    paragraph = f"**Is {name} alone on par with {others}? {short}.** By {measure}, {verdicts} {_basis(relevant, seeds)}"
-    return f"{warning}{paragraph}\n\n{comparisons_table(chosen, means, name)}\n\n{how_to_read(seeds, settings)}\n"
+    by_place = relevant.groupby(["benchmark", "retriever"], sort=False)
+    bullets = "\n".join(f"- **{_where(place)}.** {in_words(own, margin)}" for place, own in by_place)
+    text = f"**Is {name} alone on par with {others}? {short}.** Compared with {name}:"
+    return "\n\n".join([text, bullets, comparisons_table(rows, means, name)])
 
 
-def in_words(rows: pd.DataFrame, names: pd.Series, baseline: str, margin: float) -> str:
-    """What comparisons with the baseline found, a clause for each name: `kd→cl is better than cl in both comparisons`."""
-    clauses = []
-    for name, own in rows.groupby(names, sort=False):
-        found = own["verdict"].str.split(", ", expand=True).reindex(columns=[0, 1])
-        parts = []
-        for word, within in found.groupby(0, sort=False)[1]:
-            where, small = _of(len(within), len(own)), within.notna().sum()
-            reach = f"by less than {margin:g}" if small == len(within) else f"by less than {margin:g} in {small} of them"
-            parts.append(f"{VERDICTS[str(word)].format(baseline)}{where}" + (f", {reach}" if small else ""))
-        span = " to ".join(dict.fromkeys([signed(own["difference"].min()), signed(own["difference"].max())]))
-        clauses.append(f"{name} is {' and '.join(parts)} ({span})")
-    return "; ".join(clauses) + "."
+def in_words(rows: pd.DataFrame, margin: float) -> str:
+    """Comparisons by what was found: `Better: tiny cl→kd (+0.031), tiny cl (+0.025). Worse: tiny kd (−0.020).`"""
+    rows = rows.sort_values("difference", ascending=False)
+    systems = pd.Series(system_names(rows), rows.index) + " (" + rows["difference"].map(signed) + ")"
+    lists = {word: ", ".join(systems[rows["verdict"] == word]) for word in VERDICTS}
+    return " ".join(f"{VERDICTS[word].format(margin)}: {listed}." for word, listed in lists.items() if listed)
 
 
-def _of(count: int, total: int) -> str:
-    """In how many comparisons, in words."""
-    if count < total:
-        return f" in {count} of {total} comparisons"
-    return {1: "", 2: " in both comparisons"}.get(total, f" in all {total} comparisons")
+def _where(place: tuple[str, ...]) -> str:
+    """A benchmark, or a benchmark and a first stage."""
+    benchmark, *retriever = place
+    return f"Over {retriever[0]} on {benchmark}" if retriever else f"On {benchmark}"
 
 
 def comparisons_table(chosen: pd.DataFrame, means: pd.DataFrame, baseline: str) -> str:
@@ -90,11 +140,15 @@ def comparisons_table(chosen: pd.DataFrame, means: pd.DataFrame, baseline: str) 
     )
 
 
-def _basis(rows: pd.DataFrame, seeds: int) -> str:
-    benchmarks, stages = (" and ".join(rows[name].unique()) for name in ("benchmark", "retriever"))
-    queries = " to ".join(dict.fromkeys([f"{rows['queries'].min():,}", f"{rows['queries'].max():,}"]))
-    trained = "one seed" if seeds == 1 else f"{seeds} seeds"
-    return f"This is on {benchmarks}, over {stages}: {queries} queries, {trained} of each recipe."
+def _basis(means: pd.DataFrame, differences: pd.DataFrame, confidence: float) -> str:
+    """How many seeds and queries there are, and how much chance there is in differences and between seeds. Of trained ones."""
+    queries, seeds = means.groupby("benchmark", sort=False)["queries"].first(), means["seeds"].max()
+    asked = ", ".join(f"{count:,} queries of {benchmark}" for benchmark, count in queries.items())
+    half, spread = (differences["high"] - differences["low"]) / 2, means["seed_sd"]
+    text = f"{'One seed' if seeds == 1 else f'{seeds} seeds'} of each recipe and {asked}. Differences are known to within "
+    text += f"{half.min():.3f} to {half.max():.3f} (half of a {confidence:.0%} interval)."
+    varies = f" The mean of a recipe varies between seeds by {spread.min():.3f} to {spread.max():.3f} (standard deviation)."
+    return text + (varies if seeds > 1 else "")
 
 
 def how_to_read(seeds: int, settings: Evaluation) -> str:
@@ -104,11 +158,11 @@ def how_to_read(seeds: int, settings: Evaluation) -> str:
         else "With one seed a verdict holds for these models."
     )
     return (
-        f"Interval: the {settings.confidence:.0%} interval of the difference. *Better* and *worse*: the difference "
-        f"is not zero. *Equivalent*: it is smaller than ±{settings.margin:g}, tested from both sides. *Undecided*: neither "
-        "could be shown, which does not mean on par. p-values, and so verdicts, are adjusted for all comparisons with the "
-        "baseline on a benchmark (Holm); intervals are not: an interval may leave out zero where the verdict is *undecided*. "
-        f"{scope}"
+        f"Interval: the {settings.confidence:.0%} interval of the difference. *Better* and *worse*: the difference is not "
+        f"zero. *Equivalent*: it is smaller than ±{settings.margin:g}, tested from both sides. *Undecided*: neither could be "
+        "shown, which does not mean on par. p-values, and so verdicts, are adjusted for all comparisons of the same kind on a "
+        "benchmark (Holm): with first stages, or with the baseline. Intervals are not adjusted: one may leave out zero where "
+        f"the verdict is *undecided*. {scope}"
     )
 
 

@@ -18,12 +18,14 @@ def define(name: str, content: Callable[[], nodes.Node]) -> None:
 
 
 def answer(path: str | Path) -> nodes.Node:
-    """The answer, a Markdown file, or that it is missing and how it is made."""
-    from multistage.reporting.pages import markdown_to_html  # only where a report is made
+    """The answer, a Markdown file, with its plot, or that it is missing and how it is made."""
+    from multistage.reporting.answer import PLOT  # only where a report is made
+    from multistage.reporting.pages import markdown_to_html
 
     missing = f"The answer is not ready: {path} is missing. `snakemake --cores 2` makes it."
     text = Path(path).read_text(encoding="utf-8") if Path(path).is_file() else missing
-    return nodes.raw("", markdown_to_html(text), format="html")
+    plot = Path(path).parent / PLOT
+    return nodes.raw("", markdown_to_html(text, {PLOT: plot} if plot.is_file() else {}), format="html")
 
 
 def listed(notices: list[str]) -> nodes.Node:

@@ -153,7 +153,7 @@ def note(means: pd.DataFrame, differences: pd.DataFrame, settings: Evaluation) -
         else "paired t-tests over queries, with one seed: they say nothing about training again"
     )
     lines.append(
-        f"All tests are at the level {1 - settings.confidence:.2g} ({test}), with Holm's correction for all tests "
-        "behind a mark in a column."
+        f"Tests are at the level {1 - settings.confidence:.2g} ({test}). In each column Holm's method corrects all tests of a "
+        "kind together: those against first stages, those against the baseline, those of equivalence."
     )
     return " ".join(lines)

@@ -1,5 +1,7 @@
 """Rule tabulate: effectiveness as tables three ways, the answer, and effectiveness beside what it costs."""
 
+from pathlib import Path
+
 from multistage.config import Evaluation
 from multistage.evaluation.fusion import read_weights
 from multistage.jobs.files import write_texts
@@ -12,10 +14,11 @@ with job_log(snakemake.log[0]):
     params, output = snakemake.params, snakemake.output
     means, differences = read_table(snakemake.input.means), read_table(snakemake.input.differences)
     settings = Evaluation.model_validate(params.settings)
-    write_texts({output.answer: answer(means, differences, settings, params.measure)})
     weights = read_weights(params.fused, snakemake.input.weights) if params.fused else None
     files = {"markdown": output.markdown, "latex": output.latex, "html": output.html}
     write_effectiveness(means, differences, settings, **files, weights=weights)
+    tables = Path(output.markdown).read_text(encoding="utf-8")
+    write_texts({output.answer: answer(means, differences, settings, measure=params.measure, tables=tables)})
     training = training_costs(params.stages, snakemake.input.training)
     reranking = reranking_costs(params.timed, snakemake.input.timings)
     costs = cost_table(means, training, reranking, params.measure)

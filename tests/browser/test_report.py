@@ -114,8 +114,11 @@ def test_the_report_opens_whole_and_alone(report, tmp_path, width):
     with browser(tmp_path / "profile", width) as driver:
         driver.get(report.as_uri())
         front = opened(driver, lambda: driver.find_elements("css selector", "#app .prose"))[0]
-        sentence = (report.parent / "results/slice/tables/answer.md").read_text().split("\n\n")[0]
-        assert re.sub(r"\W", "", sentence) in re.sub(r"\W", "", front.text)
+        sections = re.findall(r"^## .*|^- .*", (report.parent / "results/slice/tables/answer.md").read_text(), re.M)
+        assert len(sections) > 6 and all(re.sub(r"\W", "", text) in re.sub(r"\W", "", front.text) for text in sections)
+        assert all(size > 0 for _, size in images(driver)) and len(front.find_elements("css selector", "p > img")) == 1
+        # Tables and the plot scroll within the page.
+        assert all(element.size["width"] < width for element in front.find_elements("css selector", "table, p:has(> img)"))
         assert "are read in part: the passage is cut at max_length" in front.text
         opened(driver, lambda: driver.find_elements("css selector", "#rulegraph canvas, #rulegraph svg"))
         assert overflow(driver) <= 0

@@ -352,6 +352,9 @@ class TestLocal:
         assert "1 queries kept without a judgement" in caplog.text
         assert "1 judgements left out: their queries are not in the query set" in caplog.text
         assert "1 judgements kept, though their passages, such as 'gone', are not in the collection" in caplog.text
+        assert "no relevant passage" not in caplog.text
+        prepare_queries("local", [str(queries), str(qrels)], {}, draw=None, **written, relevance=2)
+        assert "1 queries have judgements but no relevant passage" in caplog.text
         # A draw leaves out queries whose judgements are expected to be missing.
         caplog.clear()
         two = Draw.model_validate({"seed": 0, "from": 0, "to": 2})

@@ -62,29 +62,67 @@ def test_what_is_compared_with_what(compared):
     assert against["cl"] == {"kd", "cl-kd", "kd-cl", "cl+fused"}
 
 
-def test_without_a_baseline_first_stages_are_all_there_is():
+def found(means, differences, settings=EVALUATION):
+    """The answer's text by heading, without the tables of effectiveness."""
+    text = answer(means, differences, settings, measure="nDCG@10", tables="TABLES\n")
+    top, *sections = re.split(r"^## (?=.*\?$)", text, flags=re.M)
+    return {"": top} | {heading: body for heading, _, body in (section.partition("\n") for section in sections)}
+
+
+def test_without_a_baseline_or_recipes_the_answer_is_about_the_rest():
     values = random_values(1)
     means, differences = compare({"test": values}, Evaluation(**SETTINGS))
     assert set(differences["against"]) == {"first-stage"}
-    assert answer(means, differences, Evaluation(**SETTINGS), "nDCG@10").splitlines()[2].startswith("No baseline is set.")
+    sections = found(means, differences, Evaluation(**SETTINGS))
+    assert "compared with a baseline" in sections["Is one stage enough?"]
+    assert "Over bm25 on test: yes" in sections["Does re-ranking help?"]
+    values = values[values["recipe"] == "first-stage"]
+    sections = found(*compare({"test": values}, EVALUATION))
+    assert list(sections) == ["", "Which first stage?"]
+    first, second = sorted(values.groupby("retriever")["nDCG@10"].mean().items(), key=lambda pair: -pair[1])
+    line = f"- On test: {first[0]} alone {first[1]:.3f}, {second[0]} alone {second[1]:.3f}"
+    assert line in sections["Which first stage?"] and "TABLES" in sections["Which first stage?"]
+
+
+@pytest.mark.parametrize(
+    ("effect", "short", "word"), [(-0.2, "no, it hurts", "Worse"), (0.0, "no, it changes little", "Equivalent")]
+)
+def test_one_recipe_that_does_not_help(effect, short, word):
+    values = random_values(3)
+    values = values[values["recipe"].isin(["first-stage", "untrained", "cl"])].reset_index(drop=True)
+    values.loc[values["recipe"] == "cl", "nDCG@10"] += effect - EFFECTS["cl"]
+    sections = found(*compare({"test": values}, EVALUATION))
+    assert re.search(rf"Over bm25 on test: {short}.\*\* .* {word}[^:]*: tiny cl \(", sections["Does re-ranking help?"])
+    assert "untrained" not in sections["Does re-ranking help?"]
+    assert "compared with a baseline" in sections["Is one stage enough?"]
 
 
 def test_the_answer_says_what_the_verdicts_are(compared):
     means, differences, seeds = compared
-    text = answer(means, differences, EVALUATION, "nDCG@10")
-    warning, _, text = text.partition("\n\n") if seeds == 1 else ("", "", text)
-    assert warning.startswith("**One seed: this speaks of these models, not of their recipes.**") == (seeds == 1)
-    first, *lines = text.splitlines()
-    assert first.startswith(
-        "**Is cl alone on par with recipes of more stages? No.** By nDCG@10, cl→kd is equivalent to cl in both comparisons ("
+    sections = found(means, differences)
+    assert list(sections)[1:] == ["Does re-ranking help?", "Which recipe?", "Is one stage enough?", "How sure is this?"]
+    assert sections[""].startswith("**One seed: this speaks of these models, not of their recipes.**") == (seeds == 1)
+    mean = means[means["measure"] == "nDCG@10"].set_index(["retriever", "recipe"])["mean"]
+    alone, best = mean["bm25", "first-stage"], mean["bm25", "kd-cl"]
+    line = f"**Over bm25 on test: yes.** bm25 alone has nDCG@10 {alone:.3f}. Better: tiny kd→cl (+{best - alone:.3f}), tiny c"
+    assert line in sections["Does re-ranking help?"]
+    assert (
+        f"Over bm25 on test: tiny kd→cl {best:.3f}, tiny cl" in sections["Which recipe?"]
+        and "TABLES" in sections["Which recipe?"]
     )
-    assert re.search(r"\); kd→cl is better than cl in both comparisons \(\+0\.[12]", first)
-    assert "This is on test, over bm25 and colbert: 60 queries" in first
-    assert ("3 seeds of each recipe" in first) == (seeds == 3)
+    first, *lines = sections["Is one stage enough?"].strip().splitlines()
+    assert first == "**Is cl alone on par with recipes of more stages? No.** Compared with cl:"
+    assert re.match(
+        r"- \*\*Over bm25 on test\.\*\* Better: tiny kd→cl \(\+0\.[12]\d+\)\. Equivalent \(within ±0\.05\): tiny cl→kd",
+        lines[1],
+    )
     assert len([line for line in lines if line.startswith("| test | ")]) == 2 * 4
     assert re.search(
-        r"^\| test \| bm25 \| tiny kd→cl \| 0\.7\d+ \| 0\.\d+ \| \+0\.\d+ \| .* \| < 0\.001 \| 1\.00 \| better \|$", text, re.M
+        r"^\| test \| bm25 \| tiny kd→cl \| 0\.7\d+ \| 0\.\d+ \| \+0\.\d+ \| .* \| < 0\.001 \| 1\.00 \| better \|$",
+        "\n".join(lines),
+        re.M,
     )
+    assert f"{'3 seeds' if seeds == 3 else 'One seed'} of each recipe and 60 queries of test." in sections["How sure is this?"]
 
 
 def test_tables_mark_and_explain(compared):

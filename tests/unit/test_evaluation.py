@@ -97,11 +97,15 @@ def evaluated(tmp_path, systems=(FIRST_STAGE,), relevance=1, change=lambda run: 
     return read_values(output)
 
 
-def test_values_are_kept_by_system_and_query(tmp_path):
+def test_values_are_kept_by_system_and_query(tmp_path, caplog):
     systems = [FIRST_STAGE, System("bm25", "tiny", "cl", "1"), System("bm25", "tiny", "cl", "2")]
     table = evaluated(tmp_path, systems)
     assert list(table.columns) == ["retriever", "backbone", "recipe", "seed", "query", "nDCG@10", "AP"] and len(table) == 36
-    expected = measured(tmp_path / "one.run", random_judgements(7)[0], ["AP"], 1)["AP"]
+    expected, judged = (
+        measured(tmp_path / "one.run", random_judgements(7)[0], [name], 1)[name] for name in ("AP", "judged@10")
+    )
+    share = f"{100 - 100 * judged.mean():.0f}%"
+    assert f"{share} to {share} of the runs' first 10 places hold no judged passage" in caplog.text
     for system in systems:
         own = table[(table["recipe"] == system.recipe) & (table["seed"] == system.seed)]
         assert own.set_index("query")["AP"].to_dict() == expected.to_dict()

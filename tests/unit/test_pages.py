@@ -6,6 +6,7 @@ from html import unescape
 import pytest
 from docutils.core import publish_parts
 
+from multistage.reporting.answer import PLOT
 from multistage.reporting.card import TEMPLATES
 from multistage.reporting.front_page import answer, define, listed
 from multistage.reporting.pages import html_page, markdown_to_html
@@ -43,13 +44,18 @@ def test_what_a_config_says_is_text_in_a_card(text):
 
 def test_the_front_page_has_the_answer_and_the_notices(tmp_path):
     found = []
-    define("answer", lambda: answer(tmp_path / "answer.md"))
+    define("answer", lambda: answer(tmp_path / "tables/answer.md"))
     define("notices", lambda: listed(found))
 
     def page():
         return publish_parts(".. answer::\n\n.. notices::\n", writer="html")["html_body"]
 
     assert "answer.md is missing" in page() and "Nothing that the jobs noticed." in page()
-    (tmp_path / "answer.md").write_text("**Yes**")
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "tables/answer.md").write_text(f"**Yes** ![a plot]({PLOT})")
+    assert "<strong>Yes</strong> a plot" in page()
+    (tmp_path / "plots").mkdir()
+    (tmp_path / "plots/effectiveness.svg").write_text("<svg/>")
     found += ["3 *of* 4 pairs (a.log)", "<b>"]
-    assert "<strong>Yes</strong>" in page() and "<li>3 *of* 4 pairs (a.log)</li>" in page() and "<li>&lt;b&gt;</li>" in page()
+    assert '<strong>Yes</strong> <img src="data:image/svg+xml;base64,PHN2Zy8+"' in page()
+    assert "<li>3 *of* 4 pairs (a.log)</li>" in page() and "<li>&lt;b&gt;</li>" in page()

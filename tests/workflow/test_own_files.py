@@ -87,7 +87,7 @@ def test_a_collection_of_ones_own_from_its_files_to_its_report(copy, index):
     (copy / "first.yaml").write_text("grid: {recipes: []}")
     configs = [REPOSITORY / "configs" / "own.yaml", copy / "few.yaml"]
     succeed(snakemake(copy, configs=[*configs, copy / "first.yaml"], environment=index))
-    assert "trains nothing" in (copy / "results" / "own" / "tables" / "answer.md").read_text()
+    assert "Which first stage?" in (copy / "results" / "own" / "tables" / "answer.md").read_text()
     ended = snakemake(copy, configs=configs, environment=index)
     succeed(ended)
     table = (copy / "results" / "own" / "tables" / "effectiveness.md").read_text()
