@@ -36,7 +36,7 @@ rule training_groups:
         "<experiment>/logs/training_groups/{objective}.log",
     wildcard_constraints:
         objective=any_of(name for name in config["objectives"] if not has_refreshed(name)),
-    # The longest chain of jobs is here: on one machine, re-ranking and cards wait for it.
+    # Before re-ranking and cards, on one machine: fine-tuning is the longest chain of jobs.
     priority: 1
     conda:
         "../envs/models.yaml"
