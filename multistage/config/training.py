@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
+from multistage.config.data import QuerySetName, RetrieverName
 from multistage.config.fields import (
     Count,
     Item,
@@ -22,10 +23,8 @@ from multistage.config.fields import (
 from multistage.config.ranking import (
     BackboneName,
     CheckpointName,
-    QuerySetName,
     Ranked,
     Recipe,
-    RetrieverName,
     TeacherName,
 )
 from multistage.config.recipes import TEACHER, UNTRAINED
