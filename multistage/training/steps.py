@@ -17,7 +17,7 @@ from multistage.data.tokens import Pairs
 from multistage.jobs.errors import InputError, RunAgain
 from multistage.jobs.signals import StopRequest, stop_request
 from multistage.training.gradients import Chunk, Memory, Work, accumulate, prepare, work_of
-from multistage.training.parallel import process_number, sum_gradients, summed
+from multistage.training.parallel import process_count, process_number, sum_gradients, summed
 from multistage.training.record import Progress, StageRecord
 from multistage.training.state import StageState
 from multistage.training.validation import Validator, validation_interval
@@ -116,9 +116,16 @@ class Stage:
         progress.close()
 
     def _prepare(self) -> list[Chunk]:
-        """The next step's groups, on the device."""
-        seed = self.sampler.seed, self.step, process_number()
-        return prepare(self.pairs, self.sampler.step(self.step), self.memory, seed=seed, device=self.model.device)
+        """This process's groups of the next step, on the device."""
+        return prepare(
+            self.pairs,
+            self.sampler.step(self.step),
+            self.memory,
+            seed=(self.sampler.seed, self.step),
+            device=self.model.device,
+            process=process_number(),
+            processes=process_count(),
+        )
 
     def _train_step(self, chunks: list[Chunk], stop: StopRequest) -> tuple[Tensor, Work]:
         """One optimizer step. Returns, over all processes and on the device: (loss, sum of tau over groups with ordered
