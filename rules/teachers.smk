@@ -1,12 +1,14 @@
 """Teachers: rankings of a query's candidates by a stronger model, as runs with its scores.
 
-Five kinds: a bi-encoder ranks first-stage candidates here (its vectors come from dense_encode, in retrieval.smk); RankGPT's
-rankings come in its two files; a ready-made run comes from its source (by import_run, there); a recipe's model re-ranks (by
+Six kinds: a bi-encoder ranks first-stage candidates here (its vectors come from dense_encode, in retrieval.smk); RankGPT's
+rankings come in its two files; a language model on a server is asked for such rankings; a ready-made run comes from its source (by import_run, there); a recipe's model re-ranks (by
 rerank_candidates, in reranking.smk); a mean is of other teachers.
 
 Takes  of a bi-encoder: a first-stage run with its queries and passages, its vectors of these, and the checkpoint;
-       of RankGPT: its two files; of a mean: the runs of its teachers.
-Gives  results/teachers/{teacher}/{queryset}.run: the teacher's scores, a TREC run; RankGPT's are minus its ranks,
+       of a language model: such a run, queries and passages; of RankGPT: its two files; of a mean: the runs of its teachers.
+Gives  results/teachers/{teacher}/{queryset}.run: the teacher's scores, a TREC run; RankGPT's and a language model's are minus its
+       ranks,
+       results/answers/{teacher}/{queryset}.jsonl: what a language model has answered, which no rule removes,
        <experiment>/teachers/{teacher}/{queryset}.run: a mean's.
 """
 
@@ -59,6 +61,29 @@ rule read_permutations:
         "Reading the permutations of {wildcards.teacher} for {wildcards.queryset}"
     script:
         "../scripts/teachers/read_permutations.py"
+
+
+rule llm_rank:
+    input:
+        run=lambda wc: f"results/runs/{config['teachers'][wc.teacher]['retriever']}/{wc.queryset}.run",
+        queries=table("queries"),
+        passages=table("passages"),
+    output:
+        run="results/teachers/{teacher}/{queryset}.run",
+    log:
+        "results/logs/llm_rank/{teacher}/{queryset}.log",
+    wildcard_constraints:
+        teacher=of_kind("teachers", "llm"),
+    localrule: True
+    conda:
+        "../envs/data.yaml"
+    params:
+        settings=settings_of("teachers/{teacher}", "base_url", "model", "answer_tokens", "depth", "window", "step"),
+        answers="results/answers/{teacher}/{queryset}.jsonl",
+    message:
+        "Asking {params.settings[model]} to rank the candidates of {wildcards.queryset}"
+    script:
+        "../scripts/teachers/llm_rank.py"
 
 
 rule mean_teacher:

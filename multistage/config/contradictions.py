@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from multistage.config.data import IrDatasetsQueries, LocalQueries, Package, PackagedCheckpoint, QuerySet
 from multistage.config.grid import members
-from multistage.config.ranking import BiEncoder, MeanTeacher, RankGPT, ReadyRun, RecipeTeacher
+from multistage.config.ranking import LLM, BiEncoder, MeanTeacher, RankGPT, ReadyRun, RecipeTeacher
 from multistage.config.training import Candidates, FirstStageCandidates, Objective
 from multistage.jobs.errors import InputError
 from multistage.losses import LOSSES
@@ -101,7 +101,7 @@ def _asked(config: "Config") -> Iterator[tuple[str, str, list[str], int]]:
             yield f"objectives.{name}.candidates", each.retriever, [each.queryset], each.depth
     behind = _members(config)
     for name, teacher in config.teachers.items():
-        if isinstance(teacher, BiEncoder | RecipeTeacher):
+        if isinstance(teacher, BiEncoder | LLM | RecipeTeacher):
             taught = [each.queryset for each in candidates.values() if each.teacher and name in behind[each.teacher]]
             yield f"teachers.{name}", teacher.retriever, taught, teacher.depth
 
@@ -149,7 +149,7 @@ def _candidates(config: "Config", objective: Objective) -> tuple[str | None, int
         most = first + 1  # the last: a relevant passage that was not found
     if teacher is None:
         return "its candidates have none", most
-    return f"{candidates.teacher} has permutations only" if isinstance(teacher, RankGPT) else None, most
+    return f"{candidates.teacher} has permutations only" if isinstance(teacher, RankGPT | LLM) else None, most
 
 
 def _taught(config: "Config", key: str, candidates: Candidates, lack: str | None) -> Iterator[str]:
@@ -160,7 +160,7 @@ def _taught(config: "Config", key: str, candidates: Candidates, lack: str | None
         yield f"{key}.drop_above compares a teacher's scores; {lack}"
     for name in _members(config)[candidates.teacher]:
         teacher = config.teachers[name]
-        if isinstance(teacher, BiEncoder | RecipeTeacher):
+        if isinstance(teacher, BiEncoder | LLM | RecipeTeacher):
             own = f"teachers.{name}"
             if teacher.retriever != candidates.retriever:
                 yield f"{key}.retriever is {candidates.retriever}, but {own} ranks the candidates of {teacher.retriever}"

@@ -1,11 +1,25 @@
 """Sections of the config that say where data and models come from."""
 
 import os
+import re
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
-from multistage.config.fields import COUNTABLE, LETTERS, Count, Name, Section, Seed, Text, Told, matching, refers_to
+from multistage.config.fields import (
+    COUNTABLE,
+    LETTERS,
+    Count,
+    Name,
+    NotNegative,
+    Positive,
+    Section,
+    Seed,
+    Text,
+    Told,
+    matching,
+    refers_to,
+)
 from multistage.jobs.errors import without_secrets
 
 
@@ -16,6 +30,12 @@ def _shareable(address: str) -> str:
             "into ~/.netrc, and another secret into an environment variable, as in ?token=$TOKEN"
         )
     return address
+
+
+def _no_key(name: str) -> str:
+    if not re.fullmatch("[A-Z_][A-Z0-9_]*", name):  # what was given is not said: it may be the key itself
+        raise ValueError("it should be the name of an environment variable, in capitals, and never the key that it holds")
+    return name
 
 
 SourceName = Annotated[Name, refers_to("sources")]
@@ -96,6 +116,31 @@ class OwnCheckpoint(Section):
 
 
 Checkpoint = Annotated[PackagedCheckpoint | HubCheckpoint | OwnCheckpoint, Told("source", "hub", "path")]
+
+
+class Server(Section):
+    """A language model behind OpenAI's chat API, as vLLM, Ollama and many providers have it, asked at temperature 0. Answers
+    are kept in results/answers/, and none is asked for twice. Only base_url, model and answer_tokens can change them."""
+
+    base_url: Address = Field(description="The address of the API; it ends in /v1 for most servers.")
+    model: Text = Field(description="The model's name there.")
+    answer_tokens: Count = Field(1000, description="Tokens of an answer at most; a model that reasons needs more.")
+    api_key_env: Annotated[str, AfterValidator(_no_key)] | None = Field(
+        None, description="The environment variable that holds the key; a server of one's own may need none."
+    )
+    parallel: Count = Field(8, description="Requests under way at once.")
+    timeout: Positive = Field(120.0, description="Seconds that an answer may take.")
+    retries: Annotated[int, Field(ge=0), COUNTABLE] = Field(
+        5, description="How often a request without an answer is sent again, after waiting as the server asks."
+    )
+    max_requests: Count | None = Field(
+        None, description="Answered requests of a job at most, those of its earlier runs included; before one more, it ends."
+    )
+    max_tokens: Count | None = Field(
+        None, description="Tokens of a job at most, read and written, counted likewise; a request counts in full beforehand."
+    )
+    price_read: NotNegative = Field(0.0, description="The price of a million tokens that the model reads, in any currency.")
+    price_written: NotNegative = Field(0.0, description="The price of a million tokens that it writes.")
 
 
 class VitalArticles(Section):

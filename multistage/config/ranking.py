@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, ValidationInfo
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
-from multistage.config.data import SourceName
+from multistage.config.data import Server, SourceName
 from multistage.config.fields import (
     COUNTABLE,
     Count,
@@ -117,6 +117,24 @@ class RankGPT(Section):
     )
 
 
+class LLM(Server):
+    """A language model that orders the first candidates of a retriever as RankGPT does (Sun et al. 2023), a window at a time,
+    from the last candidates to the first. Malformed answers are repaired, and counted."""
+
+    kind: Literal["llm"]
+    retriever: RetrieverName = Field(description="The retriever whose candidates are ranked.")
+    depth: Ranked = Field(100, description="Candidates of each query that are ranked.")
+    window: Ranked = Field(20, description="Candidates in a request.")
+    step: Count = Field(10, description="Candidates by which the window moves, fewer than it holds.")
+
+    @field_validator("step")
+    @classmethod
+    def _overlapping(cls, step: int, info: ValidationInfo) -> int:
+        if step >= info.data.get("window", step + 1):
+            raise ValueError(f"{step} is not less than window, so nothing would move from one window to the next")
+        return step
+
+
 class TeacherRun(Section):
     """A TREC run with the teacher's scores."""
 
@@ -145,4 +163,4 @@ class MeanTeacher(Section):
     norm: Literal["min-max", "zmuv"] = Field("min-max", description="Scores become 0 to 1, or of zero mean and unit variance.")
 
 
-Teacher = Annotated[BiEncoder | RankGPT | TeacherRun | RecipeTeacher | MeanTeacher, Told()]
+Teacher = Annotated[BiEncoder | RankGPT | LLM | TeacherRun | RecipeTeacher | MeanTeacher, Told()]

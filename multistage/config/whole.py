@@ -15,7 +15,7 @@ from multistage.config.training import Backbone, Objective, ObjectiveName, Train
 from multistage.jobs.errors import InputError
 
 # Folders of results/ that all experiments share.
-SHARED = ("checkpoints", "collections", "indexes", "logs", "runs", "sources", "teachers", "tokens")
+SHARED = ("answers", "checkpoints", "collections", "indexes", "logs", "runs", "sources", "teachers", "tokens")
 
 
 def _own_folder(experiment: str) -> str:

@@ -138,6 +138,13 @@ def read_ids(path: str | Path) -> pl.Series:
     return _read(path, "id")["id"]
 
 
+def texts_of(path: str | Path, ids: pl.Series) -> dict[str, str]:
+    """The texts of some passages or queries, by id."""
+    with readable(path):
+        found = scan_table(path, "id", "text").filter(pl.col("id").is_in(ids.unique().implode()))
+        return dict(found.collect(engine="streaming").iter_rows())
+
+
 def read_qrels(path: str | Path) -> pl.DataFrame:
     """Read relevance judgements: query, passage, grade."""
     return _read(path, "query", "passage", "grade")

@@ -8,7 +8,7 @@ retrieved passage. Sun et al., "Is ChatGPT Good at Search?" (EMNLP 2023).
 import logging
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Literal
@@ -45,7 +45,7 @@ def read_rankings(
             raise InputError(f"{permutations}: its {len(answers)} permutations are not as many as the lines of {candidates}.")
         query, passages = candidate
         order = parse_permutation(answer, len(passages))
-        intact = answer == " > ".join(f"[{place}]" for place in order)
+        intact = is_intact(answer, order)
         if query not in wanted:
             counts["left out: their queries are not in the query set"] += 1
         elif query in seen:
@@ -82,6 +82,11 @@ def parse_permutation(text: str, size: int) -> list[int]:
     known = range(1, size + 1)
     order = dict.fromkeys(number for number in map(int, IDENTIFIER.findall(text)) if number in known)
     return list(order | dict.fromkeys(known)) if order else []
+
+
+def is_intact(text: str, order: Sequence[int]) -> bool:
+    """Whether the ranking that was read from a text is what stands there, and all of it."""
+    return text == " > ".join(f"[{place}]" for place in order)
 
 
 def _read_answers(path: str | Path) -> list[str]:

@@ -1,12 +1,14 @@
-"""Servers on loopback: files that arrive badly, Google Drive, the Hugging Face Hub."""
+"""Servers on loopback: files that arrive badly, Google Drive, the Hugging Face Hub, a language model."""
 
 import hashlib
 import itertools
 import json
 import re
+import select
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -105,7 +107,7 @@ class _Files(BaseHTTPRequestHandler):
         for name, value in {"Content-Length": str(len(body)), **dict(headers)}.items():
             self.send_header(name, value)
         self.end_headers()
-        if self.command == "GET":
+        if self.command != "HEAD":
             self.wfile.write(body)
 
     def send_json(self, answer):
@@ -191,6 +193,84 @@ class HubHandler(_Files):
             entry |= {"author": {"name": author}, "createdAt": "2023-01-01T00:00:00.000Z", "isPullRequest": True}
             found.append(entry | {"repo": {"name": model, "type": "model"}})
         return {"discussions": found, "count": len(found), "start": 0}
+
+
+@dataclass
+class Model:
+    """A language model behind OpenAI's chat API: how it answers a conversation, and what it was asked and has answered.
+
+    fault: what goes wrong with a request, by its number from 0: an HTTP status, "cut", "slow", "page" or "gone" (no answer).
+    key: what a client must have. usage: whether answers say their tokens.
+    """
+
+    reply: Callable[[list[dict[str, str]]], str]
+    fault: Callable[[int], int | str | None] = lambda number: None
+    key: str | None = None
+    usage: bool = True
+    url: str = ""
+    asked: list[str] = field(default_factory=list)
+    answered: list[str] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+class _Chat(_Files):
+    def do_GET(self):
+        self.refuse(self.status(404 if self.path != "/v1/models" else 200))
+
+    def status(self, status):
+        return 401 if self.site.key and self.headers.get("Authorization") != f"Bearer {self.site.key}" else status
+
+    def refuse(self, status):
+        said = json.dumps({"error": {"message": f"status {status} for {self.headers.get('Authorization')}"}})
+        self.answer(status, said.encode(), {"Content-Type": "application/json", "Retry-After": "0.05"})
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        with self.site.lock:  # one after the other, so that a fault can look at all that happened before
+            if select.select([self.connection], [], [], 0)[0]:  # the client is gone
+                self.close_connection = True
+                return
+            self.site.asked.append(body)
+            fault = self.site.fault(len(self.site.asked) - 1)
+            status = self.status(200 if isinstance(fault, str | None) else fault)
+            if status != 200:
+                return self.refuse(status)
+            if fault == "slow":
+                time.sleep(1.5)
+            if fault == "page":
+                return self.answer(200, b"<html>busy</html>", {"Content-Type": "application/json"})
+            if fault == "gone":
+                self.close_connection = True
+                return
+            request = json.loads(body)
+            text = self.site.reply(request["messages"])
+            choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
+            answer = {"id": "1", "object": "chat.completion", "created": 0, "model": request["model"], "choices": [choice]}
+            if self.site.usage:
+                answer["usage"] = {"prompt_tokens": len(body), "completion_tokens": 7, "total_tokens": len(body) + 7}
+            content, headers = json.dumps(answer).encode(), {"Content-Type": "application/json"}
+            if fault in ("cut", "slow"):
+                headers["Content-Length"], content = str(len(content)), content[:40]
+                self.close_connection = True
+            else:
+                self.site.answered.append(body)
+            self.answer(200, content, headers)
+
+
+def by_overlap(messages: list[dict[str, str]]) -> str:
+    """RankGPT's conversation, answered by the number of the query's words in a passage; equal ones in reverse order."""
+    query = messages[-1]["content"].partition("Search Query: ")[2].partition(". \n")[0]
+    passages = [re.match(r"\[(\d+)\] (.*)", message["content"]) for message in messages if message["content"].startswith("[")]
+    overlap = {int(found[1]): len({*query.lower().split()} & {*found[2].lower().strip(".").split()}) for found in passages}
+    return " > ".join(f"[{number}]" for number in sorted(overlap, key=lambda number: (-overlap[number], -number)))
+
+
+@contextmanager
+def chat_server(model: Model) -> Iterator[Model]:
+    """Serve a language model; its url is a base_url."""
+    with _serving(partial(_Chat, model)) as address:
+        model.url = f"{address}/v1"
+        yield model
 
 
 def files_of(folder: Path) -> list[Path]:

