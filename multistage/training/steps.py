@@ -87,7 +87,7 @@ class Stage:
         progress = Progress(self.record, self.steps, self.step, self.tensorboard if self.leads else None)
         start = saved = time.perf_counter()
         before = self.record.seconds
-        with stop_request() as stop:
+        with stop_request() as stop, self.state.writing():
             if self.step == 0:
                 self._validate(progress)
             chunks = self._prepare()
@@ -111,6 +111,7 @@ class Stage:
                     self._save()
                     saved = time.perf_counter()
                 if asked and not self.over:
+                    self.state.wait()
                     progress.close()
                     raise RunAgain(f"{stop.name or 'A signal to another process'} came at step {self.step} of {self.steps}.")
         progress.close()
