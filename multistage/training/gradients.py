@@ -9,6 +9,7 @@ Memory Limited Setup", RepL4NLP 2021). Dropout is seeded for each micro-batch, s
 
 from bisect import bisect_right
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -21,6 +22,7 @@ from multistage.data.tokens import Ints, Pairs
 from multistage.jobs.errors import InputError
 from multistage.losses import Loss, Mixture, kendall_tau
 from multistage.scoring.scoring import by_token_budget, logits, on_device
+from multistage.training.parallel import gradients_summed
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -100,7 +102,7 @@ def prepare(
 def accumulate(
     model: "PreTrainedModel", chunks: list[Chunk], loss_of: Loss | Mixture, *, groups: int, tokens_kept: int
 ) -> tuple[Tensor, Tensor]:
-    """Add the gradient of the chunks' share of a step's mean loss to the parameters.
+    """Add the gradient of the chunks' share of a step's mean loss to the parameters, and sum it over processes.
 
     groups: how many the whole step has, over all processes. Returns the share of the loss, a scalar, and Kendall's tau of
     each group's scores with its target order, (groups here,), both on the device.
@@ -124,7 +126,10 @@ def accumulate(
             taus.append(kendall_tau(scores.detach(), order))
             for number, (batch, leaf) in enumerate(zip(chunk.batches, leaves, strict=True)):
                 part, scored[number] = scored[number], leaf  # each graph is freed when it has been used
-                (part if part.requires_grad else _score(model, batch)).backward(leaf.grad)
+                part = part if part.requires_grad else _score(model, batch)
+                last = batch is chunks[-1].batches[-1]
+                with gradients_summed(model.parameters()) if last else nullcontext():
+                    part.backward(leaf.grad)
     return total, torch.cat(taus)
 
 

@@ -17,7 +17,7 @@ from multistage.data.tokens import Pairs
 from multistage.jobs.errors import InputError, RunAgain
 from multistage.jobs.signals import StopRequest, stop_request
 from multistage.training.gradients import Chunk, Memory, Work, accumulate, prepare, work_of
-from multistage.training.parallel import process_count, process_number, sum_gradients, summed
+from multistage.training.parallel import process_count, process_number, summed
 from multistage.training.record import Progress, StageRecord
 from multistage.training.state import StageState
 from multistage.training.validation import Validator, validation_interval
@@ -145,7 +145,6 @@ class Stage:
             torch.cuda.empty_cache()
             logger.warning("out of memory; from here on %s", self.memory)
             chunks = self._prepare()
-        sum_gradients(self.trained.values())
         norm = torch.nn.utils.clip_grad_norm_(self.trained.values(), self.objective.max_gradient_norm)
         self.optimizer.param_groups[0]["lr"] = self.objective.learning_rate * self.schedule.lr_lambdas[0](self.step)
         self.optimizer.step()
