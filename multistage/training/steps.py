@@ -185,10 +185,8 @@ class Stage:
     def _validate(self, progress: Progress) -> bool:
         """Measure on the validation set. Returns whether this is the best model so far, whose weights are then kept.
 
-        Ties go to the later one.
+        Ties go to the later one. All processes come to the same; the first one keeps the weights.
         """
-        if not self.leads:
-            return False
         start = time.perf_counter()
         ndcg = self.validator.ndcg(self.model, self.memory.tokens_per_batch)
         self.record.validation_seconds += time.perf_counter() - start
@@ -198,18 +196,14 @@ class Stage:
         if not self.step or ndcg < self.record.best_ndcg:
             return False
         self.record.best_step, self.record.best_ndcg = self.step, ndcg
-        last = self.step == self.steps
-        self.best = None if last else {name: w.detach().to("cpu", copy=True) for name, w in self.trained.items()}
+        kept = self.leads and self.step < self.steps
+        self.best = {name: w.detach().to("cpu", copy=True) for name, w in self.trained.items()} if kept else None
         return True
 
     def _is_over(self) -> bool:
-        """Whether all steps are done, or as many validations as the objective has patience for brought no better value.
-
-        Asked by all processes together, since the first alone validates.
-        """
+        """Whether all steps are done, or as many validations as the objective has patience for brought no better value."""
         patience = self.objective.patience
-        lost = self.leads and patience is not None and self.record.in_vain >= patience
-        return self.step == self.steps or bool(summed(torch.tensor(float(lost), device=self.model.device)))
+        return self.step == self.steps or (patience is not None and self.record.in_vain >= patience)
 
     def _save(self) -> None:
         if self.leads:

@@ -203,4 +203,6 @@ def test_two_processes_train_what_one_does_with_twice_the_batch(inputs, tmp_path
     assert [record["run"]["processes"] for record in records] == [1, 2]
     for name in ("loss", "kendall_tau"):
         assert [p[name] for p in records[0]["loss"]] == pytest.approx([p[name] for p in records[1]["loss"]], abs=1e-5)
+    for own, shared in zip(*(record["validation"] for record in records), strict=True):
+        assert own == pytest.approx(shared)
     assert records[0]["pairs"] == 2 * records[1]["pairs"]
