@@ -107,9 +107,9 @@ class StageState:
 
         contents: tensors and plain values.
         """
+        self.wait()
         copied = io.BytesIO()
         torch.save(contents, copied)
-        self.wait()
         self._writing = self._writer.submit(self._write, step, copied.getbuffer())
 
     def wait(self) -> None:
