@@ -118,7 +118,7 @@ rule tokenize:
     conda:
         "../envs/models.yaml"
     resources:
-        **job(),
+        **job(runtime=240),
     message:
         "Tokenising {wildcards.texts} of {wildcards.collection} for {wildcards.checkpoint}"
     script:

@@ -103,10 +103,12 @@ class Backbone(PairSettings):
         description="The checkpoint whose tokenizer is used, by default its own; with one, backbones share token stores.",
     )
     tokens_per_batch: Count = Field(4096, description="Padded tokens in a forward pass. Reruns nothing.")
-    tokens_kept: Count = Field(65536, description="Tokens in a backward pass; larger groups are scored twice. Reruns nothing.")
+    tokens_kept: Count = Field(
+        65536, description="Padded tokens in a backward pass; larger groups are scored twice. Reruns nothing."
+    )
 
     def definition(self) -> dict[str, Any]:
-        """Its pair settings alone: not how much fits in memory, which changes no result."""
+        """Its pair settings alone: not how much fits in memory, which changes rounding, and which units are dropped."""
         return self.model_dump(include=set(PairSettings.model_fields))
 
 
