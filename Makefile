@@ -56,5 +56,6 @@ data: .venv/workflow
 	$(INSTALL) --requirement requirements.txt --requirement requirements-dev.txt
 	touch $@
 
+# Answers of language models stay, since they were paid for.
 clean:
-	rm -rf results/*/ .snakemake
+	rm -rf $(filter-out results/answers/,$(wildcard results/*/)) .snakemake

@@ -6,6 +6,7 @@ goes with tokens.
 """
 
 import argparse
+from itertools import product
 
 import numpy as np
 import torch
@@ -21,22 +22,14 @@ STEPS = {"cl": (16, 100), "kd": (32, 20)}
 def shares(bench: Bench, budget: int, *, queries: int, depth: int, steps: int, processes: int) -> tuple[float, float, float]:
     """Padding in the tokens, micro-batches of a step and process, waiting in the time."""
     tokens, batches, padded = 0, 0, np.zeros((processes, steps))
-    for process in range(processes):
-        sampler = GroupSampler(
-            bench.groups,
-            contrast=False,
-            size=depth,
-            queries_per_step=queries,
-            seed=42,
-            process=process,
-            processes=processes,
-        )
-        for step in range(steps):
-            memory = Memory(budget, 2 * budget)
-            chunks = prepare(bench.pairs, sampler.step(step), memory, seed=(42, step), device=torch.device("cpu"))
-            work = work_of(chunks)
-            tokens, padded[process, step] = tokens + work.tokens, work.padded_tokens
-            batches += sum(len(chunk.batches) for chunk in chunks)
+    sampler = GroupSampler(bench.groups, contrast=False, size=depth, queries_per_step=queries, seed=42)
+    memory, cpu = Memory(budget, 2 * budget), torch.device("cpu")
+    for step, process in product(range(steps), range(processes)):
+        groups = sampler.step(step)
+        chunks = prepare(bench.pairs, groups, memory, seed=(42,), device=cpu, process=process, processes=processes)
+        work = work_of(chunks)
+        tokens, padded[process, step] = tokens + work.tokens, work.padded_tokens
+        batches += sum(len(chunk.batches) for chunk in chunks)
     waiting = 1 - padded.mean(axis=0).sum() / padded.max(axis=0).sum()
     return 1 - tokens / padded.sum(), batches / steps / processes, waiting
 

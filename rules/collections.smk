@@ -1,8 +1,10 @@
 """Collections: passages, and query sets with their relevance judgements.
 
-Takes  the sources that the config names for a collection or a query set.
+Takes  the sources that the config names for a collection or a query set; of queries that a language model writes, passages;
+       of those of another set that are found, its tables and a run.
 Gives  results/collections/{collection}/passages.parquet,
        results/collections/{collection}/{queryset}.queries.parquet and .qrels.parquet,
+       results/answers/{queryset}.jsonl: what a language model has answered, which no rule removes,
        results/tokens/{checkpoint}/{collection}/: both as token ids in a checkpoint's vocabulary.
 """
 
@@ -37,6 +39,8 @@ rule prepare_queries:
         qrels="results/collections/{collection}/{queryset}.qrels.parquet",
     log:
         "results/logs/prepare_queries/{collection}/{queryset}.log",
+    wildcard_constraints:
+        queryset=any_of(name for name, entry in config["querysets"].items() if "kind" not in entry),
     conda:
         "../envs/data.yaml"
     resources:
@@ -50,6 +54,53 @@ rule prepare_queries:
         "Preparing the queries and judgements of {wildcards.queryset}"
     script:
         "../scripts/collections/prepare_queries.py"
+
+
+rule generate_queries:
+    input:
+        passages="results/collections/{collection}/passages.parquet",
+    output:
+        queries="results/collections/{collection}/{queryset}.queries.parquet",
+        qrels="results/collections/{collection}/{queryset}.qrels.parquet",
+    log:
+        "results/logs/generate_queries/{collection}/{queryset}.log",
+    wildcard_constraints:
+        queryset=having("querysets", "generator"),
+    localrule: True
+    conda:
+        "../envs/data.yaml"
+    params:
+        settings=settings_of("querysets/{queryset}", "passages", "per_passage", "seed"),
+        server=settings_of("querysets/{queryset}/generator", "base_url", "model", "answer_tokens"),
+        answers="results/answers/{queryset}.jsonl",
+    message:
+        "Asking {params.server[model]} for the queries of {wildcards.queryset}"
+    script:
+        "../scripts/collections/generate_queries.py"
+
+
+rule keep_found:
+    input:
+        run=lambda wc: "results/runs/{retriever}/{queryset}.run".format(**config["querysets"][wc.queryset]),
+        queries=lambda wc: table("queries", config["querysets"][wc.queryset]["queryset"])(wc),
+        qrels=lambda wc: table("qrels", config["querysets"][wc.queryset]["queryset"])(wc),
+    output:
+        queries="results/collections/{collection}/{queryset}.queries.parquet",
+        qrels="results/collections/{collection}/{queryset}.qrels.parquet",
+    log:
+        "results/logs/keep_found/{collection}/{queryset}.log",
+    wildcard_constraints:
+        queryset=having("querysets", "queryset"),
+    conda:
+        "../envs/data.yaml"
+    resources:
+        **job(),
+    params:
+        settings=settings_of("querysets/{queryset}", "depth", "draw", "relevance"),
+    message:
+        "Keeping the queries of {wildcards.queryset} whose passage is found"
+    script:
+        "../scripts/collections/keep_found.py"
 
 
 rule tokenize:
@@ -67,7 +118,7 @@ rule tokenize:
     conda:
         "../envs/models.yaml"
     resources:
-        **job(),
+        **job(runtime=240),
     message:
         "Tokenising {wildcards.texts} of {wildcards.collection} for {wildcards.checkpoint}"
     script:

@@ -17,6 +17,11 @@ def job(mem_mb=4000, runtime=60, gpu=0):
     return {"mem_mb": memory, "runtime": lambda wildcards, attempt: runtime * attempt, "gpu": gpu, "gpu_jobs": int(gpu > 0)}
 
 
+def finetune_mb(wildcards, input):
+    """The megabytes of a stage's processes, by the model's: its weights, gradients, moments and best weights, and a checkpoint."""
+    return config["training"]["processes"] * (4000 + 12 * os.path.getsize(input.parent) / 1e6)
+
+
 def shard_mb(wildcards, input):
     """The megabytes of passages in one part of a collection."""
     return os.path.getsize(input.passages) / 1e6 / config["retrievers"][wildcards.retriever]["shards"]

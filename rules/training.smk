@@ -158,7 +158,7 @@ rule finetune:
     conda:
         "../envs/models.yaml"
     resources:
-        **job(mem_mb=4000 * PROCESSES, runtime=1440, gpu=GPU * PROCESSES),
+        **job(mem_mb=finetune_mb, runtime=1440, gpu=GPU * PROCESSES),
         # Slurm gives each process `threads` cores, and all of them one node; five minutes before its time limit the job gets
         # SIGTERM, saves its checkpoint and ends.
         nodes=1,

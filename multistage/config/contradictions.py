@@ -4,7 +4,15 @@ from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
-from multistage.config.data import IrDatasetsQueries, LocalQueries, Package, PackagedCheckpoint, QuerySet
+from multistage.config.data import (
+    FoundQueries,
+    GeneratedQueries,
+    IrDatasetsQueries,
+    LocalQueries,
+    Package,
+    PackagedCheckpoint,
+    QuerySet,
+)
 from multistage.config.grid import members
 from multistage.config.ranking import LLM, BiEncoder, MeanTeacher, RankGPT, ReadyRun, RecipeTeacher
 from multistage.config.training import Candidates, FirstStageCandidates, Objective
@@ -31,8 +39,8 @@ def refuse_contradictions(config: "Config") -> None:
 
 
 def _cycles(config: "Config") -> Iterator[str]:
-    """No objective learns from a model that it has trained, and no teacher from itself."""
-    needs: dict[str, list[str]] = {}
+    """No objective learns from a model that it has trained, no teacher from itself, and no query set is found in itself."""
+    needs = {f"querysets.{n}": [f"querysets.{q.queryset}"] for n, q in config.querysets.items() if isinstance(q, FoundQueries)}
     for name, objective in config.objectives.items():
         candidates = objective.candidates
         own = needs[f"objectives.{name}"] = [f"teachers.{candidates.teacher}"] if candidates.teacher else []
@@ -68,7 +76,10 @@ def _data(config: "Config") -> Iterator[str]:
     for name, queryset in config.querysets.items():
         kind = config.collections[queryset.collection].kind
         wanted, keys = QUERYSETS[kind]
-        if type(queryset) is not wanted:
+        if isinstance(queryset, FoundQueries):
+            if (other := config.querysets[queryset.queryset].collection) != queryset.collection:
+                yield f"querysets.{name}.collection is {queryset.collection}, but {queryset.queryset} is of {other}"
+        elif not isinstance(queryset, GeneratedQueries) and type(queryset) is not wanted:
             yield f"querysets.{name}: its collection {queryset.collection} is of kind {kind}, so it needs {keys}"
     for name, backbone in config.backbones.items():
         query, pair = backbone.max_query_length, backbone.max_length
@@ -99,6 +110,9 @@ def _asked(config: "Config") -> Iterator[tuple[str, str, list[str], int]]:
     for name, each in candidates.items():
         if isinstance(each, FirstStageCandidates):
             yield f"objectives.{name}.candidates", each.retriever, [each.queryset], each.depth
+    for name, queryset in config.querysets.items():
+        if isinstance(queryset, FoundQueries):
+            yield f"querysets.{name}", queryset.retriever, [queryset.queryset], queryset.depth
     behind = _members(config)
     for name, teacher in config.teachers.items():
         if isinstance(teacher, BiEncoder | LLM | RecipeTeacher):

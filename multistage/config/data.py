@@ -39,6 +39,8 @@ def _no_key(name: str) -> str:
 
 
 SourceName = Annotated[Name, refers_to("sources")]
+QuerySetName = Annotated[Name, refers_to("querysets")]
+RetrieverName = Annotated[Name, refers_to("retrievers")]
 CollectionName = Annotated[Name, refers_to("collections")]
 PackageName = Annotated[str, matching(r"^[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.+!]+$", "a package (name==version)")]
 HubName = Annotated[
@@ -186,13 +188,16 @@ class Draw(Section):
         return stop
 
 
-class QuerySet(Section):
-    """Queries with relevance judgements; those of vital articles need no more than this."""
-
+class _Queries(Section):
     collection: CollectionName = Field(description="The collection that answers the queries.")
     relevance: Count = Field(
         1, description="The least grade that counts as relevant in training and in binary measures (TREC DL: 2)."
     )
+
+
+class QuerySet(_Queries):
+    """Queries with relevance judgements; those of vital articles need no more than this."""
+
     draw: Draw | None = Field(None, description="Which of the queries are used; without it, all.")
 
 
@@ -209,4 +214,27 @@ class LocalQueries(QuerySet):
     qrels: SourceName = Field(description="The source of the judgements, in TREC's format.")
 
 
-AnyQuerySet = Annotated[QuerySet | IrDatasetsQueries | LocalQueries, Told(None, "id", "queries")]
+class GeneratedQueries(_Queries):
+    """Queries that a language model writes for passages drawn from the collection, each with its passage as relevant, as in
+    InPars and Promptagator. A set of kind found keeps those that are found again."""
+
+    kind: Literal["generated"]
+    generator: Server = Field(description="The language model.")
+    passages: Count = Field(description="Passages that are drawn; of a smaller collection, all.")
+    per_passage: Count = Field(1, description="Queries for each passage. With more than one, draws share passages.")
+    seed: Seed = Field(42, description="The seed of the draw of passages.")
+
+
+class FoundQueries(QuerySet):
+    """The queries of another set for which a retriever finds a relevant passage again: Promptagator's round trip."""
+
+    kind: Literal["found"]
+    queryset: QuerySetName = Field(description="The other set, of the same collection.")
+    retriever: RetrieverName = Field(description="The retriever that must find a relevant passage.")
+    depth: Count = Field(description="Among how many first passages.")
+
+
+AnyQuerySet = Annotated[
+    QuerySet | IrDatasetsQueries | LocalQueries | GeneratedQueries | FoundQueries,
+    Told(None, "id", "queries", "generator", "queryset"),
+]

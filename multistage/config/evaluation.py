@@ -4,9 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from multistage.config.data import OwnPath
+from multistage.config.data import OwnPath, QuerySetName, RetrieverName
 from multistage.config.fields import Count, Measure, Positive, Section, Seed, Some, Unique
-from multistage.config.ranking import BackboneName, QuerySetName, Recipe, RetrieverName
+from multistage.config.ranking import BackboneName, Recipe
 from multistage.measures import CHOICES, compares
 
 

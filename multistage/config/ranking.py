@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
-from multistage.config.data import Server, SourceName
+from multistage.config.data import QuerySetName, RetrieverName, Server, SourceName
 from multistage.config.fields import (
     COUNTABLE,
     Count,
@@ -34,8 +34,6 @@ def _of_objectives(recipe: str, info: ValidationInfo) -> str:
 
 
 CheckpointName = Annotated[Name, refers_to("checkpoints")]
-QuerySetName = Annotated[Name, refers_to("querysets")]
-RetrieverName = Annotated[Name, refers_to("retrievers")]
 TeacherName = Annotated[Name, refers_to("teachers")]
 RECIPE = matching(r"^[a-z0-9_]+(-[a-z0-9_]+)*$", "a recipe (objectives joined by dashes)")
 Recipe = Annotated[str, RECIPE, Field(max_length=200), AfterValidator(_of_objectives)]

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
+from multistage.config.data import QuerySetName, RetrieverName
 from multistage.config.fields import (
     Count,
     Item,
@@ -22,10 +23,8 @@ from multistage.config.fields import (
 from multistage.config.ranking import (
     BackboneName,
     CheckpointName,
-    QuerySetName,
     Ranked,
     Recipe,
-    RetrieverName,
     TeacherName,
 )
 from multistage.config.recipes import TEACHER, UNTRAINED
@@ -104,10 +103,12 @@ class Backbone(PairSettings):
         description="The checkpoint whose tokenizer is used, by default its own; with one, backbones share token stores.",
     )
     tokens_per_batch: Count = Field(4096, description="Padded tokens in a forward pass. Reruns nothing.")
-    tokens_kept: Count = Field(65536, description="Tokens in a backward pass; larger groups are scored twice. Reruns nothing.")
+    tokens_kept: Count = Field(
+        65536, description="Padded tokens in a backward pass; larger groups are scored twice. Reruns nothing."
+    )
 
     def definition(self) -> dict[str, Any]:
-        """Its pair settings alone: not how much fits in memory, which changes no result."""
+        """Its pair settings alone: not how much fits in memory, which changes rounding, and which units are dropped."""
         return self.model_dump(include=set(PairSettings.model_fields))
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from multistage.config.contradictions import refuse_contradictions
-from multistage.config.data import AnyQuerySet, Checkpoint, Collection, Source
+from multistage.config.data import AnyQuerySet, Checkpoint, Collection, FoundQueries, GeneratedQueries, Source
 from multistage.config.evaluation import Evaluation, Grid
 from multistage.config.fields import Name, Section
 from multistage.config.messages import explain
@@ -82,11 +82,27 @@ class Config(Section):
         parts = "; ".join(f"{collection} ({', '.join(names)})" for collection, names in users.items())
         domains = f"Training, validation and benchmarks are of several collections, so results are out of domain: {parts}."
         patient = {name: self.objectives[name] for name in trained if self.objectives[name].patience}
-        return [domains] * (len(users) > 1) + [
+        generated = {name: each for name in self.grid.benchmarks if (each := self._generated(name))}
+        rising = [
             f"Objective {name} has patience, so it may end while its learning rate, whose schedule is {each.schedule}, is high."
             for name, each in patient.items()
             if each.schedule != "constant_with_warmup"
         ]
+        written = [
+            f"Benchmark {name} has generated queries, which {model} wrote{found}. Its results speak of such queries only, "
+            "and not of those that people ask."
+            for name, (model, found) in generated.items()
+        ]
+        return [domains] * (len(users) > 1) + rising + written
+
+    def _generated(self, queryset: str) -> tuple[str, str] | None:
+        """Which model wrote the queries of a set, and what filtered them; None where none did."""
+        entry = self.querysets[queryset]
+        if isinstance(entry, GeneratedQueries):
+            return entry.generator.model, ""
+        if not isinstance(entry, FoundQueries) or (written := self._generated(entry.queryset)) is None:
+            return None
+        return written[0], f", kept where {entry.retriever} finds their passage, which makes its own numbers too good"
 
     def stage(self, recipe: str) -> dict[str, Any]:
         """What defines the last stage of a recipe: its objective, as it is at that position."""

@@ -28,10 +28,7 @@ class GroupSampler:
 
     An epoch is a seeded permutation of the queries; steps run over epochs without a gap. Of a query are drawn, to `contrast`,
     one relevant passage or, with `several`, all of them, and others, to `size` passages with at least one other; else `size` of
-    the passages that the teacher ranked, which keep its order. Drawn without replacement; fewer where a query has fewer.
-
-    A step's groups are dealt in turn to the processes that train together; each draws its own.
-    """
+    the passages that the teacher ranked, which keep its order. Drawn without replacement; fewer where a query has fewer."""
 
     def __init__(
         self,
@@ -42,19 +39,16 @@ class GroupSampler:
         queries_per_step: int,
         seed: int,
         several: bool = False,
-        process: int = 0,
-        processes: int = 1,
     ) -> None:
         self.groups, self.contrast, self.size, self.several = groups, contrast, size, several
         self.queries_per_step, self.seed = queries_per_step, seed
-        self.places = range(process, queries_per_step, processes)
         self._epoch = -1
         self._order: Ints = np.empty(0, dtype=np.int64)
 
     def step(self, step: int) -> StepBatch:
-        """This process's groups of the step with this number, counted from 0."""
+        """The groups of the step with this number, counted from 0."""
         first = step * self.queries_per_step
-        drawn = [self._group(*divmod(first + place, len(self.groups.queries))) for place in self.places]
+        drawn = [self._group(*divmod(first + place, len(self.groups.queries))) for place in range(self.queries_per_step)]
         sizes = np.array([len(columns) for _, columns in drawn])
         lines = np.repeat([line for line, _ in drawn], sizes)
         columns = np.concatenate([columns for _, columns in drawn])

@@ -1,5 +1,5 @@
-"""What makes a model faster, with the same scores and gradients up to rounding: memory that a process keeps between steps, and
-the last layer for the one token that is read.
+"""What makes a model faster, with the same scores and gradients up to rounding: memory that a process keeps between steps, a
+mask for which the device is not waited for, and the last layer for the one token that is read.
 
 The heads of these models read the first token alone. In the last layer, then, only its query, attention output and feed-forward
 block are needed; and as a single query meets each key once, it is cheaper to carry the query back through the keys'
@@ -26,7 +26,10 @@ MODEL_TYPES = ("bert", "electra", "roberta", "xlm-roberta")
 
 
 def read_first_token_only(model: "PreTrainedModel") -> None:
-    """Let a sequence classifier's last layer compute the first token only; other kinds of model are left as they are."""
+    """Let a sequence classifier's last layer compute the first token only, and no forward pass wait for the device.
+
+    Other kinds of model are left as they are.
+    """
     if model.config.model_type not in MODEL_TYPES or model.config._attn_implementation != "sdpa" or model.config.is_decoder:
         return
     trunk: Any = model.base_model
@@ -34,17 +37,24 @@ def read_first_token_only(model: "PreTrainedModel") -> None:
     whole = layer.forward
 
     def forward(hidden: Tensor, attention_mask: Tensor | None = None, *more: Any, **options: Any) -> Tensor:
-        """hidden: (pairs, tokens, width). attention_mask: (pairs, 1, tokens, tokens) or None. Returns (pairs, 1, width)."""
+        """hidden: (pairs, tokens, width). attention_mask: (pairs, 1, 1, tokens) or None. Returns (pairs, 1, width)."""
         attention = layer.attention.self
         if not (isinstance(attention.key, nn.Linear) and isinstance(attention.value, nn.Linear)):
             first: Tensor = whole(hidden, attention_mask, *more, **options)[:, :1]
             return first  # An adapter's layer is more than its weight.
-        mask = None if attention_mask is None else attention_mask[:, 0, :1]
+        mask = None if attention_mask is None else attention_mask[:, 0]
         context = attend(attention, hidden, mask)
         attended = layer.attention.output(context, hidden[:, :1])
         return layer.output(layer.intermediate(attended), attended)
 
     layer.forward = forward
+    trunk.register_forward_pre_hook(_ready_mask, with_kwargs=True)
+
+
+def _ready_mask(trunk: nn.Module, inputs: tuple[Any, ...], options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The mask as (pairs, 1, 1, tokens) bool, which transformers takes as it is; of others it asks whether all is 1."""
+    mask = options.get("attention_mask")
+    return inputs, options if mask is None else options | {"attention_mask": mask[:, None, None].bool()}
 
 
 def attend(attention: Any, hidden: Tensor, mask: Tensor | None) -> Tensor:

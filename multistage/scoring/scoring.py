@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger("jobs")
 # Batches that are on their way through the device while the next one is put together.
 IN_FLIGHT = 3
+# What a batch costs beside its tokens, in tokens.
+BATCH_COST = 512
 
 
 def pairs_for(tokenizer: "PreTrainedTokenizerBase", queries: TokenStore, passages: TokenStore, backbone: PairSettings) -> Pairs:
@@ -56,15 +58,26 @@ def by_token_budget(lengths: Ints, budget: int) -> list[Ints]:
     """Split pairs into batches of at most `budget` tokens, padding included, the longest first.
 
     lengths: (pairs,) tokens of each pair. A pair of more than `budget` tokens gets its own batch. Returns index arrays that
-    together hold every pair once; sorted by length, so that almost nothing is padding, and ties keep their order.
+    together hold every pair once; sorted by length, and ties keep their order. Of all ways to cut between two lengths it is the
+    one of the lowest cost, tokens with padding and `BATCH_COST` a batch, by dynamic programming over the distinct lengths.
     """
     order = np.argsort(-lengths, kind="stable")
+    distinct, counts = np.unique(-lengths, return_counts=True)
+    longest, ends = np.maximum(-distinct, 1), np.concatenate([[0], np.cumsum(counts)])
+    sizes = np.maximum(budget // longest, 1)
+    costs, cuts = np.zeros(len(ends)), np.zeros(len(ends), dtype=np.int64)
+    for end in range(1, len(ends)):
+        # The pairs from each earlier cut on, padded to the longest of them.
+        pairs = ends[end] - ends[:end]
+        cost = costs[:end] + pairs * longest[:end] + BATCH_COST * -(-pairs // sizes[:end])
+        cuts[end] = cost.argmin()
+        costs[end] = cost[cuts[end]]
     batches: list[Ints] = []
-    start = 0
-    while start < len(order):
-        size = max(1, budget // max(1, int(lengths[order[start]])))
-        batches.append(order[start : start + size])
-        start += size
+    end = len(ends) - 1
+    while end:
+        start = cuts[end]
+        batches[:0] = np.split(order[ends[start] : ends[end]], range(sizes[start], ends[end] - ends[start], sizes[start]))
+        end = start
     return batches
 
 

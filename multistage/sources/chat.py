@@ -31,6 +31,8 @@ logger = logging.getLogger("jobs")
 Message = dict[str, str]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+# What a model that reasons thinks before it answers, where its server does not take that out.
+THOUGHT = re.compile(r"\s*<think>.*?(</think>|\Z)", re.DOTALL)
 # Tokens that a server may put around a message, at most.
 AROUND = 16
 
@@ -161,7 +163,7 @@ class Chat:
             self.spent.update(cut=record["finish"] == "length", uncounted=not record["counted"])
             answer = self.answers.setdefault(record["request"], Future())
             if not answer.done():
-                answer.set_result(record["answer"])
+                answer.set_result(THOUGHT.sub("", record["answer"]))
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"{place}: not an answer. Delete this line, and its request is sent again.") from error
 

@@ -7,6 +7,9 @@ their scores is known, again with them (gradient caching: Gao et al., "Scaling D
 Memory Limited Setup", RepL4NLP 2021). Dropout is seeded for each micro-batch, so that both times drop the same units.
 """
 
+from bisect import bisect_right
+from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,6 +22,7 @@ from multistage.data.tokens import Ints, Pairs
 from multistage.jobs.errors import InputError
 from multistage.losses import Loss, Mixture, kendall_tau
 from multistage.scoring.scoring import by_token_budget, logits, on_device
+from multistage.training.parallel import gradients_summed
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -26,8 +30,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Memory:
-    """What fits. tokens_per_batch: padded tokens in one forward pass. tokens_kept: tokens whose activations are kept for the
-    backward pass at once."""
+    """What fits. tokens_per_batch: padded tokens in one forward pass. tokens_kept: padded tokens whose activations are kept for
+    the backward pass at once."""
 
     tokens_per_batch: int
     tokens_kept: int
@@ -68,21 +72,28 @@ class Work(NamedTuple):
     padded_tokens: int
 
 
-def prepare(pairs: Pairs, step: StepBatch, memory: Memory, *, seed: tuple[int, ...], device: torch.device) -> list[Chunk]:
-    """A step's groups as chunks on the device; nothing waits for the device. seed: identifies the step."""
+def prepare(
+    pairs: Pairs,
+    step: StepBatch,
+    memory: Memory,
+    *,
+    seed: tuple[int, ...],
+    device: torch.device,
+    process: int = 0,
+    processes: int = 1,
+) -> list[Chunk]:
+    """A process's share of a step's groups as chunks on the device; nothing waits for the device. seed: identifies the step."""
     lengths = pairs.total_lengths(step.query_rows, step.passage_rows)
     chunks: list[Chunk] = []
-    for members in _chunks(lengths, step.group, memory.tokens_kept):
-        groups, group = np.unique(step.group[members], return_inverse=True)
+    for parts in _chunks(lengths, step.group, _dealt(lengths, step.group, processes)[process], memory):
+        groups = np.unique(step.group[np.concatenate(parts)])
         batches: list[MicroBatch] = []
-        for part in by_token_budget(lengths[members], memory.tokens_per_batch):
-            chosen = members[part]
+        for chosen in parts:
             inputs = pairs.batch(step.query_rows[chosen], step.passage_rows[chosen])
-            places = on_device({"group": group[part], "column": step.column[chosen]}, device)
-            dropout = int(np.random.SeedSequence([*seed, len(chunks), len(batches)]).generate_state(1, np.uint64)[0])
-            batches.append(
-                MicroBatch(on_device(inputs, device), int(lengths[chosen].sum()), places["group"], places["column"], dropout)
-            )
+            places = {"group": np.searchsorted(groups, step.group[chosen]), "column": step.column[chosen]}
+            dropout = int(np.random.SeedSequence([*seed, process, len(chunks), len(batches)]).generate_state(1, np.uint64)[0])
+            tokens = int(lengths[chosen].sum())
+            batches.append(MicroBatch(on_device(inputs, device), tokens, **on_device(places, device), seed=dropout))
         targets = {name: target[groups] for name, target in step.targets.items()}
         chunks.append(Chunk(batches, on_device(targets, device)))
     return chunks
@@ -91,7 +102,7 @@ def prepare(pairs: Pairs, step: StepBatch, memory: Memory, *, seed: tuple[int, .
 def accumulate(
     model: "PreTrainedModel", chunks: list[Chunk], loss_of: Loss | Mixture, *, groups: int, tokens_kept: int
 ) -> tuple[Tensor, Tensor]:
-    """Add the gradient of the chunks' share of a step's mean loss to the parameters.
+    """Add the gradient of the chunks' share of a step's mean loss to the parameters, and sum it over processes.
 
     groups: how many the whole step has, over all processes. Returns the share of the loss, a scalar, and Kendall's tau of
     each group's scores with its target order, (groups here,), both on the device.
@@ -101,7 +112,7 @@ def accumulate(
         with torch.enable_grad():
             scored, kept = [], 0
             for batch in chunk.batches:
-                kept += batch.tokens
+                kept += batch.inputs["input_ids"].numel()
                 with torch.set_grad_enabled(kept <= tokens_kept):
                     scored.append(_score(model, batch))
             order = chunk.targets["order"]
@@ -115,7 +126,10 @@ def accumulate(
             taus.append(kendall_tau(scores.detach(), order))
             for number, (batch, leaf) in enumerate(zip(chunk.batches, leaves, strict=True)):
                 part, scored[number] = scored[number], leaf  # each graph is freed when it has been used
-                (part if part.requires_grad else _score(model, batch)).backward(leaf.grad)
+                part = part if part.requires_grad else _score(model, batch)
+                last = batch is chunks[-1].batches[-1]
+                with gradients_summed(model.parameters()) if last else nullcontext():
+                    part.backward(leaf.grad)
     return total, torch.cat(taus)
 
 
@@ -134,13 +148,32 @@ def _score(model: "PreTrainedModel", batch: MicroBatch) -> Tensor:
     return logits(model, batch.inputs)
 
 
-def _chunks(lengths: Ints, group: Ints, budget: int) -> list[Ints]:
-    """Pair indices of consecutive groups of at most `budget` tokens together; a larger group is a chunk of its own."""
-    sizes = np.bincount(group, weights=lengths).astype(np.int64)
-    chunk, number, tokens = np.zeros(len(sizes), dtype=np.int64), 0, 0
-    for position, size in enumerate(sizes):
-        if tokens and tokens + size > budget:
-            number, tokens = number + 1, 0
-        chunk[position] = number
-        tokens += int(size)
-    return [np.flatnonzero(chunk[group] == each) for each in range(number + 1)]
+def _dealt(lengths: Ints, group: Ints, processes: int) -> list[Ints]:
+    """The groups of each process: from the largest on, each goes to the process that has the fewest tokens."""
+    sizes = np.bincount(group, weights=lengths)
+    owner, loads = np.empty(len(sizes), dtype=np.int64), np.zeros(processes)
+    for number in np.argsort(-sizes, kind="stable"):
+        owner[number] = loads.argmin()
+        loads[owner[number]] += sizes[number]
+    return [np.flatnonzero(owner == process) for process in range(processes)]
+
+
+def _chunks(lengths: Ints, group: Ints, groups: Ints, memory: Memory) -> Iterator[list[Ints]]:
+    """The pairs of consecutive ones of `groups`, as micro-batches, whose padded tokens together fit the tokens kept.
+
+    A larger group is a chunk of its own.
+    """
+
+    def batches(end: int) -> list[Ints]:
+        members = np.flatnonzero(np.isin(group, groups[start:end]))
+        return [members[part] for part in by_token_budget(lengths[members], memory.tokens_per_batch)]
+
+    def padded_tokens(end: int) -> int:
+        return sum(len(batch) * int(lengths[batch].max()) for batch in batches(end))
+
+    start = 0
+    while start < len(groups):
+        more = range(start + 2, len(groups) + 1)
+        end = start + 1 + bisect_right(more, memory.tokens_kept, key=padded_tokens)
+        yield batches(end)
+        start = end

@@ -2,7 +2,9 @@
 
 import os
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -23,12 +25,10 @@ def launch(work: Callable[[str], None], processes: int, device: str) -> None:
     if processes == 1:
         work(device)
         return
-    if device == "cuda" and torch.cuda.device_count() < processes:
-        raise InputError(f"config: training.processes is {processes}, but this machine has {torch.cuda.device_count()} GPUs.")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
-    # Forked before anything here has touched a GPU; a spawned process would run the calling script again.
+    # Forked before anything here has touched a GPU, or counted them; a spawned process would run the calling script again.
     context = start_processes(_process, (work, processes, device, address), nprocs=processes, join=False, start_method="fork")
     try:
         with stop_request() as stop:
@@ -53,12 +53,34 @@ def process_count() -> int:
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
-def sum_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
-    """Replace every process's gradients by their sum over all processes."""
-    if process_count() > 1:
-        works = [dist.all_reduce(parameter.grad, async_op=True) for parameter in parameters if parameter.grad is not None]
-        for work in works:
-            work.wait()
+@contextmanager
+def gradients_summed(parameters: Iterable[torch.nn.Parameter]) -> Iterator[None]:
+    """Replace every process's gradients by their sum over all processes, each as soon as the backward pass in the block has it.
+
+    For the last of a step's backward passes. It gives gradients in the same order in every process, as their models are the
+    same, so that the sums meet. What it does not reach, but an earlier pass did, is summed at the end.
+    """
+    works: dict[torch.nn.Parameter, Any] = {}
+
+    def start(parameter: torch.nn.Parameter) -> None:
+        works[parameter] = dist.all_reduce(parameter.grad, async_op=True)
+
+    own = [parameter for parameter in parameters if parameter.requires_grad] if process_count() > 1 else []
+    hooks = [parameter.register_post_accumulate_grad_hook(start) for parameter in own]
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        if works:  # Other processes have these sums, and the step cannot be repeated.
+            raise InputError("out of memory while gradients were summed; lower the backbone's tokens_per_batch.") from error
+        raise
+    finally:
+        for hook in hooks:
+            hook.remove()
+    for parameter in own:
+        if parameter not in works and parameter.grad is not None:
+            start(parameter)
+    for work in works.values():
+        work.wait()
 
 
 def summed(value: Tensor) -> Tensor:
@@ -70,14 +92,18 @@ def summed(value: Tensor) -> Tensor:
 
 def _process(number: int, work: Callable[[str], None], processes: int, device: str, address: str) -> None:
     on_gpu = device == "cuda"
-    if on_gpu:
-        torch.cuda.set_device(number)
-    dist.init_process_group("nccl" if on_gpu else "gloo", init_method=address, rank=number, world_size=processes)
     try:
+        if on_gpu and torch.cuda.device_count() < processes:
+            found = torch.cuda.device_count()
+            raise InputError(f"config: training.processes is {processes}, but this machine has {found} GPUs.")
+        if on_gpu:
+            torch.cuda.set_device(number)
+        dist.init_process_group("nccl" if on_gpu else "gloo", init_method=address, rank=number, world_size=processes)
         work(f"cuda:{number}" if on_gpu else device)
     except InputError as error:
         raise SystemExit(f"ERROR: {error}" if number == 0 else 1) from error
     except RunAgain as error:
         raise SystemExit(os.EX_TEMPFAIL) from error
     finally:
-        dist.destroy_process_group()
+        if dist.is_initialized():
+            dist.destroy_process_group()

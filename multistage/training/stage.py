@@ -5,6 +5,7 @@ import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -40,7 +41,7 @@ from multistage.model.checkpoint import (
 )
 from multistage.model.precision import resolve
 from multistage.scoring.scoring import pairs_for
-from multistage.training.parallel import launch, process_count, process_number
+from multistage.training.parallel import launch, process_number
 from multistage.training.state import StageState, sole_writer, stage_key
 from multistage.training.steps import Stage
 from multistage.training.validation import Validator
@@ -133,10 +134,9 @@ def train_stage(
         ),
         "versions": versions(*(["peft"] if backbone.adapter else [])),
     }
-    # Not of how it runs: a stage may resume with other memory or on more GPUs, with the same result up to rounding.
+    # Not of how it runs: a stage may resume with other memory or on more GPUs, with the same result up to rounding, unless
+    # dropout is on: micro-batches draw it, and there are others then.
     key = stage_key(**record, validation=validation.definition())
-    memory = {"tokens_per_batch": backbone.tokens_per_batch, "tokens_kept": backbone.tokens_kept}
-    record |= {"run": {"device": device, "processes": training.processes, "memory": memory}, "stage": key}
 
     @stop_signals_blocked()
     def train(device: str) -> None:
@@ -168,8 +168,6 @@ def train_stage(
                 size=objective.group_size,
                 queries_per_step=objective.queries_per_step,
                 seed=seed,
-                process=process_number(),
-                processes=process_count(),
             ),
             pairs=pairs,
             validator=Validator(candidates, validation_pairs, validation.share),
@@ -181,7 +179,8 @@ def train_stage(
         )
         stage.run()
         if process_number() == 0:
-            own = record | {"precision": resolve(precision, model.device)}
+            run = {"device": device, "processes": training.processes, "memory": asdict(stage.memory)}
+            own = record | {"run": run, "stage": key, "precision": resolve(precision, model.device)}
             _write_stage(stage, tokenizer, backbone.max_length, export=validation.export, record=own, output=output)
 
     with sole_writer(state) as waited:

@@ -9,12 +9,14 @@ function of the step, so the position is all of the generators' and the schedule
 """
 
 import hashlib
+import io
 import json
 import logging
 import os
 import shutil
 import socket
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -77,6 +79,9 @@ def stage_key(**definition: Any) -> str:
 class StageState:
     """The checkpoints of one stage, to be opened by the sole writer. Damaged ones are set aside."""
 
+    _writer: ThreadPoolExecutor
+    _writing: Future[None] | None = None
+
     def __init__(self, folder: str | Path, key: str) -> None:
         self.folder = Path(folder) / key
         self._request = Path(folder).with_suffix(".handover")
@@ -90,13 +95,35 @@ class StageState:
         """Whether another process asks for this stage."""
         return self._request.exists()
 
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """While checkpoints are saved; at the end the last one is written, or what went wrong is raised."""
+        with ThreadPoolExecutor(1) as self._writer:
+            yield
+            self.wait()
+
     def save(self, step: int, contents: dict[str, Any]) -> None:
-        """Write the checkpoint of a step, then remove all but the last two. contents: tensors and plain values."""
-        with replacing(self.folder / "checkpoint.pt") as (partial,):
-            with open(partial, "wb") as stream:
-                torch.save(contents, stream)
-                os.fsync(stream.fileno())
-            digest = sha256(partial)[:16]
+        """Copy a step's checkpoint to memory, and let a thread write it while training goes on, when the one before is written.
+
+        contents: tensors and plain values.
+        """
+        self.wait()
+        copied = io.BytesIO()
+        torch.save(contents, copied)
+        self._writing = self._writer.submit(self._write, step, copied.getbuffer())
+
+    def wait(self) -> None:
+        """Return when the last checkpoint is written. Raises what went wrong."""
+        if self._writing:
+            self._writing.result()
+
+    def _write(self, step: int, content: memoryview) -> None:
+        """Write the checkpoint of a step, then remove all but the last two."""
+        digest = hashlib.sha256(content).hexdigest()[:16]
+        with replacing(self.folder / "checkpoint.pt") as (partial,), open(partial, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
         (self.folder / "checkpoint.pt").rename(self.folder / f"step-{step:08d}.{digest}.pt")
         for old in self._newest_first()[KEPT:]:
             old.unlink()

@@ -3,9 +3,10 @@
 import logging
 import math
 import time
+from collections import deque
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,7 +18,7 @@ from multistage.data.tokens import Pairs
 from multistage.jobs.errors import InputError, RunAgain
 from multistage.jobs.signals import StopRequest, stop_request
 from multistage.training.gradients import Chunk, Memory, Work, accumulate, prepare, work_of
-from multistage.training.parallel import process_number, sum_gradients, summed
+from multistage.training.parallel import process_count, process_number, summed
 from multistage.training.record import Progress, StageRecord
 from multistage.training.state import StageState
 from multistage.training.validation import Validator, validation_interval
@@ -26,6 +27,15 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 logger = logging.getLogger("jobs")
+
+
+class Trained(NamedTuple):
+    """An optimizer step whose numbers have not been read: see `Stage._train_step` for the last two."""
+
+    step: int
+    learning_rate: float
+    totals: Tensor
+    work: Work
 
 
 class Stage:
@@ -85,44 +95,71 @@ class Stage:
         """
         self._resume()
         progress = Progress(self.record, self.steps, self.step, self.tensorboard if self.leads else None)
-        start = saved = time.perf_counter()
-        before = self.record.seconds
-        with stop_request() as stop:
+        self.saved = time.perf_counter()
+        self.start = self.saved - self.record.seconds
+        with stop_request() as stop, self.state.writing():
             if self.step == 0:
                 self._validate(progress)
             chunks = self._prepare()
+            unread: deque[Trained] = deque()
             while not self.over:
                 if self.leads and not stop and self.state.handover_asked():
                     stop.name = "A request to hand over"
-                totals, work = self._train_step(chunks, stop)
+                trained = self._train_step(chunks, stop)
                 self.step += 1
+                unread.append(Trained(self.step, self.optimizer.param_groups[0]["lr"], *trained))
                 chunks = self._prepare() if self.step < self.steps else []  # while the device works
-                loss, tau, ordered, asked, norm = totals.tolist()
-                if not math.isfinite(loss + norm):  # Nothing of this step is saved.
-                    hint = "a lower learning rate or a longer warm-up may help"
-                    raise InputError(f"step {self.step}: the loss is {loss}, the gradient's norm {norm}; {hint}.")
-                self.record.add(work, loss, tau / max(ordered, 1))
-                self.record.seconds = before + time.perf_counter() - start
-                progress.advance(loss, self.optimizer.param_groups[0]["lr"])
+                due = self.step % self.interval == 0 or self.step == self.steps
+                # One step late, so that the device has the next one to work on; all processes read the same at the same step.
+                asked, long_ago = self._read(unread, progress, leave=0 if due else 1)
+                if asked or long_ago:
+                    asked |= self._read(unread, progress, leave=0)[0]
                 best = False
-                if self.step % self.interval == 0 or self.step == self.steps:
+                if due:
                     best, self.over = self._validate(progress), self._is_over()
-                if best or asked or self.over or time.perf_counter() - saved > self.checkpoint_seconds:
+                if best or asked or self.over or long_ago:
                     self._save()
-                    saved = time.perf_counter()
+                    self.saved = time.perf_counter()
                 if asked and not self.over:
+                    self.state.wait()
                     progress.close()
                     raise RunAgain(f"{stop.name or 'A signal to another process'} came at step {self.step} of {self.steps}.")
         progress.close()
 
+    def _read(self, unread: "deque[Trained]", progress: Progress, leave: int) -> tuple[bool, bool]:
+        """Record all but the last `leave` steps. Returns whether anyone was asked to stop, and whether a checkpoint is due.
+
+        Raises InputError for a step with a loss that is not finite; nothing of it is saved.
+        """
+        flags = [False, False]
+        while len(unread) > leave:
+            step, learning_rate, totals, work = unread.popleft()
+            loss, tau, ordered, norm, *raised = totals.tolist()
+            if not math.isfinite(loss + norm):
+                hint = "a lower learning rate or a longer warm-up may help"
+                raise InputError(f"step {step}: the loss is {loss}, the gradient's norm {norm}; {hint}.")
+            flags = [before or now > 0 for before, now in zip(flags, raised, strict=True)]
+            self.record.add(work, loss, tau / max(ordered, 1))
+            self.record.seconds = time.perf_counter() - self.start
+            progress.advance(loss, learning_rate)
+        return flags[0], flags[1]
+
     def _prepare(self) -> list[Chunk]:
-        """The next step's groups, on the device."""
-        seed = self.sampler.seed, self.step, process_number()
-        return prepare(self.pairs, self.sampler.step(self.step), self.memory, seed=seed, device=self.model.device)
+        """This process's groups of the next step, on the device."""
+        return prepare(
+            self.pairs,
+            self.sampler.step(self.step),
+            self.memory,
+            seed=(self.sampler.seed, self.step),
+            device=self.model.device,
+            process=process_number(),
+            processes=process_count(),
+        )
 
     def _train_step(self, chunks: list[Chunk], stop: StopRequest) -> tuple[Tensor, Work]:
         """One optimizer step. Returns, over all processes and on the device: (loss, sum of tau over groups with ordered
-        pairs, number of those groups, whether anyone was asked to stop, the gradient's norm); and this process's work."""
+        pairs, number of those groups, the gradient's norm, whether anyone was asked to stop, whether the last checkpoint is
+        old); and this process's work."""
         self.model.train()
         loss_of, groups = self.objective.mixture(), self.objective.queries_per_step
         while True:
@@ -137,21 +174,19 @@ class Stage:
             torch.cuda.empty_cache()
             logger.warning("out of memory; from here on %s", self.memory)
             chunks = self._prepare()
-        sum_gradients(self.trained.values())
         norm = torch.nn.utils.clip_grad_norm_(self.trained.values(), self.objective.max_gradient_norm)
         self.optimizer.param_groups[0]["lr"] = self.objective.learning_rate * self.schedule.lr_lambdas[0](self.step)
         self.optimizer.step()
         self.optimizer.zero_grad()
-        asked = torch.full_like(loss, float(bool(stop)))
-        return summed(torch.stack([loss, taus.nansum(), (~taus.isnan()).sum(), asked, norm])), work_of(chunks)
+        long_ago = self.leads and time.perf_counter() - self.saved > self.checkpoint_seconds
+        flags = [torch.full_like(loss, float(flag)) for flag in (bool(stop), long_ago)]
+        return summed(torch.stack([loss, taus.nansum(), (~taus.isnan()).sum(), norm, *flags])), work_of(chunks)
 
     def _validate(self, progress: Progress) -> bool:
         """Measure on the validation set. Returns whether this is the best model so far, whose weights are then kept.
 
-        Ties go to the later one.
+        Ties go to the later one. All processes come to the same; the first one keeps the weights.
         """
-        if not self.leads:
-            return False
         start = time.perf_counter()
         ndcg = self.validator.ndcg(self.model, self.memory.tokens_per_batch)
         self.record.validation_seconds += time.perf_counter() - start
@@ -161,18 +196,14 @@ class Stage:
         if not self.step or ndcg < self.record.best_ndcg:
             return False
         self.record.best_step, self.record.best_ndcg = self.step, ndcg
-        last = self.step == self.steps
-        self.best = None if last else {name: w.detach().to("cpu", copy=True) for name, w in self.trained.items()}
+        kept = self.leads and self.step < self.steps
+        self.best = {name: w.detach().to("cpu", copy=True) for name, w in self.trained.items()} if kept else None
         return True
 
     def _is_over(self) -> bool:
-        """Whether all steps are done, or as many validations as the objective has patience for brought no better value.
-
-        Asked by all processes together, since the first alone validates.
-        """
+        """Whether all steps are done, or as many validations as the objective has patience for brought no better value."""
         patience = self.objective.patience
-        lost = self.leads and patience is not None and self.record.in_vain >= patience
-        return self.step == self.steps or bool(summed(torch.tensor(float(lost), device=self.model.device)))
+        return self.step == self.steps or (patience is not None and self.record.in_vain >= patience)
 
     def _save(self) -> None:
         if self.leads:

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from multistage.config import Objective
 from multistage.data.groups import Groups
 from multistage.data.tokens import Pairs
 from multistage.jobs.errors import InputError
 from multistage.scoring.scoring import score_pairs
+from multistage.training.parallel import process_count, process_number, summed
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -40,6 +42,7 @@ class Validator:
     def ndcg(self, model: "PreTrainedModel", tokens_per_batch: int) -> float:
         """Mean nDCG@10 (linear gain) of the model's order of each query's candidates, against their ideal order.
 
+        Processes that train together score a share of the pairs each, and all have the result.
         Raises InputError for a score that is not finite.
         """
         from sklearn.metrics import ndcg_score  # takes a second to import, which jobs that only score do without
@@ -48,7 +51,9 @@ class Validator:
         line, column = np.nonzero(passages >= 0)
         scores = np.full(passages.shape, np.finfo(np.float32).min, dtype=np.float32)
         rows = queries[line], passages[line, column]
-        scores[line, column] = score_pairs(model, self.pairs, *rows, tokens_per_batch=tokens_per_batch)
+        mine, found = slice(process_number(), None, process_count()), np.zeros(len(line), dtype=np.float32)
+        found[mine] = score_pairs(model, self.pairs, *(each[mine] for each in rows), tokens_per_batch=tokens_per_batch)
+        scores[line, column] = summed(torch.from_numpy(found).to(model.device)).cpu().numpy()
         for query, place in np.argwhere(~np.isfinite(scores))[:1]:
             raise InputError(
                 f"what {model.name_or_path} has become scores query {queries[query]} and passage {passages[query, place]} of "

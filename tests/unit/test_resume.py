@@ -142,7 +142,7 @@ def test_a_stage_that_was_finished_meanwhile_is_not_trained_again(inputs, tmp_pa
 
 
 def interrupted(inputs, output, at, **settings):
-    """Stop the stage after so many steps, with a checkpoint after each."""
+    """Stop the stage after so many steps: at a checkpoint, of which there is one every two steps and at validations."""
     really = Stage._train_step
 
     def stopping(self, chunks, stop):
@@ -157,7 +157,7 @@ def interrupted(inputs, output, at, **settings):
 def test_a_stage_with_an_adapter_goes_on_with_what_it_trains(inputs, tmp_path):
     settings = {"backbone": {"adapter": ADAPTER}}
     expected = train(inputs, tmp_path / "expected", **settings, **CHANGES)
-    interrupted(inputs, tmp_path / "model", at=17, **settings)
+    interrupted(inputs, tmp_path / "model", at=18, **settings)
     newest = max((tmp_path / "state").rglob("step-*.pt"))
     for part in ("model", "best"):
         saved = torch.load(newest)[part]
@@ -170,7 +170,7 @@ def test_a_stage_with_an_adapter_goes_on_with_what_it_trains(inputs, tmp_path):
 def test_damaged_checkpoints_are_set_aside(inputs, uninterrupted, tmp_path, caplog, damage):
     """The one before goes on; where there is none left, the stage starts again."""
     output = tmp_path / "model"
-    interrupted(inputs, output, at=8)
+    interrupted(inputs, output, at=9)
     first, second = sorted((tmp_path / "state").rglob("step-*.pt"))
     content = second.read_bytes()
     flipped = content[:-100] + bytes([content[-100] ^ 1]) + content[-99:]
@@ -185,7 +185,7 @@ def test_damaged_checkpoints_are_set_aside(inputs, uninterrupted, tmp_path, capl
 
 
 def test_another_definition_does_not_go_on_from_this_one(inputs, tmp_path):
-    interrupted(inputs, tmp_path / "model", at=5)
+    interrupted(inputs, tmp_path / "model", at=4)
     changed = CHANGES | {"learning_rate": 2e-2}
     expected = train(inputs, tmp_path / "expected", **changed)
     train(inputs, tmp_path / "model", **changed)
@@ -195,10 +195,10 @@ def test_another_definition_does_not_go_on_from_this_one(inputs, tmp_path):
 
 
 def test_a_stage_goes_on_in_other_memory(inputs, tmp_path, caplog):
-    interrupted(inputs, tmp_path / "model", at=8)
+    interrupted(inputs, tmp_path / "model", at=9)
     caplog.set_level("INFO", logger="jobs")
     train(inputs, tmp_path / "model", backbone={"tokens_per_batch": 40, "tokens_kept": 40}, **CHANGES)
-    assert "resuming from the checkpoint of step 8" in caplog.text
+    assert "resuming from the checkpoint of step 9" in caplog.text
     record = json.loads((tmp_path / "model" / "training.json").read_text())
     assert record["run"]["memory"] == {"tokens_per_batch": 40, "tokens_kept": 40} and record["interruptions"] == 1
 

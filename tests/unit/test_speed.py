@@ -4,9 +4,20 @@ import copy
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from multistage.model.speed import MODEL_TYPES, read_first_token_only
 from small_models import random_model
+
+
+class ReadsOfValues(TorchDispatchMode):
+    """Counts what makes a process wait for its device: tensors that become Python's numbers."""
+
+    count = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.count += function in (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.nonzero.default)
+        return function(*args, **(kwargs or {}))
 
 
 @pytest.mark.parametrize("padded", [True, False])
@@ -22,6 +33,9 @@ def test_scores_and_gradients_are_the_models(kind, padded):
     inputs = {"input_ids": ids * mask, "attention_mask": mask}
     scores = [model(**inputs).logits for model in (plain, ours)]
     assert torch.allclose(*scores, atol=1e-6)
+    with ReadsOfValues() as reads:
+        ours(**inputs)
+    assert reads.count == 0, "a device would be waited for"
     for values in scores:
         values.square().sum().backward()
     gradients = [{name: p.grad for name, p in model.named_parameters() if p.grad is not None} for model in (plain, ours)]

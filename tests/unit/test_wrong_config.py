@@ -35,7 +35,12 @@ update_config(
         "sources": {"texts": {"path": "texts.tsv", "licence": "mine"}},
         "checkpoints": {"own": {"path": "model"}},
         "collections": {"own": {"kind": "local", "passages": "texts"}},
-        "querysets": {"own": {"collection": "own", "queries": "texts", "qrels": "texts"}},
+        "querysets": {
+            "own": {"collection": "own", "queries": "texts", "qrels": "texts"},
+            "asked": {"collection": "own", "kind": "generated", "passages": 9}
+            | {"generator": {"base_url": "http://localhost:8000/v1", "model": "m"}},
+            "found": {"collection": "own", "kind": "found", "queryset": "asked", "retriever": "bm25", "depth": 9},
+        },
         "teachers": {
             "big": {"kind": "recipe", "backbone": "tiny", "recipe": "cl", "seed": 1, "retriever": "bm25", "depth": 100},
             "judge": {

@@ -1,10 +1,13 @@
 """Files of the user's own: their content counts, not their time stamps; what is wrong with one is said in one message."""
 
 import os
+import re
+from itertools import combinations
 
 import pytest
 import yaml
 
+from loopback import Model, by_overlap, chat_server
 from repository import REPOSITORY
 from workflow_runs import jobs, snakemake, succeed
 
@@ -94,3 +97,39 @@ def test_a_collection_of_ones_own_from_its_files_to_its_report(copy, index):
     assert all(f"| {system} |" in table for system in ("bm25 alone", "tiny cl", "tiny kd", "tiny kd→cl"))
     # Both objectives train on these files, not on the demo's.
     assert "wikipedia" not in ended.stderr
+
+
+def test_passages_alone_become_a_model_and_a_benchmark_by_a_language_model(tmp_path, index):
+    """configs/own-unlabelled.yaml with few passages and steps, against a server on loopback that fails now and then."""
+    words = ["amber", "basin", "cedar", "delta", "ember", "fjord", "grove", "heath", "islet", "jetty"]
+    texts = [f"{a} {b} {c}" for a, b, c in combinations(words, 3)][:60]
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "passages.tsv").write_text("".join(f"p{number}\tThe {text}.\n" for number, text in enumerate(texts)))
+
+    def reply(messages):
+        written = re.match("The (.*)[.]\n", messages[-1]["content"])
+        return f"1. where is the {written[1]}?" if written else by_overlap(messages)
+
+    model = Model(reply, lambda number: {3: 429, 30: "cut", 70: 500}.get(number), key="sk-secret")
+    few = {"steps": 3, "epochs": None, "queries_per_step": 4, "group_size": 4}
+    model_of_kd, ranked = "results/own-unlabelled/models/tiny/kd/seed42/training.json", "results/teachers/judge/own-test.run"
+    found = {"own-train": {"from": 30}, "own-validation": {"from": 20, "to": 30}, "own-test": {"to": 20}}
+    with chat_server(model):
+        server = {"base_url": model.url, "api_key_env": "LLM_KEY"}
+        changes = {
+            "sources": {"own-passages": {"path": "own/passages.tsv"}},
+            "querysets": {name: {"draw": draw} for name, draw in found.items()}
+            | {"own-asked": {"passages": 50, "generator": server}},
+            "teachers": {"judge": server},
+            "objectives": {"cl": few, "kd": few},
+        }
+        (tmp_path / "few.yaml").write_text(yaml.safe_dump(changes))
+        configs = [REPOSITORY / "configs" / "own-unlabelled.yaml", tmp_path / "few.yaml"]
+        ended = snakemake(tmp_path, model_of_kd, ranked, configs=configs, environment=index | {"LLM_KEY": "sk-secret"})
+        succeed(ended)
+    assert len((tmp_path / ranked).read_text().splitlines()) == 20 * 20 and (tmp_path / model_of_kd).exists()
+    assert "Benchmark own-test has generated queries" in ended.stderr and "own-asked" in ended.stderr
+    # Every passage once, every query of training and test once; nothing holds the key.
+    assert len(model.answered) == len(set(model.answered)) == 50 + 40
+    assert not any(b"sk-secret" in file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
+    assert jobs(snakemake(tmp_path, model_of_kd, ranked, "-n", configs=configs)) == {}
