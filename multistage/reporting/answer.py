@@ -1,5 +1,7 @@
 """The report's front page in words: does re-ranking help, which recipe, is one stage enough, how sure is that?"""
 
+from typing import Any
+
 import pandas as pd
 
 from multistage.config import Evaluation
@@ -49,10 +51,7 @@ def answer(means: pd.DataFrame, differences: pd.DataFrame, settings: Evaluation,
         "## Is one stage enough?",
         _beside_baseline(differences[beside], means, recipe_name(str(baseline)), settings.margin),
         "## How sure is this?",
-        _basis(
-            *(table[~table["recipe"].isin([FIRST_STAGE, TEACHER, UNTRAINED])] for table in (means, differences)),
-            settings.confidence,
-        ),
+        _basis(_trained(means), _trained(differences), settings.confidence),
         how_to_read(seeds, settings),
     ]
     return "\n\n".join([ONE_SEED, *parts] if seeds == 1 else parts) + "\n"
@@ -62,7 +61,8 @@ def _beside_first_stage(rows: pd.DataFrame, means: pd.DataFrame, settings: Evalu
     """For each first stage whether re-rankers are better than it, and which."""
     # That a model is worse before it is trained answers nothing.
     rows = rows[(rows["recipe"] != TEACHER) & ~((rows["recipe"] == UNTRAINED) & rows["verdict"].str.startswith("worse"))]
-    alone = means[means["recipe"] == FIRST_STAGE].set_index(["benchmark", "retriever"])["mean"]
+    first = means[means["recipe"] == FIRST_STAGE]
+    alone: dict[Any, float] = dict(zip(zip(first["benchmark"], first["retriever"], strict=True), first["mean"], strict=True))
     bullets = []
     for place, own in rows.groupby(["benchmark", "retriever"], sort=False):
         better, worse = (own["verdict"].str.startswith(word) for word in ("better", "worse"))
@@ -76,8 +76,8 @@ def _beside_first_stage(rows: pd.DataFrame, means: pd.DataFrame, settings: Evalu
         }
         short = next(text for text, holds in answers.items() if holds)
         bullets.append(
-            f"- **{_where(place)}: {short}.** {place[1]} alone has {own['measure'].iloc[0]} {alone[place]:.3f}. "
-            f"{in_words(own, settings.margin)}"
+            f"- **{_where(place)}: {short}.** {own['retriever'].iloc[0]} alone has {own['measure'].iloc[0]} "
+            f"{alone[place]:.3f}. {in_words(own, settings.margin)}"
         )
     return "\n".join(bullets)
 
@@ -112,7 +112,7 @@ def in_words(rows: pd.DataFrame, margin: float) -> str:
     return " ".join(f"{VERDICTS[word].format(margin)}: {listed}." for word, listed in lists.items() if listed)
 
 
-def _where(place: tuple[str, ...]) -> str:
+def _where(place: Any) -> str:
     """A benchmark, or a benchmark and a first stage."""
     benchmark, *retriever = place
     return f"Over {retriever[0]} on {benchmark}" if retriever else f"On {benchmark}"
@@ -138,6 +138,10 @@ def comparisons_table(chosen: pd.DataFrame, means: pd.DataFrame, baseline: str) 
         },
         "l" * (2 + len(first)) + "rrrrrrl",
     )
+
+
+def _trained(table: pd.DataFrame) -> pd.DataFrame:
+    return table[~table["recipe"].isin([FIRST_STAGE, TEACHER, UNTRAINED])]
 
 
 def _basis(means: pd.DataFrame, differences: pd.DataFrame, confidence: float) -> str:
