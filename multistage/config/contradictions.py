@@ -5,8 +5,8 @@ from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
 from multistage.config.data import IrDatasetsQueries, LocalQueries, Package, PackagedCheckpoint, QuerySet
-from multistage.config.grid import members
-from multistage.config.ranking import BiEncoder, MeanTeacher, RankGPT, ReadyRun, RecipeTeacher
+from multistage.config.grid import members, tuned_retrievers
+from multistage.config.ranking import BiEncoder, FusedRetriever, MeanTeacher, RankGPT, ReadyRun, RecipeTeacher
 from multistage.config.training import Candidates, FirstStageCandidates, Objective
 from multistage.jobs.errors import InputError
 from multistage.losses import LOSSES
@@ -61,7 +61,7 @@ def _members(config: "Config") -> dict[str, list[str]]:
 
 
 def _data(config: "Config") -> Iterator[str]:
-    """Of checkpoints, query sets and backbones."""
+    """Of checkpoints, query sets, retrievers and backbones."""
     for name, checkpoint in config.checkpoints.items():
         if isinstance(checkpoint, PackagedCheckpoint) and not isinstance(config.sources[checkpoint.source], Package):
             yield f"checkpoints.{name}.source: {checkpoint.source} is not a package"
@@ -70,6 +70,18 @@ def _data(config: "Config") -> Iterator[str]:
         wanted, keys = QUERYSETS[kind]
         if type(queryset) is not wanted:
             yield f"querysets.{name}: its collection {queryset.collection} is of kind {kind}, so it needs {keys}"
+    for name, retriever in config.retrievers.items():
+        for each in retriever.retrievers if isinstance(retriever, FusedRetriever) else []:
+            if isinstance(config.retrievers[each], FusedRetriever):
+                yield f"retrievers.{name}.retrievers: {each} is a fusion itself; name the retrievers that it fuses"
+    chosen_on, benchmarks = config.validation.queryset, config.grid.benchmarks
+    collection = config.querysets[chosen_on].collection
+    if collection not in [config.querysets[benchmark].collection for benchmark in benchmarks]:
+        for name in tuned_retrievers(config.model_dump(include={"grid", "retrievers"})):
+            yield (
+                f"retrievers.{name}.tune chooses on validation.queryset, which is {chosen_on} of the collection {collection}, "
+                f"and no benchmark is of that collection; let validation.queryset be queries of one, or give k1 and b"
+            )
     for name, backbone in config.backbones.items():
         query, pair = backbone.max_query_length, backbone.max_length
         if query >= pair:
@@ -78,7 +90,12 @@ def _data(config: "Config") -> Iterator[str]:
 
 def _rankings(config: "Config") -> Iterator[str]:
     """Retrievers keep as many passages as are asked of them and, where they are ready-made runs, have those runs."""
-    for key, name, querysets, depth in _asked(config):
+    asked = list(_asked(config))
+    for _, name, querysets, _ in asked.copy():
+        fused = config.retrievers[name]
+        if isinstance(fused, FusedRetriever):
+            asked += [(f"retrievers.{name}", each, querysets, fused.depth) for each in fused.retrievers]
+    for key, name, querysets, depth in asked:
         retriever = config.retrievers[name]
         if depth > retriever.depth:
             yield f"{key}.depth is {depth}, but retrievers.{name}.depth keeps {retriever.depth} passages"
