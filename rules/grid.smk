@@ -1,6 +1,6 @@
 """What the grid is: its models and systems, their runs, and the files that it ends in."""
 
-from multistage.config.grid import further_stages, reranking_depths, rerankers, systems, trained_stages
+from multistage.config.grid import further_stages, reranking_depths, rerankers, systems, trained_stages, tuned_retrievers
 
 GRID, EVALUATION = config["grid"], config["evaluation"]
 # (backbone, recipe, seed) of each re-ranker; (retriever, backbone, recipe, seed) of everything that is compared.
@@ -9,6 +9,7 @@ RERANKERS, SYSTEMS = rerankers(config), systems(config)
 MEASURE = EVALUATION["measures"][0]
 # What comparisons depend on.
 COMPARISON = {key: EVALUATION[key] for key in ("baseline", "margin", "confidence", "permutations", "seed")}
+TUNED = tuned_retrievers(config)
 FUSED_SYSTEMS = [system for system in SYSTEMS if system[2].endswith(FUSED)]
 
 
@@ -64,5 +65,7 @@ def report_files():
         retriever=GRID["retrievers"] if further_stages(config) else [],
         benchmark=GRID["benchmarks"],
     )
+    # Where nothing is trained, no other rule looks for them.
+    leaks = [f"<experiment>/training/{VALIDATION}.leaks.csv"] if TUNED else []
     cards = of_models("<experiment>/models/{backbone}/{recipe}/seed{seed}/README.html", RERANKERS)
-    return [*tables, *plots, *views, *cards]
+    return [*tables, *plots, *views, *leaks, *cards]

@@ -26,8 +26,8 @@ def of_kind(section, *kinds):
 
 
 def having(section, key):
-    """A regular expression for the entries of a section that have a key."""
-    return any_of(name for name, entry in config[section].items() if key in entry)
+    """A regular expression for the entries of a section that give a key."""
+    return any_of(name for name, entry in config[section].items() if entry.get(key))
 
 
 def settings_of(path, *keys, within=config):
@@ -164,6 +164,11 @@ def ready_run(wildcards):
             f"{', '.join(runs)}; name its source under runs, or take another retriever."
         )
     return source_of(runs[wildcards.queryset])
+
+
+def choice_of(retriever):
+    """The file of the settings that validation queries have chosen for a retriever."""
+    return f"results/runs/{retriever}/{VALIDATION}.tuned.json"
 
 
 # A retriever's first passages for a query set, re-ranked by a model.

@@ -1,4 +1,4 @@
-"""First stages: BM25 with Lucene, ColBERT with PLAID, dense vectors with exact search, or runs that exist already.
+"""First stages: BM25 with Lucene, ColBERT with PLAID, dense vectors with exact search, runs that exist already, or several fused.
 
 The vectors of teachers that are bi-encoders, and runs that are teachers, are made here as well.
 
@@ -6,12 +6,15 @@ Takes  passages and queries of a collection; for ColBERT and bi-encoders a check
 Gives  results/indexes/{retriever}/{collection}/: Lucene's index,
        results/indexes/{retriever}/{collection}/shard{shard}/: PLAID's index of one part of a collection,
        results/indexes/{retriever}/{collection}/shard{shard}.vectors.safetensors: the vectors of one part; ColBERT's are temporary,
+       results/runs/{retriever}/{queryset}.tuned.json: the k1 and b that validation queries have chosen, and what others reached,
        results/runs/{retriever}/{queryset}.run: the best passages of each query, a TREC run;
        results/teachers/{teacher}/{collection}/shard0.vectors.safetensors, results/teachers/{teacher}/{queryset}.run: the same of teachers.
 
 ColBERT and dense retrievers divide a collection into parts, contiguous rows of its table. Each part is encoded, indexed and
 searched by jobs of its own; a query's run is the best of what they found.
 """
+
+from multistage.config.ranking import UNTUNED
 
 # What a part is searched with, beside its index.
 SEARCHED = {"passages": table("passages"), "queries": table("queries"), "checkpoint": checkpoint_of("retrievers")}
@@ -37,10 +40,38 @@ rule bm25_index:
         "../scripts/retrieval/bm25_index.py"
 
 
+rule bm25_tune:
+    input:
+        index=with_collection("results/indexes/{retriever}/{collection}"),
+        queries=table("queries"),
+        qrels=table("qrels"),
+    output:
+        chosen="results/runs/{retriever}/{queryset}.tuned.json",
+    log:
+        "results/logs/bm25_tune/{retriever}/{queryset}.log",
+    wildcard_constraints:
+        retriever=having("retrievers", "tune"),
+    conda:
+        "../envs/lucene.yaml"
+    threads: lookup("retrievers/{retriever}/threads", within=config)
+    resources:
+        **job(runtime=1200),
+    params:
+        tune=lookup("retrievers/{retriever}/tune", within=config),
+        depth=lookup("retrievers/{retriever}/depth", within=config),
+        untuned=UNTUNED,
+        relevance=lookup("querysets/{queryset}/relevance", within=config),
+    message:
+        "Choosing k1 and b of {wildcards.retriever} on {wildcards.queryset}"
+    script:
+        "../scripts/retrieval/bm25_tune.py"
+
+
 rule bm25_search:
     input:
         index=with_collection("results/indexes/{retriever}/{collection}"),
         queries=table("queries"),
+        chosen=lambda wc: choice_of(wc.retriever) if config["retrievers"][wc.retriever]["tune"] else [],
     output:
         run="results/runs/{retriever}/{queryset}.run",
     log:
@@ -208,3 +239,30 @@ rule import_run:
         "Importing {wildcards.imported}/{wildcards.queryset}.run"
     script:
         "../scripts/retrieval/import_run.py"
+
+
+rule fuse_retrievers:
+    input:
+        runs=lambda wc: expand(
+            "results/runs/{member}/{{queryset}}.run", member=config["retrievers"][wc.retriever]["retrievers"]
+        ),
+        queries=table("queries"),
+        passages=table("passages"),
+    output:
+        run="results/runs/{retriever}/{queryset}.run",
+    log:
+        "results/logs/fuse_retrievers/{retriever}/{queryset}.log",
+    wildcard_constraints:
+        retriever=of_kind("retrievers", "fusion"),
+    conda:
+        "../envs/data.yaml"
+    resources:
+        **job(mem_mb=lambda wc, input: 2000 + 20 * input.size_mb),
+    params:
+        norm=lookup("retrievers/{retriever}/method", within=config),
+        depth=lookup("retrievers/{retriever}/depth", within=config),
+        tag="{retriever}",
+    message:
+        "Fusing the retrievers of {wildcards.retriever} for {wildcards.queryset}"
+    script:
+        "../scripts/retrieval/mean_run.py"

@@ -22,6 +22,7 @@ rule tabulate:
         differences="<experiment>/tables/comparisons.csv",
         training=of_models("<experiment>/models/{backbone}/{recipe}/seed{seed}/training.json", trained_stages(config)),
         weights=[weight_of(system) for system in FUSED_SYSTEMS],
+        tuned=map(choice_of, TUNED),
         # Written by Snakemake for the jobs of rule rerank.
         timings=of_models(
             "<experiment>/benchmarks/rerank/{backbone}/{recipe}/seed{seed}/{benchmark}.tsv",
@@ -46,6 +47,8 @@ rule tabulate:
         measure=MEASURE,
         stages=trained_stages(config),
         fused=FUSED_SYSTEMS,
+        tuned=TUNED,
+        validation=VALIDATION,
         timed=[(*model, benchmark) for model in RERANKERS for benchmark in GRID["benchmarks"]],
     script:
         "../scripts/tables/tabulate.py"

@@ -86,7 +86,7 @@ rule llm_rank:
         "../scripts/teachers/llm_rank.py"
 
 
-rule mean_teacher:
+use rule fuse_retrievers as mean_teacher with:
     input:
         runs=lambda wc: [run_of_teacher(name, wc.queryset) for name in config["teachers"][wc.teacher]["teachers"]],
         queries=table("queries"),
@@ -97,13 +97,9 @@ rule mean_teacher:
         "<experiment>/logs/mean_teacher/{teacher}/{queryset}.log",
     wildcard_constraints:
         teacher=of_kind("teachers", "mean"),
-    conda:
-        "../envs/data.yaml"
-    resources:
-        **job(mem_mb=lambda wc, input: 2000 + 20 * input.size_mb),
     params:
         norm=lookup("teachers/{teacher}/norm", within=config),
+        depth=None,
+        tag="{teacher}",
     message:
         "Taking the mean of the teachers of {wildcards.teacher} for {wildcards.queryset}"
-    script:
-        "../scripts/teachers/mean_teacher.py"

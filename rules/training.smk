@@ -102,7 +102,7 @@ rule check_leaks:
     conda:
         "../envs/data.yaml"
     params:
-        learned=lambda wc: [wc.queryset, VALIDATION],
+        learned=lambda wc: list(dict.fromkeys([wc.queryset, VALIDATION])),
         benchmarks=GRID["benchmarks"],
         collections=lambda wc: {name: config["querysets"][name]["collection"] for name in learned_and_measured(wc)},
         allowed=EVALUATION["leaks"],

@@ -13,8 +13,8 @@ from multistage.config.data import (
     PackagedCheckpoint,
     QuerySet,
 )
-from multistage.config.grid import members
-from multistage.config.ranking import LLM, BiEncoder, MeanTeacher, RankGPT, ReadyRun, RecipeTeacher
+from multistage.config.grid import members, tuned_retrievers
+from multistage.config.ranking import BM25, LLM, BiEncoder, FusedRetriever, MeanTeacher, RankGPT, ReadyRun, RecipeTeacher
 from multistage.config.training import Candidates, FirstStageCandidates, Objective
 from multistage.jobs.errors import InputError
 from multistage.losses import LOSSES
@@ -39,8 +39,17 @@ def refuse_contradictions(config: "Config") -> None:
 
 
 def _cycles(config: "Config") -> Iterator[str]:
-    """No objective learns from a model that it has trained, no teacher from itself, and no query set is found in itself."""
-    needs = {f"querysets.{n}": [f"querysets.{q.queryset}"] for n, q in config.querysets.items() if isinstance(q, FoundQueries)}
+    """No objective learns from a model that it has trained, no teacher from itself; no query set is found in itself, or by a
+    retriever that is tuned on it."""
+    needs = {}
+    for name, queryset in config.querysets.items():
+        if isinstance(queryset, FoundQueries):
+            needs[f"querysets.{name}"] = [f"querysets.{queryset.queryset}", f"retrievers.{queryset.retriever}"]
+    for name, retriever in config.retrievers.items():
+        if isinstance(retriever, FusedRetriever):
+            needs[f"retrievers.{name}"] = [f"retrievers.{each}" for each in retriever.retrievers]
+        elif isinstance(retriever, BM25) and retriever.tune:
+            needs[f"retrievers.{name}"] = [f"querysets.{config.validation.queryset}"]
     for name, objective in config.objectives.items():
         candidates = objective.candidates
         own = needs[f"objectives.{name}"] = [f"teachers.{candidates.teacher}"] if candidates.teacher else []
@@ -55,7 +64,7 @@ def _cycles(config: "Config") -> Iterator[str]:
         TopologicalSorter(needs).prepare()
     except CycleError as error:
         first, *others = reversed(error.args[1])
-        yield f"{first} needs {', which needs '.join(others)}; break this cycle with another teacher or recipe"
+        yield f"{first} needs {', which needs '.join(others)}; break this cycle"
 
 
 def _in(recipe: str) -> list[str]:
@@ -69,7 +78,7 @@ def _members(config: "Config") -> dict[str, list[str]]:
 
 
 def _data(config: "Config") -> Iterator[str]:
-    """Of checkpoints, query sets and backbones."""
+    """Of checkpoints, query sets, retrievers and backbones."""
     for name, checkpoint in config.checkpoints.items():
         if isinstance(checkpoint, PackagedCheckpoint) and not isinstance(config.sources[checkpoint.source], Package):
             yield f"checkpoints.{name}.source: {checkpoint.source} is not a package"
@@ -81,6 +90,19 @@ def _data(config: "Config") -> Iterator[str]:
                 yield f"querysets.{name}.collection is {queryset.collection}, but {queryset.queryset} is of {other}"
         elif not isinstance(queryset, GeneratedQueries) and type(queryset) is not wanted:
             yield f"querysets.{name}: its collection {queryset.collection} is of kind {kind}, so it needs {keys}"
+    for name, retriever in config.retrievers.items():
+        for each in retriever.retrievers if isinstance(retriever, FusedRetriever) else []:
+            if isinstance(config.retrievers[each], FusedRetriever):
+                yield f"retrievers.{name}.retrievers: {each} is a fusion itself; name the retrievers that it fuses"
+    chosen_on, validation = config.validation.queryset, config.querysets[config.validation.queryset]
+    measured = [config.querysets[benchmark].collection for benchmark in config.grid.benchmarks]
+    for name in tuned_retrievers(config.model_dump(include={"grid", "retrievers"})):
+        if validation.collection not in measured:
+            yield (
+                f"retrievers.{name}.tune chooses on validation.queryset, which is {chosen_on} of the collection "
+                f"{validation.collection}, and no benchmark is of that collection; let validation.queryset be queries of one, "
+                f"or give k1 and b"
+            )
     for name, backbone in config.backbones.items():
         query, pair = backbone.max_query_length, backbone.max_length
         if query >= pair:
@@ -89,7 +111,12 @@ def _data(config: "Config") -> Iterator[str]:
 
 def _rankings(config: "Config") -> Iterator[str]:
     """Retrievers keep as many passages as are asked of them and, where they are ready-made runs, have those runs."""
-    for key, name, querysets, depth in _asked(config):
+    asked = list(_asked(config))
+    for _, name, querysets, _ in asked.copy():
+        fused = config.retrievers[name]
+        if isinstance(fused, FusedRetriever):
+            asked += [(f"retrievers.{name}", each, querysets, fused.depth) for each in fused.retrievers]
+    for key, name, querysets, depth in asked:
         retriever = config.retrievers[name]
         if depth > retriever.depth:
             yield f"{key}.depth is {depth}, but retrievers.{name}.depth keeps {retriever.depth} passages"

@@ -5,19 +5,13 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from multistage.config.data import OwnPath, QuerySetName, RetrieverName
-from multistage.config.fields import Count, Measure, Positive, Section, Seed, Some, Unique
+from multistage.config.fields import ComparedMeasure, Count, Measure, Positive, Section, Seed, Some, Unique, compares
 from multistage.config.ranking import BackboneName, Recipe
-from multistage.measures import CHOICES, compares
-
-
-def _compares(measure: str) -> str:
-    if not compares(measure):
-        raise ValueError(f"{measure} says how many passages are judged, and compares nothing; choose another measure here")
-    return measure
+from multistage.measures import CHOICES
 
 
 def _compares_first(measures: list[str]) -> list[str]:
-    _compares(measures[0])
+    compares(measures[0])
     return measures
 
 
@@ -26,9 +20,7 @@ class Fusion(Section):
     queries of validation.queryset, which are re-ranked for that."""
 
     norm: Literal["min-max", "zmuv"] = Field("min-max", description="Scores become 0 to 1, or of zero mean and unit variance.")
-    measure: Annotated[Measure, AfterValidator(_compares)] = Field(
-        "nDCG@10", description="The measure that chooses the weight."
-    )
+    measure: ComparedMeasure = Field("nDCG@10", description="The measure that chooses the weight.")
 
 
 class Grid(Section):

@@ -103,6 +103,13 @@ def _countable(value: int) -> int:
     return value
 
 
+def compares(measure: str) -> str:
+    """A measure, or ValueError for one that compares nothing."""
+    if not measures.compares(measure):
+        raise ValueError(f"{measure} says how many passages are judged, and compares nothing; choose another measure here")
+    return measure
+
+
 LETTERS = "letters, digits, dots, dashes and underscores"
 Name = Annotated[
     str, matching(r"^[A-Za-z0-9][A-Za-z0-9._-]*$", f"a name ({LETTERS}, a letter or a digit first)"), Field(max_length=100)
@@ -117,3 +124,5 @@ NotNegative = Annotated[float, Field(ge=0)]
 Unique = Annotated[list[Item], Field(json_schema_extra={"uniqueItems": True}), AfterValidator(_without_repetition)]
 Some = Annotated[Unique[Item], Field(min_length=1)]
 Measure = Annotated[str, matching(measures.PATTERN, f"a measure ({measures.CHOICES})")]
+# One that systems, or settings, are compared by.
+ComparedMeasure = Annotated[Measure, AfterValidator(compares)]

@@ -53,6 +53,13 @@ def reranking_depths(config: Config) -> list[int]:
     return sorted({round(depth * step / steps) for step in range(1, steps + 1)} - {0})
 
 
+def tuned_retrievers(config: Config) -> list[str]:
+    """The retrievers of the grid, and those that they fuse, whose settings are chosen on validation queries."""
+    retrievers = config["retrievers"]
+    names = dict.fromkeys(one for name in config["grid"]["retrievers"] for one in retrievers[name].get("retrievers", [name]))
+    return [name for name in names if retrievers[name].get("tune")]
+
+
 def _teachers(config: Config, retriever: str) -> list[str]:
     """The teachers of the grid's recipes that rank the candidates of a retriever."""
     objectives = {name for recipe in config["grid"]["recipes"] for name in recipe.split("-")}

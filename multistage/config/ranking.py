@@ -2,17 +2,19 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from multistage.config.data import QuerySetName, RetrieverName, Server, SourceName
 from multistage.config.fields import (
     COUNTABLE,
+    ComparedMeasure,
     Count,
     Name,
     NotNegative,
     Section,
     Seed,
     Share,
+    Some,
     Told,
     Unique,
     matching,
@@ -56,13 +58,42 @@ class _Encoder(_FirstStage):
     shards: Count = Field(1, description="Parts that are encoded, indexed and searched by jobs of their own.")
 
 
+# BM25 that is neither given other settings nor tuned: Anserini's defaults.
+UNTUNED = {"k1": 0.9, "b": 0.4}
+
+
+class Tune(Section):
+    """What k1 and b are chosen from: of every pair, the one with the best measure on all queries of validation.queryset; of
+    equal ones the first. The choice is one of the retriever's, for all query sets that it searches."""
+
+    measure: ComparedMeasure = Field("nDCG@10", description="The measure that chooses.")
+    k1: Some[NotNegative] = Field(description="Values of k1 that are tried.")
+    b: Some[Share] = Field(description="Values of b that are tried.")
+
+
 class BM25(_FirstStage):
     """BM25 with Lucene."""
 
     kind: Literal["bm25"]
-    k1: NotNegative = Field(0.9, description="Saturation of term frequency.")
-    b: Share = Field(0.4, description="Normalisation by passage length.")
+    tune: Tune | None = Field(None, description="Choose k1 and b on validation queries; give this or them.")
+    k1: NotNegative | None = Field(
+        default_factory=lambda given: None if given["tune"] else UNTUNED["k1"],
+        description="Saturation of term frequency: 0.9 where it is not given, null with tune.",
+    )
+    b: Share | None = Field(
+        default_factory=lambda given: None if given["tune"] else UNTUNED["b"],
+        description="Normalisation by passage length: 0.4 where it is not given, null with tune.",
+    )
     threads: Count = Field(1, description="Threads that index and search; changing them reruns nothing.")
+
+    @model_validator(mode="after")
+    def _given_or_tuned(self) -> "BM25":
+        for key, value in (("k1", self.k1), ("b", self.b)):
+            if self.tune and value is not None:
+                raise ValueError(f"{key} is {value:g}, but tune chooses it; remove it, set it to null, or remove tune")
+            if not self.tune and value is None:
+                raise ValueError(f"{key} is null; give a number, or tune")
+        return self
 
 
 class ColBERT(_Encoder):
@@ -90,7 +121,22 @@ class ReadyRun(_FirstStage):
     runs: dict[QuerySetName, SourceName] = Field(min_length=1, description="The source of the run of each query set.")
 
 
-Retriever = Annotated[BM25 | ColBERT | Dense | ReadyRun, Told()]
+class FusedRetriever(_FirstStage):
+    """Several retrievers as one: the passages of all by their mean score. A passage that a retriever did not find has 0 there
+    (as in ranx)."""
+
+    kind: Literal["fusion"]
+    retrievers: Annotated[Unique[RetrieverName], Field(min_length=2)] = Field(
+        description="The retrievers, none of which is a fusion, each at least as deep as this one."
+    )
+    method: Literal["rrf", "min-max", "zmuv"] = Field(
+        "rrf",
+        description="What a passage scores with each: rrf, 1 / (60 + its rank), which is reciprocal rank fusion; else its "
+        "retriever's score, normalised over a query's passages to 0 to 1, or to zero mean and unit variance.",
+    )
+
+
+Retriever = Annotated[BM25 | ColBERT | Dense | ReadyRun | FusedRetriever, Told()]
 
 
 class BiEncoder(Section):

@@ -13,7 +13,7 @@ import polars as pl
 
 from multistage.data.runs import in_run_order, write_run
 from multistage.evaluation.judgements import read_judgements
-from multistage.evaluation.measures import SYSTEM, System, measure_ranking
+from multistage.evaluation.measures import SYSTEM, System, mean_of
 from multistage.evaluation.reranked import read_both
 from multistage.jobs.files import read_json, write_texts
 
@@ -59,10 +59,7 @@ def choose_weight(
     Raises InputError as `read_both` does, or when run and judgements share no query.
     """
     sides, judgements = Sides(reranked, first_stage, depth), read_judgements(qrels, relevance)
-    means = {}
-    for weight in WEIGHTS:
-        ranking = judgements.ranking(judgements.locate(sides.fused(weight, norm)))
-        means[weight] = float(measure_ranking(ranking, judgements, [measure], relevance)[measure].mean())
+    means = {weight: mean_of(sides.fused(weight, norm), judgements, measure, relevance) for weight in WEIGHTS}
     best, queries = max(means, key=means.__getitem__), len(judgements.queries)
     logger.info("weight of the re-ranker %.2f: %s %.4f on %d queries", best, measure, means[best], queries)
     if best in (0, 1):

@@ -79,6 +79,12 @@ def measure_ranking(ranking: Grades, judgements: Judgements, measures: list[str]
     return values
 
 
+def mean_of(run: pl.DataFrame, judgements: Judgements, measure: str, relevance: int) -> float:
+    """The mean of one measure over queries. run: with ids, in run order. Raises InputError as `Judgements.locate` does."""
+    ranking = judgements.ranking(judgements.locate(run))
+    return float(measure_ranking(ranking, judgements, [measure], relevance)[measure].mean())
+
+
 def evaluate_runs(
     systems: list[System], runs: list[str], *, qrels: str, measures: list[str], relevance: int, depth: int | None
 ) -> pl.DataFrame:

@@ -1,5 +1,6 @@
 """The table of effectiveness as Markdown, HTML and LaTeX: for each benchmark, systems by measures."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -7,7 +8,7 @@ import pandas as pd
 from multistage.config import Evaluation
 from multistage.config.recipes import FIRST_STAGE
 from multistage.evaluation.comparison import POOLED
-from multistage.jobs.files import readable, write_texts
+from multistage.jobs.files import read_json, readable, write_texts
 from multistage.measures import compares
 from multistage.reporting.pages import baseline_name, fixed, markdown_table, system_names, write_tables
 
@@ -52,9 +53,13 @@ def write_effectiveness(
     latex: str | Path,
     html: str | Path,
     weights: pd.DataFrame | None = None,
+    tuned: str = "",
 ) -> None:
-    """Write the tables of what `comparison.compare` made, three ways. weights: of fused systems, of `fusion.read_weights`."""
-    found, below = cells(means, differences, weights), note(means, differences, settings)
+    """Write the tables of what `comparison.compare` made, three ways.
+
+    weights: of fused systems, of `fusion.read_weights`. tuned: of `tuned_sentences`, for the end of the note.
+    """
+    found, below = cells(means, differences, weights), note(means, differences, settings) + tuned
     write_tables("Effectiveness", as_markdown(found, below), markdown, html)
     write_texts({latex: as_latex(found, below)})
 
@@ -157,3 +162,20 @@ def note(means: pd.DataFrame, differences: pd.DataFrame, settings: Evaluation) -
         "kind together: those against first stages, those against the baseline, those of equivalence."
     )
     return " ".join(lines)
+
+
+def tuned_sentences(retrievers: Sequence[str], files: Sequence[str], queryset: str) -> str:
+    """What was chosen for each retriever, in a sentence each, to be put behind others.
+
+    files: what `tuning.tune_bm25` wrote. queryset: the validation queries.
+    """
+    sentences = []
+    for retriever, path in zip(retrievers, files, strict=True):
+        chosen = read_json(path, "k1", "b", "mean", "untuned", "measure", "queries", "tried")
+        untuned = chosen["untuned"]
+        sentences.append(
+            f" {retriever}: k1 {chosen['k1']:g} and b {chosen['b']:g} were chosen from {len(chosen['tried'])} pairs on the "
+            f"{chosen['queries']:,} queries of {queryset} ({chosen['measure']} {chosen['mean']:.3f} there; untuned, with k1 "
+            f"{untuned['k1']:g} and b {untuned['b']:g}, {untuned['mean']:.3f})."
+        )
+    return "".join(sentences)

@@ -8,7 +8,7 @@ from multistage.jobs.files import write_texts
 from multistage.jobs.log import job_log
 from multistage.reporting.answer import answer
 from multistage.reporting.costs import cost_table, reranking_costs, training_costs, write_costs
-from multistage.reporting.tables import read_table, write_effectiveness
+from multistage.reporting.tables import read_table, tuned_sentences, write_effectiveness
 
 with job_log(snakemake.log[0]):
     params, output = snakemake.params, snakemake.output
@@ -16,7 +16,8 @@ with job_log(snakemake.log[0]):
     settings = Evaluation.model_validate(params.settings)
     weights = read_weights(params.fused, snakemake.input.weights) if params.fused else None
     files = {"markdown": output.markdown, "latex": output.latex, "html": output.html}
-    write_effectiveness(means, differences, settings, **files, weights=weights)
+    tuned = tuned_sentences(params.tuned, snakemake.input.tuned, params.validation)
+    write_effectiveness(means, differences, settings, **files, weights=weights, tuned=tuned)
     tables = Path(output.markdown).read_text(encoding="utf-8")
     write_texts({output.answer: answer(means, differences, settings, measure=params.measure, tables=tables)})
     training = training_costs(params.stages, snakemake.input.training)

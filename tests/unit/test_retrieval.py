@@ -1,20 +1,26 @@
 """First stages: Lucene's BM25 against the formula, PLAID and dense search against brute force, parts against the whole."""
 
+import json
 import math
 import re
 from collections import Counter
+from itertools import product
 
 import numpy as np
 import polars as pl
 import pytest
+import pytrec_eval
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
+from test_evaluation import nested
 
 from multistage.data.runs import cut, in_run_order, read_run, write_runs
 from multistage.data.tables import stream_texts, write_texts
+from multistage.evaluation.tuning import tune_bm25
 from multistage.jobs.errors import InputError
+from multistage.reporting.tables import tuned_sentences
 from multistage.retrieval import dense, encoding, lucene
 from multistage.retrieval.dense import exact_search, largest_products
 from multistage.retrieval.encoding import encode_passages, encode_queries, in_batches, read_vectors, search, write_vectors
@@ -82,6 +88,37 @@ def test_bm25_is_the_formula_for_queries_of_any_length(passages, table, tmp_path
         path.unlink()
     with pytest.raises(InputError, match="index: Lucene cannot open this index"):
         bm25_run(index, queries[0])
+
+
+def test_the_pair_that_is_chosen_is_the_best_by_trec_eval(table, tmp_path):
+    lucene.index_passages(table, tmp_path / "index", threads=1)
+    write_texts(tmp_path / "queries.parquet", QUERIES.rows(), "test")
+    runs = {
+        (k1, b): pl.concat(lucene.search(tmp_path / "index", QUERIES, k1=k1, b=b, depth=10, threads=1))
+        for k1 in (0.3, 0.9, 2.0)
+        for b in (0.0, 0.4, 1.0)
+    }
+    # The judgements are what the last but one ranks first, and other passages of some queries.
+    first = cut(in_run_order(runs[2.0, 0.4]), 2).select("query", "passage", grade=pl.lit(1))
+    first.vstack(cut(in_run_order(runs[0.3, 0.0]), 1).select("query", "passage", grade=pl.lit(1))[::4]).unique().write_parquet(
+        tmp_path / "qrels.parquet"
+    )
+    files = tmp_path / "index", tmp_path / "queries.parquet", tmp_path / "qrels.parquet"
+    tune, untuned = {"measure": "nDCG@10", "k1": [0.3, 2.0], "b": [0.0, 0.4, 1.0]}, {"k1": 0.9, "b": 0.4}
+    options = {"relevance": 1, "depth": 10, "threads": 1, "output": tmp_path / "bm25.json"}
+    tune_bm25(*files, tune=tune, untuned=untuned, **options)
+    evaluator = pytrec_eval.RelevanceEvaluator(nested(pl.read_parquet(files[2])), {"ndcg_cut_10"})
+    theirs = {
+        pair: np.mean([each["ndcg_cut_10"] for each in evaluator.evaluate(nested(run)).values()]) for pair, run in runs.items()
+    }
+    found = json.loads((tmp_path / "bm25.json").read_text())
+    means = {(each["k1"], each["b"]): each["mean"] for each in [*found["tried"], found["untuned"]]}
+    assert list(means) == [*product(tune["k1"], tune["b"]), (0.9, 0.4)]
+    assert means == pytest.approx({pair: theirs[pair] for pair in means}, abs=1e-9)
+    assert (found["k1"], found["b"]) == (2.0, 0.4) == max(means, key=means.get) and found["queries"] == 20
+    said = tuned_sentences(["bm25"], [tmp_path / "bm25.json"], "validation")
+    assert "bm25: k1 2 and b 0.4 were chosen from 6 pairs on the 20 queries of validation" in said
+    assert f"nDCG@10 {theirs[2.0, 0.4]:.3f}" in said and f"k1 0.9 and b 0.4, {theirs[0.9, 0.4]:.3f}" in said
 
 
 def test_threads_and_files_change_nothing_ties_included(passages, tmp_path, monkeypatch):

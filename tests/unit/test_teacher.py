@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ranx import Run, fuse
 
+from multistage.retrieval.mean import mean_run
 from multistage.teachers.bi_encoder import rank_candidates
-from multistage.teachers.mean import mean_run
 from multistage.teachers.rankgpt import parse_permutation, read_rankings
 
 QUERIES = pl.Series(["q1", "q2"])
@@ -108,25 +108,32 @@ def test_a_bi_encoders_scores_are_the_weighted_sum_of_scaled_scores(weight, orde
     assert best_first["score"].to_list() == pytest.approx(scores, abs=1e-6)
 
 
-@pytest.mark.parametrize("norm", ["min-max", "zmuv"])
+@pytest.mark.parametrize("norm", ["min-max", "zmuv", "rrf"])
 def test_a_mean_is_the_weighted_sum_of_ranx(norm):
-    """Of three teachers with scores of other sizes, one of which lacks some passages, and one of which scores all the same."""
+    """Of three runs with scores of other sizes, one of which lacks some passages, and one of which scores all the same; ranks,
+    of which ranx takes tied passages as they come, need scores that differ."""
     random = np.random.default_rng(3)
     whole = [(query, passage) for query in range(4) for passage in range(9)]
     pairs = [whole, [pair for pair in whole if sum(pair) % 3], whole]
     scores = [random.normal(5, 3, len(pairs[0])), -random.exponential(90, len(pairs[1])), np.ones(len(pairs[2]))]
+    scores[2] = random.normal(0, 1, len(pairs[2])) if norm == "rrf" else scores[2]
     runs = [
-        pl.DataFrame(own, {"query": pl.Int32, "passage": pl.Int32}, orient="row").with_columns(
-            score=pl.Series(score, dtype=pl.Float32)
-        )
+        pl.DataFrame(own, {"query": pl.Int32, "passage": pl.Int32}, orient="row")
+        .with_columns(score=pl.Series(score, dtype=pl.Float32))
+        .sort("query", "score", descending=[False, True])
         for own, score in zip(pairs, scores, strict=True)
     ]
     theirs = [Run.from_dict(as_dict(run)) for run in runs]
-    expected = fuse(theirs, norm=norm, method="wsum", params={"weights": [1 / 3] * 3}).to_dict()
+    if norm == "rrf":
+        expected = {
+            query: {name: x / 3 for name, x in own.items()} for query, own in fuse(theirs, method="rrf").to_dict().items()
+        }
+    else:
+        expected = fuse(theirs, norm=norm, method="wsum", params={"weights": [1 / 3] * 3}).to_dict()
     found = as_dict(mean_run(runs, norm))
     assert found.keys() == expected.keys()
     for query, own in found.items():
-        assert own == pytest.approx(expected[query], abs=1e-5)
+        assert own == pytest.approx(expected[query], abs=1e-5 if norm != "rrf" else 1e-8)
 
 
 def as_dict(run):

@@ -41,6 +41,10 @@ update_config(
             | {"generator": {"base_url": "http://localhost:8000/v1", "model": "m"}},
             "found": {"collection": "own", "kind": "found", "queryset": "asked", "retriever": "bm25", "depth": 9},
         },
+        "retrievers": {
+            "tuned": {"kind": "bm25", "tune": {"k1": [0.6, 1], "b": [0.4, 0.75]}, "depth": 100},
+            "both": {"kind": "fusion", "retrievers": ["bm25", "tuned"]},
+        },
         "teachers": {
             "big": {"kind": "recipe", "backbone": "tiny", "recipe": "cl", "seed": 1, "retriever": "bm25", "depth": 100},
             "judge": {
@@ -103,7 +107,7 @@ def wrong_values(node: Schema) -> Iterator[tuple[str, Any]]:
         yield from (("not true or false", each) for each in ("yes", 1, 0.0, []))
     if of == "array":
         yield from (("not a list", each) for each in ("x", 1, {"x": "x"}))
-        yield from (("wrong item", [each]) for each in (None, 1.5, {}, []))
+        yield from (("wrong item", [each]) for each in (None, "0" if node["items"].get("type") == "number" else 1.5, {}, []))
     if "minItems" in node:
         yield "empty", []
     if of == "object":

@@ -86,11 +86,25 @@ def test_a_collection_of_ones_own_from_its_files_to_its_report(copy, index):
         (own / f"{part}.queries.tsv").write_text("".join(f"q{name}\t{text}\n" for text, name in asked))
         (own / f"{part}.qrels").write_text("".join(f"q{name} 0 {name} 1\n" for _, name in asked))
     few = {"steps": 3, "epochs": None, "queries_per_step": 4, "group_size": 4}
-    (copy / "few.yaml").write_text(yaml.safe_dump({"objectives": {"cl": few, "kd": few}}))
-    (copy / "first.yaml").write_text("grid: {recipes: []}")
+    # BM25 is tuned wherever it is used; validation reads its fusion with a run that exists, as the first table does.
+    given = "".join(f"q{name} Q0 {name} 1 1.0 given\n" for name in texts.values())
+    (own / "given.run").write_text(given)
+    runs = {"kind": "run", "runs": {"own-test": "given", "own-validation": "given"}}
+    retrievers = {
+        "bm25": {"tune": {"k1": [0.6, 0.9], "b": [0.4]}},
+        "given": runs,
+        "both": {"kind": "fusion", "retrievers": ["bm25", "given"]},
+    }
+    more = {"sources": {"given": {"path": "own/given.run", "licence": "mine"}}, "retrievers": retrievers}
+    more |= {"objectives": {"cl": few, "kd": few}, "validation": {"retriever": "both"}}
+    (copy / "few.yaml").write_text(yaml.safe_dump(more))
+    (copy / "first.yaml").write_text("grid: {recipes: [], retrievers: [bm25, both]}")
     configs = [REPOSITORY / "configs" / "own.yaml", copy / "few.yaml"]
     succeed(snakemake(copy, configs=[*configs, copy / "first.yaml"], environment=index))
-    assert "Which first stage?" in (copy / "results" / "own" / "tables" / "answer.md").read_text()
+    tables = copy / "results" / "own" / "tables"
+    assert "Which first stage?" in (tables / "answer.md").read_text()
+    first = (tables / "effectiveness.md").read_text().replace("*", "")
+    assert "were chosen from 2 pairs on the 22 queries of own-validation" in first and "| both alone | 1.000" in first
     ended = snakemake(copy, configs=configs, environment=index)
     succeed(ended)
     table = (copy / "results" / "own" / "tables" / "effectiveness.md").read_text()
