@@ -72,6 +72,7 @@ rule mean_teacher:
         "<experiment>/logs/mean_teacher/{teacher}/{queryset}.log",
     wildcard_constraints:
         teacher=of_kind("teachers", "mean"),
+        queryset=SET_OR_PART,
     conda:
         "../envs/data.yaml"
     resources:

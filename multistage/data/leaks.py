@@ -11,6 +11,8 @@ from multistage.jobs.errors import InputError
 from multistage.jobs.files import write_texts
 
 logger = logging.getLogger("jobs")
+# Equal for queries of the same text, whatever its case and blanks.
+SAME_TEXT = pl.col("text").str.to_lowercase().str.replace_all(r"\s+", " ").str.strip_chars()
 ADVICE = (
     "Models would be evaluated on what they learn from. Let the sets have other queries, for example by querysets.NAME.draw; "
     "if this is wanted, name the benchmark under evaluation.leaks in the config."
@@ -32,8 +34,7 @@ def check_leaks(
     Queries are shared that have the same text, whatever its case and blanks, or the same id in the same collection.
     Raises InputError with an example from each two sets that share queries, where the benchmark is not `allowed` to.
     """
-    key = pl.col("text").str.to_lowercase().str.replace_all(r"\s+", " ").str.strip_chars()
-    tables = {name: read_texts(path).with_columns(key=key) for name, path in queries.items()}
+    tables = {name: read_texts(path).with_columns(key=SAME_TEXT) for name, path in queries.items()}
     counts, refused = ["queryset,benchmark,shared"], []
     for name in learned:
         for benchmark in benchmarks:
