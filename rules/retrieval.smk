@@ -70,6 +70,8 @@ rule dense_encode:
         "results/logs/dense_encode/{encoder}/{collection}.shard{shard}.log",
     wildcard_constraints:
         encoder=folders_of(indexes="dense", teachers="bi-encoder"),
+    # With fine-tuning, the longest chains of jobs: on one machine, re-ranking and cards wait for them.
+    priority: 1
     conda:
         "../envs/models.yaml"
     resources:
@@ -103,6 +105,7 @@ rule plaid_index:
         "results/logs/plaid_index/{retriever}/{collection}.shard{shard}.log",
     wildcard_constraints:
         retriever=of_kind("retrievers", "colbert"),
+    priority: 1
     conda:
         "../envs/models.yaml"
     resources:
@@ -127,6 +130,7 @@ rule plaid_search:
         "results/logs/plaid_search/{retriever}/{queryset}.shard{shard}.log",
     wildcard_constraints:
         retriever=of_kind("retrievers", "colbert"),
+    priority: 1
     conda:
         "../envs/models.yaml"
     resources:

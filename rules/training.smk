@@ -36,9 +36,10 @@ rule training_groups:
         "<experiment>/logs/training_groups{fold}/{objective}.log",
     wildcard_constraints:
         objective=any_of(name for name in config["objectives"] if not has_refreshed(name)),
+    # Before re-ranking and cards, on one machine: fine-tuning is the longest chain of jobs.
+    priority: 1
     conda:
         "../envs/models.yaml"
-    threads: 4
     resources:
         **job(mem_mb=8000),
     params:
@@ -74,6 +75,7 @@ rule validation_set:
         validation="<experiment>/training{fold}/validation.safetensors",
     log:
         "<experiment>/logs/validation_set{fold}.log",
+    priority: 1
     conda:
         "../envs/models.yaml"
     resources:
@@ -156,6 +158,7 @@ rule finetune:
         "<experiment>/logs/finetune/{backbone}/{recipe}/seed{seed}.log",
     wildcard_constraints:
         recipe=RECIPE,
+    priority: 1
     conda:
         "../envs/models.yaml"
     resources:

@@ -207,6 +207,43 @@ def test_groups_have_the_teachers_scores(finished):
     assert (np.diff(groups["scores"], axis=1)[ranked[:, 1:]] <= 0).all()
 
 
+def test_every_kind_of_objective_trains(copy):
+    """Mixtures, a recipe and a mean as teachers, refreshed negatives, LoRA, and losses that the default experiment lacks."""
+    support = REPOSITORY / "tests" / "support"
+    configs = [support / "slice.yaml", REPOSITORY / "configs" / "recipes-tour.yaml", support / "objectives.yaml"]
+    tour = copy / "results" / "tour"
+    models = [f"tiny/{recipe}" for recipe in ("joint", "kd_mean", "cl-hard", "bce", "soft")] + ["tiny_lora/joint"]
+    succeed(snakemake(copy, *(f"results/tour/models/{model}/seed42/training.json" for model in models), configs=configs))
+    for model in models:
+        untrained = tour / "models" / model.split("/")[0] / "untrained" / "seed42"
+        changed = changed_tensors(tour / "models" / model / "seed42", untrained)
+        if model == "tiny_lora/joint":  # Merged, it has changed the modules it adapts, and the head with the pooler.
+            parts = {name.removeprefix("bert.").rsplit(".", 1)[0] for name in changed}
+            adapted = {f"encoder.layer.{layer}.attention.self.{module}" for layer in (0, 1) for module in ("query", "value")}
+            assert parts == adapted | {"pooler.dense", "classifier"}
+        else:
+            assert len(changed) > 30
+
+    # Refreshed negatives are among the first ten that cl ranks.
+    groups = load_file(tour / "training" / "seed42" / "hard.groups.safetensors")
+    collection = copy / "results" / "collections" / "wikipedia"
+    passages, queries = (
+        pd.read_parquet(collection / f"{name}.parquet")["id"] for name in ("passages", "wikipedia-train.queries")
+    )
+    ranked = pd.read_csv(tour / "candidates/tiny/cl/seed42/bm25/depth20/wikipedia-train.run", sep=" ", header=None, dtype=str)
+    first = ranked.groupby(0).head(10).groupby(0)[2].agg(set)
+    for row, query in enumerate(queries[groups["queries"]]):
+        negatives = groups["passages"][row][(groups["passages"][row] >= 0) & (groups["grades"][row] <= 0)]
+        assert set(passages[negatives]) <= first[query]
+
+
+def changed_tensors(model, other):
+    """The names of a model's tensors that are not another's."""
+    weights, before = (load_file(folder / "model.safetensors") for folder in (model, other))
+    assert weights.keys() == before.keys() and all(np.isfinite(tensor).all() for tensor in weights.values())
+    return {name for name, tensor in weights.items() if (tensor != before[name]).any()}
+
+
 def test_one_file_builds_only_what_it_needs(tmp_path):
     target = RUN.format(experiment="wikipedia", recipe="cl-kd", retriever="colbert")
     planned = jobs(snakemake(tmp_path, "--dry-run", target, configs=()))
