@@ -27,7 +27,7 @@ sys.path.insert(0, str(ROOT))
 os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [str(ROOT), os.getenv("PYTHONPATH")])))
 from multistage.config import complete_config
 from multistage.config.files import refuse_files
-from multistage.config.recipes import FUSED, UNTRAINED, last_objective, parent_of, stages_of
+from multistage.config.recipes import FUSED, PARTS, UNTRAINED, last_objective, parent_of, stages_of
 from multistage.jobs.errors import InputError, one_message
 from multistage.jobs.notices import show_notices
 from multistage.jobs.provenance import cached_digest
@@ -73,6 +73,7 @@ include: "rules/grid.smk"
 include: "rules/resources.smk"
 include: "rules/sources.smk"
 include: "rules/collections.smk"
+include: "rules/folds.smk"
 include: "rules/retrieval.smk"
 include: "rules/teachers.smk"
 include: "rules/training.smk"

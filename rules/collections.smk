@@ -114,7 +114,7 @@ rule tokenize:
     log:
         "results/logs/tokenize/{checkpoint}/{collection}/{texts}.log",
     wildcard_constraints:
-        texts=rf"passages|(?:{any_of(config['querysets'])})\.queries",
+        texts=rf"passages|(?:{SET_OR_PART})\.queries",
     conda:
         "../envs/models.yaml"
     resources:

@@ -8,9 +8,11 @@ Gives  <experiment>/fused/{backbone}/{recipe}/seed{seed}/{retriever}/weight.json
 
 rule choose_fusion_weight:
     input:
-        reranked=f"<experiment>/reranked/{{backbone}}/{{recipe}}/seed{{seed}}/{{retriever}}/{VALIDATION}.run",
-        first_stage=f"results/runs/{{retriever}}/{VALIDATION}.run",
-        qrels=table("qrels", VALIDATION),
+        reranked=lambda wc: (
+            f"<experiment>/reranked/{wc.backbone}/{wc.recipe}/seed{wc.seed}/{wc.retriever}/{validation_of(wc)}.run"
+        ),
+        first_stage=lambda wc: f"results/runs/{wc.retriever}/{validation_of(wc)}.run",
+        qrels=table("qrels", validation_of),
     output:
         weight="<experiment>/fused/{backbone}/{recipe}/seed{seed}/{retriever}/weight.json",
     log:

@@ -1,16 +1,25 @@
 """What the grid is: its models and systems, their runs, and the files that it ends in."""
 
-from multistage.config.grid import further_stages, reranking_depths, rerankers, systems, trained_stages, tuned_retrievers
+from multistage.config.grid import (
+    further_stages,
+    in_folds,
+    reranking_depths,
+    rerankers,
+    systems,
+    trained_stages,
+    tuned_retrievers,
+)
 
 GRID, EVALUATION = config["grid"], config["evaluation"]
 # (backbone, recipe, seed) of each re-ranker; (retriever, backbone, recipe, seed) of everything that is compared.
 RERANKERS, SYSTEMS = rerankers(config), systems(config)
+STAGES = in_folds(config, trained_stages(config))
 # What plots, costs and the answer are about.
 MEASURE = EVALUATION["measures"][0]
 # What comparisons depend on.
 COMPARISON = {key: EVALUATION[key] for key in ("baseline", "margin", "confidence", "permutations", "seed")}
 TUNED = tuned_retrievers(config)
-FUSED_SYSTEMS = [system for system in SYSTEMS if system[2].endswith(FUSED)]
+FUSED_SYSTEMS = in_folds(config, [system for system in SYSTEMS if system[2].endswith(FUSED)])
 
 
 def weight_of(system):
@@ -32,7 +41,12 @@ def run_of(system, benchmark):
 
 def learned_and_measured(wildcards):
     """The query sets that must not have queries in common: a training set, the validation set and the benchmarks."""
-    return list(dict.fromkeys([wildcards.queryset, VALIDATION, *GRID["benchmarks"]]))
+    return list(dict.fromkeys([wildcards.queryset, validation_of(wildcards), *measured(wildcards)]))
+
+
+def measured(wildcards):
+    """The benchmarks, or the parts of them that the job's fold evaluates."""
+    return [part_of(name, "test", wildcards) for name in GRID["benchmarks"]]
 
 
 def fusion_settings(wildcards):
@@ -67,5 +81,7 @@ def report_files():
     )
     # Where nothing is trained, no other rule looks for them.
     leaks = [f"<experiment>/training/{VALIDATION}.leaks.csv"] if TUNED else []
-    cards = of_models("<experiment>/models/{backbone}/{recipe}/seed{seed}/README.html", RERANKERS)
+    # An untrained model is the same in each fold.
+    models = [model for one in RERANKERS for model in ([one] if one[1] == UNTRAINED else in_folds(config, [one]))]
+    cards = of_models("<experiment>/models/{backbone}/{recipe}/seed{seed}/README.html", models)
     return [*tables, *plots, *views, *leaks, *cards]

@@ -38,22 +38,46 @@ def settings_of(path, *keys, within=config):
 OBJECTIVE = any_of(config["objectives"])
 RECIPE = rf"(?:{OBJECTIVE})(?:-(?:{OBJECTIVE}))*"
 VALIDATION = config["validation"]["queryset"]
+# With folds, models stand in a folder of their fold, and the benchmark, which they learn from, has parts for each.
+FOLDS = config["grid"]["folds"]
+FOLD = r"/fold\d+" if FOLDS else "(?:)"  # an empty one is no constraint
+SET = any_of(config["querysets"])
+SET_OR_PART = rf"(?:{SET})(?:{FOLD}of\d+-(?:{'|'.join(PARTS)}))?" if FOLDS else SET
 
 
 wildcard_constraints:
     # Wildcards named like a section are names that are defined there.
     **{section.removesuffix("s"): any_of(names) for section, names in config.items() if section.endswith("s")},
-    benchmark=any_of(config["querysets"]),
+    benchmark=SET_OR_PART,
     recipe=rf"{UNTRAINED}|{RECIPE}",
-    seed=r"\d+",
+    seed=rf"\d+{FOLD}",
+    fold=FOLD,
     depth=r"\d+",
     shard=r"\d+",
+
+
+def fold_of(*names):
+    """What names a fold in a path, such as /fold2; nothing where no fold is named. No other name has a slash."""
+    found = re.search(r"/fold\d+", "".join(names))
+    return found[0] if found else ""
+
+
+def part_of(queryset, part, wildcards):
+    """The part of a query set that the job's fold has, such as own/fold2of5-test; all of it where no fold is named."""
+    fold = fold_of(*(wildcards.get(key, "") for key in ("seed", "fold", "queryset")))
+    return f"{queryset}{fold}of{FOLDS}-{part}" if fold else queryset
+
+
+def entry_of(queryset):
+    """The entry of a query set, or of the one that it is a part of."""
+    return config["querysets"][queryset.partition("/")[0]]
 
 
 def candidates_of(wildcards):
     """Where the candidates of an objective, or of a recipe's last one, come from."""
     objective = wildcards.get("objective") or last_objective(wildcards.recipe)
-    return config["objectives"][objective]["candidates"]
+    candidates = config["objectives"][objective]["candidates"]
+    return candidates | {"queryset": part_of(candidates["queryset"], "train", wildcards)}
 
 
 def queryset_of(wildcards):
@@ -61,28 +85,33 @@ def queryset_of(wildcards):
     return wildcards.get("queryset") or wildcards.get("benchmark") or candidates_of(wildcards)["queryset"]
 
 
+def validation_of(wildcards):
+    """The query set that a model is validated on."""
+    return part_of(VALIDATION, "validation", wildcards)
+
+
 def with_collection(pattern):
     """A path with the collection of the job's query set."""
-    return lambda wc: pattern.format(collection=config["querysets"][queryset_of(wc)]["collection"], **wc)
+    return lambda wc: pattern.format(collection=entry_of(queryset_of(wc))["collection"], **wc)
 
 
 def texts_of(table, queryset):
     """Where queries or qrels of a query set, or the passages that answer it, lie below the folder of collections."""
-    collection = config["querysets"][queryset]["collection"]
+    collection = entry_of(queryset)["collection"]
     return f"{collection}/passages" if table == "passages" else f"{collection}/{queryset}.{table}"
 
 
-def table(name, queryset=None):
-    """The queries, qrels or passages of a query set: the given one, or the job's."""
-    return lambda wc: f"results/collections/{texts_of(name, queryset or queryset_of(wc))}.parquet"
+def table(name, queryset=queryset_of):
+    """The queries, qrels or passages of a query set: the job's, or another that a function gives."""
+    return lambda wc: f"results/collections/{texts_of(name, queryset(wc))}.parquet"
 
 
-def tokens(name, queryset=None):
+def tokens(name, queryset=queryset_of):
     """The three files of the token store of queries or passages, in the vocabulary of the job's backbone."""
 
     def store(wildcards):
         tokenizer = config["backbones"][wildcards.backbone]["tokenizer"]
-        texts = texts_of(name, queryset or queryset_of(wildcards))
+        texts = texts_of(name, queryset(wildcards))
         return multiext(f"results/tokens/{tokenizer}/{texts}", ".ids.npy", ".offsets.npy", ".json")
 
     return store
@@ -179,7 +208,7 @@ def run_of_teacher(teacher, queryset):
     """The run of a teacher for a query set. A recipe's model and a mean, which may be of such, are the experiment's own."""
     entry = config["teachers"][teacher]
     if entry["kind"] == "recipe":
-        return CANDIDATES.format(**entry, queryset=queryset)
+        return CANDIDATES.format(**entry | {"seed": f"{entry['seed']}{fold_of(queryset)}"}, queryset=queryset)
     return f"{'<experiment>' if entry['kind'] == 'mean' else 'results'}/teachers/{teacher}/{queryset}.run"
 
 
@@ -193,7 +222,7 @@ def first_stage_run(wildcards):
     """The run of a retriever that a path or an objective's candidates name, as it came where it is ready-made."""
     named = wildcards if wildcards.get("retriever") else candidates_of(wildcards)
     retriever = config["retrievers"][named["retriever"]]
-    if retriever["kind"] == "run":
+    if named["queryset"] in retriever.get("runs", {}):
         return source_of(retriever["runs"][named["queryset"]])
     return "results/runs/{retriever}/{queryset}.run".format(**named)
 
@@ -216,14 +245,25 @@ def has_refreshed(objective):
 def groups_of(wildcards):
     """What a stage trains on."""
     objective = settings.group_owner(last_objective(wildcards.recipe))
-    folder = f"<experiment>/training/seed{wildcards.seed}" if has_refreshed(objective) else "<experiment>/training"
-    return f"{folder}/{objective}.groups.safetensors"
+    folder = f"/seed{wildcards.seed}" if has_refreshed(objective) else fold_of(wildcards.seed)
+    return f"<experiment>/training{folder}/{objective}.groups.safetensors"
+
+
+def file_of_model(file, recipe_of=lambda recipe: recipe):
+    """A file of the model that a path names, or of another recipe's; an untrained one is the same in each fold."""
+
+    def found(wildcards):
+        recipe = recipe_of(wildcards.recipe)
+        seed = wildcards.seed.partition("/")[0] if recipe == UNTRAINED else wildcards.seed
+        return f"<experiment>/models/{wildcards.backbone}/{recipe}/seed{seed}/{file}"
+
+    return found
 
 
 def training_records(wildcards):
     """What was recorded of a model and of its parents: its own first, the untrained re-ranker's last."""
-    folder = "<experiment>/models/{backbone}/{{recipe}}/seed{seed}/training.json"
-    return expand(folder.format(**wildcards), recipe=[*reversed(stages_of(wildcards.recipe)), UNTRAINED])
+    recipes = [*reversed(stages_of(wildcards.recipe)), UNTRAINED]
+    return [file_of_model("training.json", lambda _: recipe)(wildcards) for recipe in recipes]
 
 
 def reported(path, caption, category, label):

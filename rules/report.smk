@@ -58,4 +58,5 @@ use rule model_card as untrained_card with:
         "<experiment>/logs/untrained_card/{backbone}/{recipe}/seed{seed}.log",
     wildcard_constraints:
         recipe="untrained",
+        seed=r"\d+",
     localrule: True

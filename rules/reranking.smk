@@ -9,7 +9,7 @@ Gives  <experiment>/reranked/{backbone}/{recipe}/seed{seed}/{retriever}/{benchma
 
 rule rerank:
     input:
-        model="<experiment>/models/{backbone}/{recipe}/seed{seed}/model.safetensors",
+        model=file_of_model("model.safetensors"),
         runs=expand("results/runs/{retriever}/{{benchmark}}.run", retriever=GRID["retrievers"]),
         queries=tokens("queries"),
         passages=tokens("passages"),
@@ -40,7 +40,7 @@ rule rerank:
 
 use rule rerank as rerank_candidates with:
     input:
-        model="<experiment>/models/{backbone}/{recipe}/seed{seed}/model.safetensors",
+        model=file_of_model("model.safetensors"),
         runs=lambda wc: [first_stage_run(wc)],
         queries=tokens("queries"),
         passages=tokens("passages"),
@@ -52,6 +52,8 @@ use rule rerank as rerank_candidates with:
         "<experiment>/logs/rerank_candidates/{backbone}/{recipe}/seed{seed}/{retriever}/depth{depth}/{queryset}.log",
     benchmark:
         "<experiment>/benchmarks/rerank_candidates/{backbone}/{recipe}/seed{seed}/{retriever}/depth{depth}/{queryset}.tsv"
+    wildcard_constraints:
+        queryset=SET_OR_PART,
     params:
         depth=lambda wc: int(wc.depth),
         contents=contents_of(first_stage_run),

@@ -20,15 +20,15 @@ rule tabulate:
     input:
         means="<experiment>/tables/effectiveness.csv",
         differences="<experiment>/tables/comparisons.csv",
-        training=of_models("<experiment>/models/{backbone}/{recipe}/seed{seed}/training.json", trained_stages(config)),
+        training=of_models("<experiment>/models/{backbone}/{recipe}/seed{seed}/training.json", STAGES),
         weights=[weight_of(system) for system in FUSED_SYSTEMS],
         tuned=map(choice_of, TUNED),
         # Written by Snakemake for the jobs of rule rerank.
-        timings=of_models(
-            "<experiment>/benchmarks/rerank/{backbone}/{recipe}/seed{seed}/{benchmark}.tsv",
-            RERANKERS,
-            benchmark=GRID["benchmarks"],
-        ),
+        timings=[
+            f"<experiment>/benchmarks/rerank/{backbone}/{recipe}/seed{seed}/{benchmark}.tsv"
+            for backbone, recipe, seed in in_folds(config, RERANKERS)
+            for benchmark in measured({"seed": seed})
+        ],
     output:
         markdown="<experiment>/tables/effectiveness.md",
         latex="<experiment>/tables/effectiveness.tex",
@@ -45,11 +45,13 @@ rule tabulate:
     params:
         settings=COMPARISON,
         measure=MEASURE,
-        stages=trained_stages(config),
+        stages=STAGES,
         fused=FUSED_SYSTEMS,
         tuned=TUNED,
         validation=VALIDATION,
-        timed=[(*model, benchmark) for model in RERANKERS for benchmark in GRID["benchmarks"]],
+        timed=[
+            (*model, benchmark) for model in RERANKERS for _ in in_folds(config, [model]) for benchmark in GRID["benchmarks"]
+        ],
     script:
         "../scripts/tables/tabulate.py"
 

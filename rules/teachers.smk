@@ -97,6 +97,7 @@ use rule fuse_retrievers as mean_teacher with:
         "<experiment>/logs/mean_teacher/{teacher}/{queryset}.log",
     wildcard_constraints:
         teacher=of_kind("teachers", "mean"),
+        queryset=SET_OR_PART,
     params:
         norm=lookup("teachers/{teacher}/norm", within=config),
         depth=None,

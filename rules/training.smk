@@ -31,9 +31,9 @@ rule training_groups:
         queries=table("queries"),
         passages=table("passages"),
     output:
-        groups="<experiment>/training/{objective}.groups.safetensors",
+        groups="<experiment>/training{fold}/{objective}.groups.safetensors",
     log:
-        "<experiment>/logs/training_groups/{objective}.log",
+        "<experiment>/logs/training_groups{fold}/{objective}.log",
     wildcard_constraints:
         objective=any_of(name for name in config["objectives"] if not has_refreshed(name)),
     # Before re-ranking and cards, on one machine: fine-tuning is the longest chain of jobs.
@@ -47,7 +47,7 @@ rule training_groups:
         drop_above=lambda wc: candidates_of(wc).get("drop_above"),
         contrast=lambda wc: settings.objectives[wc.objective].contrasts,
         contents=contents_of(candidate_run),
-        relevance=lambda wc: config["querysets"][queryset_of(wc)]["relevance"],
+        relevance=lambda wc: entry_of(queryset_of(wc))["relevance"],
     message:
         "Grouping the candidates of {wildcards.objective}"
     script:
@@ -67,14 +67,14 @@ use rule training_groups as refreshed_groups with:
 
 rule validation_set:
     input:
-        run=f"results/runs/{config['validation']['retriever']}/{VALIDATION}.run",
-        qrels=table("qrels", VALIDATION),
-        queries=table("queries", VALIDATION),
-        passages=table("passages", VALIDATION),
+        run=lambda wc: f"results/runs/{config['validation']['retriever']}/{validation_of(wc)}.run",
+        qrels=table("qrels", validation_of),
+        queries=table("queries", validation_of),
+        passages=table("passages", validation_of),
     output:
-        validation="<experiment>/training/validation.safetensors",
+        validation="<experiment>/training{fold}/validation.safetensors",
     log:
-        "<experiment>/logs/validation_set.log",
+        "<experiment>/logs/validation_set{fold}.log",
     priority: 1
     conda:
         "../envs/models.yaml"
@@ -91,20 +91,22 @@ rule validation_set:
 
 rule check_leaks:
     input:
-        queries=lambda wc: [table("queries", name)(wc) for name in learned_and_measured(wc)],
+        queries=lambda wc: [f"results/collections/{texts_of('queries', name)}.parquet" for name in learned_and_measured(wc)],
     output:
         counts="<experiment>/training/{queryset}.leaks.csv",
     log:
         "<experiment>/logs/check_leaks/{queryset}.log",
+    wildcard_constraints:
+        queryset=SET_OR_PART,
     # Before models are evaluated on queries that they have learned.
     priority: 1
     localrule: True
     conda:
         "../envs/data.yaml"
     params:
-        learned=lambda wc: list(dict.fromkeys([wc.queryset, VALIDATION])),
-        benchmarks=GRID["benchmarks"],
-        collections=lambda wc: {name: config["querysets"][name]["collection"] for name in learned_and_measured(wc)},
+        learned=lambda wc: list(dict.fromkeys([wc.queryset, validation_of(wc)])),
+        benchmarks=measured,
+        collections=lambda wc: {name: entry_of(name)["collection"] for name in learned_and_measured(wc)},
         allowed=EVALUATION["leaks"],
     message:
         "Looking for queries of the benchmarks in {wildcards.queryset} and in the validation set"
@@ -120,6 +122,8 @@ rule initialise:
         multiext("<experiment>/models/{backbone}/untrained/seed{seed}/", **MODEL_FILES),
     log:
         "<experiment>/logs/initialise/{backbone}/seed{seed}.log",
+    wildcard_constraints:
+        seed=r"\d+",
     # Before millions of passages are tokenised for a model that cannot be used.
     priority: 1
     conda:
@@ -136,13 +140,13 @@ rule initialise:
 
 rule finetune:
     input:
-        parent=lambda wc: f"<experiment>/models/{wc.backbone}/{parent_of(wc.recipe)}/seed{wc.seed}/model.safetensors",
+        parent=file_of_model("model.safetensors", parent_of),
         groups=groups_of,
-        validation="<experiment>/training/validation.safetensors",
+        validation=lambda wc: f"<experiment>/training{fold_of(wc.seed)}/validation.safetensors",
         # Before anything is trained; another benchmark retrains nothing.
         leaks=lambda wc: ancient(f"<experiment>/training/{queryset_of(wc)}.leaks.csv"),
         queries=tokens("queries"),
-        validation_queries=tokens("queries", VALIDATION),
+        validation_queries=tokens("queries", validation_of),
         passages=tokens("passages"),
     output:
         # No multiext: with --cache, its prefix must not end in a folder.

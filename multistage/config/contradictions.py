@@ -32,7 +32,7 @@ QUERYSETS: dict[str, tuple[type[QuerySet], str]] = {
 
 def refuse_contradictions(config: "Config") -> None:
     """Raise InputError with one line for each contradiction."""
-    for checks in ((_cycles,), (_data, _rankings, _objectives)):  # the others follow what an entry names
+    for checks in ((_cycles,), (_data, _rankings, _objectives, _folds)):  # the others follow what an entry names
         found = dict.fromkeys(f"config: {line}." for check in checks for line in check(config))
         if found:
             raise InputError("\n".join(found))
@@ -166,6 +166,23 @@ def _objectives(config: "Config") -> Iterator[str]:
         groups, processes = objective.queries_per_step, config.training.processes
         if groups < processes:
             yield f"{key}.queries_per_step is {groups}, too few for training.processes, which is {processes}"
+
+
+def _folds(config: "Config") -> Iterator[str]:
+    """Folds are of one query set, which is learned, validated on and evaluated."""
+    if config.grid.folds is None:
+        return
+    benchmark, *others = config.grid.benchmarks
+    if others:
+        yield f"grid.benchmarks is [{', '.join(config.grid.benchmarks)}]; with grid.folds it should be one query set"
+    used = {"validation.queryset": config.validation.queryset}
+    for name in dict.fromkeys(name for recipe in config.grid.recipes for name in recipe.split("-")):
+        used[f"objectives.{name}.candidates.queryset"] = config.objectives[name].candidates.queryset
+    for key, queryset in used.items():
+        if queryset != benchmark:
+            yield f"{key} is {queryset}; with grid.folds it should be {benchmark}, the benchmark, which folds are parts of"
+    for name in tuned_retrievers(config.model_dump(include={"grid", "retrievers"})):
+        yield f"retrievers.{name}.tune would choose on all folds, also on those that are tested; with grid.folds, give k1 and b"
 
 
 def _settings(key: str, objective: Objective) -> Iterator[str]:

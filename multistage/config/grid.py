@@ -1,8 +1,9 @@
 """The grid: the models that it trains, the systems that it compares, and the depths that it measures.
 
-A model is (backbone, recipe, seed); a system is (retriever, backbone, recipe, seed), as in the tables.
+A model is (backbone, recipe, seed), with folds one of each; a system is (retriever, backbone, recipe, seed), as in the tables.
 """
 
+from collections.abc import Sequence
 from itertools import product
 from typing import Any
 
@@ -25,6 +26,12 @@ def trained_stages(config: Config) -> list[Model]:
     """The models that are trained, those on the way to others included."""
     stages = [(backbone, stage, seed) for backbone, recipe, seed in rerankers(config) for stage in stages_of(recipe)]
     return list(dict.fromkeys(stages))
+
+
+def in_folds(config: Config, models: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """The same models or systems once a fold, the fold behind the seed, such as 42/fold2; without folds, as they are."""
+    folds = [f"/fold{fold + 1}" for fold in range(config["grid"]["folds"] or 0)] or [""]
+    return [(*others, f"{seed}{fold}") for *others, seed in models for fold in folds]
 
 
 def further_stages(config: Config) -> list[tuple[str, str, str]]:

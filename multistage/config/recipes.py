@@ -5,6 +5,8 @@ UNTRAINED = "untrained"
 FIRST_STAGE, TEACHER = "first-stage", "teacher"
 # Behind the recipe of a system whose scores are fused with the first stage's; no recipe has a plus sign.
 FUSED = "+fused"
+# The parts of a fold's query set.
+PARTS = ("train", "validation", "test")
 
 
 def stages_of(recipe: str) -> list[str]:

@@ -11,7 +11,7 @@ from multistage.jobs.errors import InputError
 from multistage.jobs.files import write_texts
 
 logger = logging.getLogger("jobs")
-# What two queries with the same text have in common.
+# Equal for queries of the same text, whatever its case and blanks.
 SAME_TEXT = pl.col("text").str.to_lowercase().str.replace_all(r"\s+", " ").str.strip_chars()
 ADVICE = (
     "Models would be evaluated on what they learn from. Let the sets have other queries, for example by querysets.NAME.draw; "

@@ -1,5 +1,6 @@
 """Model cards: what a model is, what it was made from and how to load it, as the README.md of its folder and as a page."""
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,6 +35,7 @@ def write_card(
         record=stages[0],
         stages=stages[-2::-1],
         parent=stages[1] if len(stages) > 1 else None,
+        parent_folder=os.path.relpath(stages[0].get("parent", "."), Path(readme).parent),
         lineage=lineage,
         backbone=backbone,
         folder=Path(readme).parent,

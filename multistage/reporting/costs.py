@@ -13,8 +13,8 @@ from multistage.jobs.files import read_json, readable, write_texts
 from multistage.reporting.pages import fixed, markdown_table, system_names, write_tables
 
 NOTE = (
-    "Training: seconds of all stages that lead to the model, on all devices together, mean over seeds; what its teachers, and "
-    "models that choose its negatives, took is not in it. Re-ranking: the "
+    "Training: seconds of all stages that lead to the model, on all devices together, mean over seeds (and folds); what its "
+    "teachers, and models that choose its negatives, took is not in it. Re-ranking: the "
     "seconds of the whole job, start and loading included, by the number of queries; one job re-ranks the candidates of "
     "every first stage. ●: on the Pareto front: nothing over the same first stage that takes no longer to train is better."
 )
@@ -41,7 +41,7 @@ def training_costs(models: Sequence[Model], records: Sequence[str]) -> pd.DataFr
 def reranking_costs(timed: Sequence[tuple[str, ...]], timings: Sequence[str]) -> pd.DataFrame:
     """What each job of re-ranking took: columns of MODEL, benchmark, seconds.
 
-    timed: model and benchmark. timings: Snakemake's benchmark files. Raises InputError for one that holds no seconds.
+    timed: model and benchmark, once a fold. timings: Snakemake's benchmark files. Raises InputError for one without seconds.
     """
     return pd.DataFrame(timed, columns=[*MODEL, "benchmark"]).assign(seconds=[_seconds(path) for path in timings])
 
@@ -68,7 +68,8 @@ def cost_table(means: pd.DataFrame, training: pd.DataFrame, reranking: pd.DataFr
     models = pd.concat([training.head(0), *stages]).groupby(MODEL, sort=False, as_index=False)
     trained = models.agg(device=("device", "last"), training_seconds=("seconds", "sum"), training_pairs=("pairs", "sum"))
     trained = trained.groupby(RECIPE).agg({"device": "last", "training_seconds": "mean", "training_pairs": "mean"})
-    latency = reranking.groupby([*RECIPE, "benchmark"])["seconds"].mean().rename("rerank_ms")
+    whole = reranking.groupby([*MODEL, "benchmark"])["seconds"].sum()  # of all folds, where there are some
+    latency = whole.groupby([*RECIPE, "benchmark"]).mean().rename("rerank_ms")
     table = means[(means["measure"] == measure) & (means["recipe"] != TEACHER) & ~means["recipe"].str.endswith(FUSED)]
     table = table.join(trained, on=RECIPE).join(latency, on=[*RECIPE, "benchmark"]).reset_index(drop=True)
     table["rerank_ms"] *= 1000 / table["queries"]

@@ -27,7 +27,7 @@ with job_log(snakemake.log[0]):
         training=Training.model_validate(config["training"]),
         device=config["device"],
         precision=snakemake.params.precision,
-        seed=int(wildcards.seed),
+        seed=int(wildcards.seed.partition("/")[0]),
         state=f"{snakemake.params.state}/{place}",
         tensorboard=f"{snakemake.params.tensorboard}/{place}",
         output=Path(snakemake.output.model).parent,

@@ -308,6 +308,21 @@ def test_bm25_is_untuned_unless_it_is_told():
         ({"retrievers.run": RUN, "validation.retriever": "run"}, "validation needs a run for wikipedia-validation"),
         ({"retrievers.run": RUN, "teachers.minilm.retriever": "run"}, "teachers.minilm needs a run for wikipedia-train"),
         ({"retrievers.run": RUN, "grid.retrievers": ["run"], "grid.fusion": {}}, "fusion needs a run for wikipedia-validation"),
+        # Folds.
+        ({"grid.folds": 1}, "grid.folds is 1; it should be greater than or equal to 2"),
+        (
+            {"grid.folds": 5},
+            "validation.queryset is wikipedia-validation; with grid.folds it should be wikipedia-test, the bench",
+        ),
+        (
+            {"grid.folds": 5},
+            "objectives.kd.candidates.queryset is wikipedia-train; with grid.folds it should be wikipedia-test",
+        ),
+        (
+            {"grid.folds": 5, "grid.recipes": [], "validation.queryset": "wikipedia-test", "retrievers.bm25.tune": TUNE},
+            "retrievers.bm25.tune would choose on all folds, also on those that are tested",
+        ),
+        ({"grid.folds": 5, "grid.benchmarks": ["wikipedia-test", "wikipedia-train"]}, "benchmarks is [wikipedia-test, wikip"),
     ],
 )
 def test_what_is_wrong_is_named(changes, message):

@@ -49,6 +49,16 @@ def test_a_model_costs_what_all_its_stages_cost(costs, tmp_path):
     pd.testing.assert_frame_equal(read_table(files[0]), costs, check_dtype=False)
 
 
+def test_of_folds_a_query_costs_what_its_own_job_took(tmp_path):
+    """Two folds of 20 queries each took 4 seconds each: 8 seconds for 40 queries."""
+    (tmp_path / "bench.tsv").write_text("s\n4\n")
+    reranking = reranking_costs([("tiny", "cl", "1", "test")] * 2, [str(tmp_path / "bench.tsv")] * 2)
+    means = pd.DataFrame([("test", "bm25", "tiny", "cl", "nDCG@10", 40, 0.5, 0.4, 0.6)]).set_axis(
+        ["benchmark", "retriever", "backbone", "recipe", "measure", "queries", "mean", "low", "high"], axis=1
+    )
+    assert cost_table(means, training_costs([], []), reranking, "nDCG@10")["rerank_ms"].tolist() == [200]
+
+
 def test_the_front_is_what_nothing_beats():
     generator = np.random.default_rng(0)
     cost, value = pd.Series(generator.integers(0, 6, 40)), pd.Series(generator.integers(0, 6, 40))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from multistage.config.grid import further_stages, rerankers, reranking_depths, systems, trained_stages
+from multistage.config.grid import further_stages, in_folds, rerankers, reranking_depths, systems, trained_stages
 
 
 @pytest.fixture
@@ -33,6 +33,12 @@ def test_models_on_the_way_are_trained_once(config):
     trained = trained_stages(config)
     assert len(trained) == len(set(trained)) == 8
     assert {recipe for _, recipe, _ in trained} == {"cl", "cl-kd", "kd", "kd-cl"}
+
+
+def test_models_are_trained_once_a_fold(config):
+    for folds, seeds in ((None, ["1", "2"]), (3, ["1/fold1", "1/fold2", "1/fold3", "2/fold1", "2/fold2", "2/fold3"])):
+        config["grid"]["folds"] = folds
+        assert [seed for _, recipe, seed in in_folds(config, trained_stages(config)) if recipe == "cl"] == seeds
 
 
 def test_a_mean_of_teachers_of_one_first_stage_is_compared(config):

@@ -4,8 +4,13 @@ import os
 import re
 from itertools import combinations
 
+import numpy as np
+import pandas as pd
 import pytest
+import torch
 import yaml
+from safetensors.numpy import load_file
+from sentence_transformers import CrossEncoder
 
 from loopback import Model, by_overlap, chat_server
 from repository import REPOSITORY
@@ -111,6 +116,47 @@ def test_a_collection_of_ones_own_from_its_files_to_its_report(copy, index):
     assert all(f"| {system} |" in table for system in ("bm25 alone", "tiny cl", "tiny kd", "tiny kd→cl"))
     # Both objectives train on these files, not on the demo's.
     assert "wikipedia" not in ended.stderr
+
+    # The same by two folds of one of the query sets: each query's scores are those of the model that has not seen it.
+    folds = {"grid": {"folds": 2, "benchmarks": ["own-train"]}, "validation": {"queryset": "own-train", "retriever": "bm25"}}
+    folds |= {"retrievers": {"bm25": {"tune": None}}}
+    (copy / "folds.yaml").write_text(yaml.safe_dump(folds))
+    cl = copy / "results" / "own" / "{}" / "tiny" / "cl" / "seed42"
+    target = (str(cl) + "/bm25/own-train.run").format("reranked")
+    succeed(snakemake(copy, os.path.relpath(target, copy), configs=[*configs, copy / "folds.yaml"], environment=index))
+    run = pd.read_csv(target, sep=" ", names=["query", "Q0", "passage", "rank", "score", "tag"])
+    names = {
+        f"{kind}{name}": f"{mark}{text}{end}"
+        for text, name in texts.items()
+        for kind, mark, end in (("q", "", ""), ("", "The ", "."))
+    }
+    parts = {
+        part: [
+            set(pd.read_parquet(file)["id"])
+            for file in sorted((copy / "results/collections/own/own-train").glob(f"*{part}.queries.parquet"))
+        ]
+        for part in ("train", "validation", "test")
+    }
+    assert (
+        sorted(run["query"].unique())
+        == sorted(set.union(*parts["test"]))
+        == sorted(f"q{name}" for name in list(texts.values())[::3])
+    )
+    for fold in (1, 2):
+        learned, validated, tested = (parts[part][fold - 1] for part in ("train", "validation", "test"))
+        assert not tested & (learned | validated)
+        groups = load_file(copy / f"results/own/training/fold{fold}/cl.groups.safetensors")
+        assert len(groups["queries"]) == len(learned)
+        own = run[run["query"].isin(tested)]
+        pairs = list(zip(own["query"].map(names), own["passage"].map(names), strict=True))
+        scores = [
+            CrossEncoder((str(cl) + f"/fold{each}").format("models"), device="cpu", max_length=128).predict(
+                pairs, activation_fn=torch.nn.Identity()
+            )
+            for each in (fold, 3 - fold)
+        ]
+        np.testing.assert_allclose(own["score"], scores[0], atol=1e-4)
+        assert np.abs(own["score"] - scores[1]).max() > 1e-3
 
 
 def test_passages_alone_become_a_model_and_a_benchmark_by_a_language_model(tmp_path, index):
