@@ -1,8 +1,8 @@
 """Teachers: rankings of a query's candidates by a stronger model, as runs with its scores.
 
 Six kinds: a bi-encoder ranks first-stage candidates here (its vectors come from dense_encode, in retrieval.smk); RankGPT's
-rankings come in its two files; a language model on a server is asked for such rankings; a ready-made run comes from its source (by import_run, there); a recipe's model re-ranks (by
-rerank_candidates, in reranking.smk); a mean is of other teachers.
+rankings come in its two files; a language model on a server is asked for such rankings; a ready-made run comes from its source (by
+import_run, there); a recipe's model re-ranks (by rerank_candidates, in reranking.smk); a mean is of other teachers.
 
 Takes  of a bi-encoder: a first-stage run with its queries and passages, its vectors of these, and the checkpoint;
        of a language model: such a run, queries and passages; of RankGPT: its two files; of a mean: the runs of its teachers.
