@@ -6,6 +6,7 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
+import hypothesis
 import pytest
 import yaml
 from filelock import FileLock
@@ -15,6 +16,10 @@ from small_models import write_bert_checkpoint
 
 # For what tests start: it imports the package and the tests' own support.
 os.environ["PYTHONPATH"] = os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "tests" / "support")])
+
+# No test looks at the clock: other jobs may run on the machine.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 def pytest_collection_finish() -> None:

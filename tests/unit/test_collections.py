@@ -286,7 +286,7 @@ class TestLocal:
         path.write_bytes(text.encode())
         return path
 
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=40)
     @given(
         st.dictionaries(WORD, st.tuples(LINE, LINE), min_size=1, max_size=6), st.sampled_from(["id", "_id", "docid"]), st.data()
     )
@@ -301,7 +301,7 @@ class TestLocal:
         path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
         assert dict(read_local_texts(path)) == {name: f"{title} {text}".strip() for name, (title, text) in texts.items()}
 
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=100)
     @given(st.text(st.sampled_from('{}[]":,\t\n id_text01é'), max_size=60))
     def test_whatever_the_lines_are_they_are_texts_or_an_error_that_names_one(self, tmp_path_factory, content):
         path = self.write(tmp_path_factory.mktemp("any") / "p", content)
@@ -328,7 +328,7 @@ class TestLocal:
         path = self.write(tmp_path / "p", '\ufeff{"docid": 7, "text": " a "}\n{"id": "8", "title": null, "text": "b"}\n')
         assert list(read_local_texts(path)) == [("7", "a"), ("8", "b")]
 
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=40)
     @given(st.lists(st.tuples(WORD, WORD, st.integers(-2, 4)), min_size=1, max_size=6), st.booleans(), st.sampled_from(" \t"))
     def test_judgements_come_back(self, tmp_path_factory, judgements, beir, blank):
         lines = ["query-id\tcorpus-id\tscore"] if beir else []

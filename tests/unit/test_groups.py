@@ -6,7 +6,7 @@ from itertools import chain, combinations, pairwise
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from multistage.data.groups import Groups, training_groups, validation_set
@@ -64,7 +64,6 @@ def grouped(run, qrels, teacher=None, contrast=True, passages=PASSAGES, **settin
     return training_groups(run, qrels, QUERIES, passages, teacher=teacher, contrast=contrast, **settings)
 
 
-@settings(deadline=None)
 @given(collections(), st.booleans())
 def test_groups_are_those_made_query_by_query(collection, contrast):
     taught = collection[-1] is not None
@@ -91,7 +90,6 @@ def test_what_is_judged_elsewhere_or_below_the_relevance_is_not_relevant(caplog)
     assert "5 queries left out of training" in caplog.text
 
 
-@settings(deadline=None)
 @given(collections(), st.sampled_from([0.5, 0.95, 1.0]))
 def test_unjudged_passages_that_a_teacher_scores_like_relevant_ones_are_dropped(collection, share):
     run, qrels, _ = collection

@@ -197,7 +197,7 @@ def found_in(queries, passages, depth, start=0):
     return cut(in_run_order(pl.concat(runs)), depth)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 2**32 - 1),
     count=st.integers(1, 60),

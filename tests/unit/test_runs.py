@@ -44,7 +44,7 @@ def runs(draw):
     return draw(st.sampled_from(["", "\ufeff"])) + "\n".join(lines) + draw(st.sampled_from(["\n", ""]))
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(runs(), st.none() | st.integers(1, 4))
 def test_a_run_is_what_a_plain_reader_finds(tmp_path_factory, text, depth):
     path = tmp_path_factory.mktemp("runs") / "a.run"

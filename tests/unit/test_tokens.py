@@ -33,7 +33,7 @@ def store(folder, name, texts):
     return TokenStore.open(files)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=6))
 def test_pairs_are_the_tokenizers_own(tokenizer_folder, data):
     own = load_tokenizer(tokenizer_folder)
