@@ -119,7 +119,7 @@ def test_a_collection_of_ones_own_from_its_files_to_its_report(copy, index):
 
     # The same by two folds of one of the query sets: each query's scores are those of the model that has not seen it.
     folds = {"grid": {"folds": 2, "benchmarks": ["own-train"]}, "validation": {"queryset": "own-train", "retriever": "bm25"}}
-    folds |= {"retrievers": {"bm25": {"tune": None}}}
+    folds |= {"precision": "float32", "retrievers": {"bm25": {"tune": None}}}
     (copy / "folds.yaml").write_text(yaml.safe_dump(folds))
     cl = copy / "results" / "own" / "{}" / "tiny" / "cl" / "seed42"
     target = (str(cl) + "/bm25/own-train.run").format("reranked")
