@@ -40,7 +40,7 @@ RECIPE = rf"(?:{OBJECTIVE})(?:-(?:{OBJECTIVE}))*"
 VALIDATION = config["validation"]["queryset"]
 # With folds, models stand in a folder of their fold, and the benchmark, which they learn from, has parts for each.
 FOLDS = config["grid"]["folds"]
-FOLD = r"/fold\d+" if FOLDS else "(?:)"  # an empty one is no constraint
+FOLD = r"(?:/fold\d+)" if FOLDS else "(?:)"  # an empty one is no constraint
 SET = any_of(config["querysets"])
 SET_OR_PART = rf"(?:{SET})(?:{FOLD}of\d+-(?:{'|'.join(PARTS)}))?" if FOLDS else SET
 
@@ -58,7 +58,7 @@ wildcard_constraints:
 
 def fold_of(*names):
     """What names a fold in a path, such as /fold2; nothing where no fold is named. No other name has a slash."""
-    found = re.search(r"/fold\d+", "".join(names))
+    found = re.search(r"(?:/fold\d+)", "".join(names))
     return found[0] if found else ""
 
 
@@ -245,8 +245,9 @@ def has_refreshed(objective):
 def groups_of(wildcards):
     """What a stage trains on."""
     objective = settings.group_owner(last_objective(wildcards.recipe))
-    folder = f"/seed{wildcards.seed}" if has_refreshed(objective) else fold_of(wildcards.seed)
-    return f"<experiment>/training{folder}/{objective}.groups.safetensors"
+    training = "<experiment>/training"
+    folder = f"{training}/seed{wildcards.seed}" if has_refreshed(objective) else f"{training}{fold_of(wildcards.seed)}"
+    return f"{folder}/{objective}.groups.safetensors"
 
 
 def file_of_model(file, recipe_of=lambda recipe: recipe):
