@@ -14,7 +14,16 @@ from multistage.config.data import (
     QuerySet,
 )
 from multistage.config.grid import members, tuned_retrievers
-from multistage.config.ranking import BM25, LLM, BiEncoder, FusedRetriever, MeanTeacher, RankGPT, ReadyRun, RecipeTeacher
+from multistage.config.ranking import (
+    BM25,
+    FusedRetriever,
+    MeanTeacher,
+    OrderingTeacher,
+    RankGPT,
+    RankingTeacher,
+    ReadyRun,
+    RecipeTeacher,
+)
 from multistage.config.training import Candidates, FirstStageCandidates, Objective
 from multistage.jobs.errors import InputError
 from multistage.losses import LOSSES
@@ -103,6 +112,9 @@ def _data(config: "Config") -> Iterator[str]:
                 f"{validation.collection}, and no benchmark is of that collection; let validation.queryset be queries of one, "
                 f"or give k1 and b"
             )
+        if config.grid.folds:
+            problem = "would choose on all folds, also on those that are tested"
+            yield f"retrievers.{name}.tune {problem}; with grid.folds, give k1 and b"
     for name, backbone in config.backbones.items():
         query, pair = backbone.max_query_length, backbone.max_length
         if query >= pair:
@@ -142,7 +154,7 @@ def _asked(config: "Config") -> Iterator[tuple[str, str, list[str], int]]:
             yield f"querysets.{name}", queryset.retriever, [queryset.queryset], queryset.depth
     behind = _members(config)
     for name, teacher in config.teachers.items():
-        if isinstance(teacher, BiEncoder | LLM | RecipeTeacher):
+        if isinstance(teacher, RankingTeacher):
             taught = [each.queryset for each in candidates.values() if each.teacher and name in behind[each.teacher]]
             yield f"teachers.{name}", teacher.retriever, taught, teacher.depth
 
@@ -181,8 +193,6 @@ def _folds(config: "Config") -> Iterator[str]:
     for key, queryset in used.items():
         if queryset != benchmark:
             yield f"{key} is {queryset}; with grid.folds it should be {benchmark}, the benchmark, which folds are parts of"
-    for name in tuned_retrievers(config.model_dump(include={"grid", "retrievers"})):
-        yield f"retrievers.{name}.tune would choose on all folds, also on those that are tested; with grid.folds, give k1 and b"
 
 
 def _settings(key: str, objective: Objective) -> Iterator[str]:
@@ -207,7 +217,7 @@ def _candidates(config: "Config", objective: Objective) -> tuple[str | None, int
         most = first + 1  # the last: a relevant passage that was not found
     if teacher is None:
         return "its candidates have none", most
-    return f"{candidates.teacher} has permutations only" if isinstance(teacher, RankGPT | LLM) else None, most
+    return f"{candidates.teacher} has permutations only" if isinstance(teacher, OrderingTeacher) else None, most
 
 
 def _taught(config: "Config", key: str, candidates: Candidates, lack: str | None) -> Iterator[str]:
@@ -218,7 +228,7 @@ def _taught(config: "Config", key: str, candidates: Candidates, lack: str | None
         yield f"{key}.drop_above compares a teacher's scores; {lack}"
     for name in _members(config)[candidates.teacher]:
         teacher = config.teachers[name]
-        if isinstance(teacher, BiEncoder | LLM | RecipeTeacher):
+        if isinstance(teacher, RankingTeacher):
             own = f"teachers.{name}"
             if teacher.retriever != candidates.retriever:
                 yield f"{key}.retriever is {candidates.retriever}, but {own} ranks the candidates of {teacher.retriever}"

@@ -207,4 +207,8 @@ class MeanTeacher(Section):
     norm: Literal["min-max", "zmuv"] = Field("min-max", description="Scores become 0 to 1, or of zero mean and unit variance.")
 
 
+# Those that rank a retriever's candidates, and those whose scores are nothing but an order.
+RankingTeacher = BiEncoder | LLM | RecipeTeacher
+OrderingTeacher = RankGPT | LLM
+
 Teacher = Annotated[BiEncoder | RankGPT | LLM | TeacherRun | RecipeTeacher | MeanTeacher, Told()]

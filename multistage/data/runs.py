@@ -121,9 +121,9 @@ def in_parts(run: pl.DataFrame) -> Iterator[pl.DataFrame]:
         yield run[start:stop]
 
 
-def cut(run: pl.DataFrame, depth: int | None) -> pl.DataFrame:
-    """The first `depth` passages of every query of a run in run order; None: all."""
-    return run if depth is None else run.filter(pl.int_range(pl.len()).over("query") < depth)
+def cut(run: pl.DataFrame, depth: int) -> pl.DataFrame:
+    """The first `depth` passages of every query of a run in run order."""
+    return run.filter(pl.int_range(pl.len()).over("query") < depth)
 
 
 def ranks_of(queries: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:

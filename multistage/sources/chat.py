@@ -35,6 +35,13 @@ Result = TypeVar("Result")
 THOUGHT = re.compile(r"\s*<think>.*?(</think>|\Z)", re.DOTALL)
 # Tokens that a server may put around a message, at most.
 AROUND = 16
+# Words of a passage that a model reads, as in RankGPT's code.
+WORDS = 300
+
+
+def opening(passage: str) -> str:
+    """The words of a passage that a model reads."""
+    return " ".join(passage.split()[:WORDS])
 
 
 @contextmanager

@@ -17,11 +17,9 @@ from multistage.data.runs import read_run
 from multistage.data.tables import read_ids, read_qrels, read_texts, texts_of, write_qrels, write_queries
 from multistage.jobs.errors import InputError
 from multistage.jobs.files import replacing
-from multistage.sources.chat import Chat
+from multistage.sources.chat import Chat, opening
 
 logger = logging.getLogger("jobs")
-# Words of a passage that the model reads, as many as RankGPT gives it.
-WORDS = 300
 PROMPT = """{passage}
 
 Write {count} that a person could type into a search engine and that the passage above answers. Somebody who has not seen the \
@@ -46,7 +44,7 @@ def generate_queries(
 
     def ask(name: str) -> list[str]:
         count = "one query" if per_passage == 1 else f"{per_passage} different queries"
-        content = PROMPT.format(passage=" ".join(texts[name].split()[:WORDS]), count=count)
+        content = PROMPT.format(passage=opening(texts[name]), count=count)
         return read_queries(chat.ask([{"role": "user", "content": content}]))[:per_passage]
 
     named = [name for name in drawn if texts[name].strip()]

@@ -11,12 +11,10 @@ import polars as pl
 
 from multistage.data.runs import RUN
 from multistage.jobs.errors import InputError
-from multistage.sources.chat import Chat, Message
+from multistage.sources.chat import Chat, Message, opening
 from multistage.teachers.rankgpt import is_intact, parse_permutation
 
 logger = logging.getLogger("jobs")
-# Words of a passage that the model reads, as in RankGPT's code.
-WORDS = 300
 
 
 def rank_by_windows(
@@ -81,8 +79,7 @@ def conversation(query: str, passages: Sequence[str]) -> list[Message]:
         ("assistant", "Okay, please provide the passages."),
     ]
     for number, passage in enumerate(passages, start=1):
-        text = " ".join(passage.split()[:WORDS])
-        messages += [("user", f"[{number}] {text}"), ("assistant", f"Received passage [{number}].")]
+        messages += [("user", f"[{number}] {opening(passage)}"), ("assistant", f"Received passage [{number}].")]
     final = (
         f"Search Query: {query}. \nRank the {count} passages above based on their relevance to the search query. The passages "
         "should be listed in descending order using identifiers. The most relevant passages should be listed first. The output "

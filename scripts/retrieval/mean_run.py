@@ -10,4 +10,6 @@ with job_log(snakemake.log[0]):
     queries, passages = read_ids(snakemake.input.queries), read_ids(snakemake.input.passages)
     runs = [read_run(run, queries=queries, passages=passages) for run in snakemake.input.runs]
     parts = (with_ids(part, queries, passages) for part in in_parts(mean_run(runs, params.norm)))
-    write_runs(snakemake.output.run, (cut(in_run_order(part), params.depth) for part in parts), tag=params.tag)
+    if params.depth:
+        parts = (cut(in_run_order(part), params.depth) for part in parts)
+    write_runs(snakemake.output.run, parts, tag=params.tag)
