@@ -1,6 +1,5 @@
 """Leaks: queries of a benchmark that a model is trained or validated on."""
 
-import logging
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
@@ -9,8 +8,8 @@ import polars as pl
 from multistage.data.tables import read_texts
 from multistage.jobs.errors import InputError
 from multistage.jobs.files import write_texts
+from multistage.jobs.log import logger
 
-logger = logging.getLogger("jobs")
 # Equal for queries of the same text, whatever its case and blanks.
 SAME_TEXT = pl.col("text").str.to_lowercase().str.replace_all(r"\s+", " ").str.strip_chars()
 ADVICE = (

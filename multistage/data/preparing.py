@@ -1,6 +1,5 @@
 """From a source's files to the tables of a collection, whatever kind it is: passages, and the queries that are drawn."""
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,8 @@ from multistage.data.tables import QuerySet, read_ids, write_qrels, write_querie
 from multistage.data.vital_articles import article_passages, article_queries
 from multistage.jobs.errors import InputError
 from multistage.jobs.files import replacing
+from multistage.jobs.log import logger
 
-logger = logging.getLogger("jobs")
 Settings = dict[str, Any]
 
 

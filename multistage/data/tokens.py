@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -16,12 +15,11 @@ from npy_append_array import NpyAppendArray
 from multistage.data.templates import pieces_of
 from multistage.jobs.errors import InputError, because
 from multistage.jobs.files import read_json, readable, replacing
-from multistage.jobs.log import Rate
+from multistage.jobs.log import Rate, logger
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-logger = logging.getLogger("jobs")
 Ints = npt.NDArray[np.integer]
 
 

@@ -4,7 +4,6 @@ The weight is the re-ranker's; the first stage has the rest of 1. It is chosen o
 """
 
 import json
-import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,11 +15,11 @@ from multistage.evaluation.judgements import read_judgements
 from multistage.evaluation.measures import SYSTEM, System, mean_of
 from multistage.evaluation.reranked import read_both
 from multistage.jobs.files import read_json, write_texts
+from multistage.jobs.log import logger
 
 if TYPE_CHECKING:
     from ranx import Run
 
-logger = logging.getLogger("jobs")
 WEIGHTS = [step / 20 for step in range(21)]
 
 

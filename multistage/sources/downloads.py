@@ -3,7 +3,6 @@
 import glob
 import hashlib
 import html
-import logging
 import os
 import re
 import shutil
@@ -13,9 +12,8 @@ from filelock import FileLock
 
 from multistage.jobs.errors import InputError, without_secrets
 from multistage.jobs.files import apply_umask
-from multistage.jobs.log import Rate
+from multistage.jobs.log import Rate, logger
 
-logger = logging.getLogger("jobs")
 # Seconds that a server may take to accept a connection, and to send something.
 TIMEOUT = (30.0, 60.0)
 # Interruptions of one download after which the job gives up.

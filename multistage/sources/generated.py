@@ -4,7 +4,6 @@ As in InPars (Bonifacio et al., SIGIR 2022) and Promptagator (Dai et al., ICLR 2
 A query is kept where a first stage finds its passage again, Promptagator's round-trip consistency.
 """
 
-import logging
 import re
 from pathlib import Path
 
@@ -17,9 +16,9 @@ from multistage.data.runs import read_run
 from multistage.data.tables import read_ids, read_qrels, read_texts, texts_of, write_qrels, write_queries
 from multistage.jobs.errors import InputError
 from multistage.jobs.files import replacing
+from multistage.jobs.log import logger
 from multistage.sources.chat import Chat, opening
 
-logger = logging.getLogger("jobs")
 PROMPT = """{passage}
 
 Write {count} that a person could type into a search engine and that the passage above answers. Somebody who has not seen the \

@@ -1,13 +1,12 @@
 """Pre-trained models from the Hugging Face Hub, by its own library: its cache, token, endpoint and offline mode apply."""
 
-import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 from multistage.jobs.errors import InputError, without_secrets
 from multistage.jobs.files import sha256
+from multistage.jobs.log import logger
 
-logger = logging.getLogger("jobs")
 # The Hub's own converter of pickles to safetensors. It opens a pull request, which many owners never merge.
 CONVERTER = "SFconvertbot"
 WEIGHTS = "model.safetensors"

