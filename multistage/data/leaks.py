@@ -19,7 +19,7 @@ ADVICE = (
 
 
 def check_leaks(
-    queries: Mapping[str, str | Path],
+    queries: Sequence[str | Path],
     *,
     learned: Sequence[str],
     benchmarks: Sequence[str],
@@ -29,11 +29,12 @@ def check_leaks(
 ) -> None:
     """Write how many queries each benchmark shares with each query set that models learn from, as CSV.
 
-    queries, collections: tables and collections of query sets by name. learned, benchmarks, allowed: names of query sets.
+    queries: tables of query sets, in the order of `collections`, which gives the collection of each by name. learned,
+    benchmarks, allowed: names of query sets.
     Queries are shared that have the same text, whatever its case and blanks, or the same id in the same collection.
     Raises InputError with an example from each two sets that share queries, where the benchmark is not `allowed` to.
     """
-    tables = {name: read_texts(path).with_columns(key=SAME_TEXT) for name, path in queries.items()}
+    tables = {name: read_texts(path).with_columns(key=SAME_TEXT) for name, path in zip(collections, queries, strict=True)}
     counts, refused = ["queryset,benchmark,shared"], []
     for name in learned:
         for benchmark in benchmarks:

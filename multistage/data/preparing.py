@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from multistage.config import Draw
+from multistage.config.data import Draw
 from multistage.data.ir_datasets_reader import Dataset
 from multistage.data.local_files import read_local_texts, read_qrels_file
 from multistage.data.tables import QuerySet, read_ids, write_qrels, write_queries, write_texts

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -45,8 +45,9 @@ class TokenStore:
     fingerprint: str
 
     @classmethod
-    def open(cls, files: StoreFiles) -> "TokenStore":
+    def open(cls, paths: Sequence[str]) -> "TokenStore":
         """Map the files that `build_store` wrote into memory. Raises InputError for a damaged one."""
+        files = StoreFiles(*paths)
         described = read_json(files.description, "vocabulary_sha256", "texts", "tokens")
         # Plain arrays over the maps: slicing a numpy.memmap costs several times as much.
         with readable(files.ids):

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import torch
 
-from multistage.config import PairSettings
+from multistage.config.training import PairSettings
 from multistage.data.local_files import read_own_texts, read_pairs
 from multistage.data.packed import open_text
 from multistage.data.runs import COLUMNS, read_run, rows_of

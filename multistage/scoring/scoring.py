@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from multistage.config import PairSettings
+from multistage.config.training import PairSettings
 from multistage.data.tokens import Ints, Pairs, PairTemplate, TokenStore, vocabulary_fingerprint
 from multistage.jobs.errors import InputError
 from multistage.jobs.log import Rate, logger

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from transformers import get_scheduler
 
-from multistage.config import Backbone, Objective, Training
+from multistage.config.training import Backbone, Objective, Training
 from multistage.data.sampling import GroupSampler
 from multistage.data.tokens import Pairs
 from multistage.jobs.errors import InputError, RunAgain
