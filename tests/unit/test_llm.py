@@ -22,7 +22,7 @@ from multistage.data.tables import write_texts
 from multistage.jobs.errors import InputError
 from multistage.sources.chat import chat
 from multistage.sources.generated import generate_queries
-from multistage.teachers.llm import conversation, rank_by_windows, windows
+from multistage.teachers.rankgpt import conversation, rank_by_windows, windows
 
 WORDS = ["amber", "basin", "cedar", "delta", "ember", "fjord", "grove", "heath"]
 draws = random.Random(1)
