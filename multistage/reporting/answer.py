@@ -37,7 +37,8 @@ def answer(means: pd.DataFrame, differences: pd.DataFrame, settings: Evaluation,
     systems = means[~means["recipe"].isin([FIRST_STAGE, TEACHER])]
     if systems.empty:
         found = _highest(means[means["recipe"] == FIRST_STAGE], ["benchmark"])
-        return f"## Which first stage?\n\nThis grid trains nothing. First stages by {measure}:\n\n{found}\n\n{figures}\n"
+        heading = "## Which first stage?\n\nThis grid trains nothing and compares first stages"
+        return f"{heading}. By {measure}, the best first:\n\n{found}\n\n{figures}\n"
     seeds, baseline = int(means["seeds"].max()), settings.baseline
     beside = differences["against"] != FIRST_STAGE
     tested = f" (above) and with {recipe_name(baseline)} (below)" if baseline else ""
