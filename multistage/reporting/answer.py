@@ -11,8 +11,8 @@ from multistage.reporting.pages import fixed, markdown_table, recipe_name, signe
 
 # Stands before everything else where there is one seed. The shares are those of `python -m benchmarks.coverage`.
 ONE_SEED = (
-    "**One seed: this speaks of these models, not of their recipes.** Where models of one recipe differ by 0.01, 13% of such "
-    "tests with 200 queries and 33% with 1,000 find a difference between equal recipes."
+    "**One seed: this speaks of these models, not of their recipes.** Another seed gives another model. If models of one "
+    "recipe differ by 0.01, 13% of such tests with 200 queries, and 33% with 1,000, find a difference between equal recipes."
 )
 # What stands before the systems with a verdict, {} being the margin.
 VERDICTS = {
@@ -41,13 +41,13 @@ def answer(means: pd.DataFrame, differences: pd.DataFrame, settings: Evaluation,
         return f"{heading}. By {measure}, the best first:\n\n{found}\n\n{figures}\n"
     seeds, baseline = int(means["seeds"].max()), settings.baseline
     beside = differences["against"] != FIRST_STAGE
-    tested = f" (above) and with {recipe_name(baseline)} (below)" if baseline else ""
+    tested = f" (above) and with {recipe_name(baseline)} (below)" if beside.any() else ""
     parts = [
         "## Does re-ranking help?",
         _beside_first_stage(differences[~beside], means, settings),
         "## Which recipe?",
         f"By {measure}, the best first. Tests compare each recipe with its first stage{tested}, not with all others.",
-        _highest(systems, ["benchmark", "retriever"]),
+        _highest(_trained(systems), ["benchmark", "retriever"]),
         figures,
         "## Is one stage enough?",
         _beside_baseline(differences[beside], means, recipe_name(str(baseline)), settings.margin),
