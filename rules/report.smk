@@ -45,7 +45,6 @@ rule model_card:
         "../envs/evaluation.yaml"
     params:
         lineage=lambda wc: lineage(config, wc.backbone, wc.recipe),
-        fold=lambda wc: fold_of(wc.seed) and f"{fold_of(wc.seed).removeprefix('/fold')} of {FOLDS}",
     message:
         "Writing the card of {wildcards.backbone}, recipe {wildcards.recipe}, seed {wildcards.seed}"
     script:

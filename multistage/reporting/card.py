@@ -29,7 +29,7 @@ def write_card(
 
     records: training.json of the model and of its parents, the model's own first and the untrained re-ranker's last.
     lineage: what `lineage.lineage` says of it. curve: its training curve, beside the README; None for the untrained one.
-    fold: the model's, such as `2 of 5`; empty without folds.
+    fold: the number of the model's; empty without folds.
     """
     stages = [read_json(path, "recipe", "seed", "inputs", "versions") for path in records]
     images = {Path(curve).name: curve} if curve else {}

@@ -16,5 +16,5 @@ with job_log(snakemake.log[0]):
         readme=snakemake.output.readme,
         page=snakemake.output.page,
         curve=curve,
-        fold=snakemake.params.fold,
+        fold=snakemake.wildcards.seed.partition("/fold")[2],
     )
