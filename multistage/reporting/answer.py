@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from multistage.config import Evaluation
+from multistage.config.evaluation import Evaluation
 from multistage.config.recipes import FIRST_STAGE, FUSED, TEACHER, UNTRAINED
 from multistage.evaluation.comparison import POOLED
 from multistage.reporting.pages import fixed, markdown_table, recipe_name, signed, system_names

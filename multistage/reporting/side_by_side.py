@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from multistage.config import Evaluation
+from multistage.config.evaluation import Evaluation
 from multistage.config.recipes import FIRST_STAGE, TEACHER
 from multistage.evaluation.comparison import compare
 from multistage.evaluation.measures import measures_of

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from multistage.config import Evaluation
+from multistage.config.evaluation import Evaluation
 from multistage.evaluation.comparison import compare
 from multistage.reporting.answer import answer
 from multistage.reporting.plots import plot_costs, plot_depths, plot_effectiveness, save
