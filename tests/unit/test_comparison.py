@@ -100,7 +100,8 @@ def test_one_recipe_that_does_not_help(effect, short, word):
 def test_the_answer_says_what_the_verdicts_are(compared):
     means, differences, seeds = compared
     sections = found(means, differences)
-    assert list(sections)[1:] == ["Does re-ranking help?", "Which recipe?", "Is one training stage enough?", "How sure is this?"]
+    headings = ["Does re-ranking help?", "Which recipe?", "Is one training stage enough?", "How sure is this?"]
+    assert list(sections)[1:] == headings
     assert sections[""].startswith("**One seed: this speaks of these models, not of their recipes.**") == (seeds == 1)
     mean = means[means["measure"] == "nDCG@10"].set_index(["retriever", "recipe"])["mean"]
     alone, best = mean["bm25", "first-stage"], mean["bm25", "kd-cl"]
