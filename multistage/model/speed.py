@@ -108,14 +108,16 @@ def _attend_within_pairs(
 
 
 # Left out when layers are compiled: tracing nested tensors fails on CPUs.
-@torch.compiler.disable
+@torch.compiler.disable  # type: ignore[untyped-decorator]
 def _attend_packed(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, dropout: float, scale: float) -> Tensor:
-    nested = [part.transpose(1, 2) for part in _by_pair(mask, *(part.transpose(1, 2) for part in (query, key, value)))]
-    context: Tensor = scaled_dot_product_attention(*nested, dropout_p=dropout, scale=scale)
+    query, key, value = (
+        part.transpose(1, 2) for part in _by_pair(mask, *(part.transpose(1, 2) for part in (query, key, value)))
+    )
+    context: Tensor = scaled_dot_product_attention(query, key, value, dropout_p=dropout, scale=scale)
     return context.transpose(1, 2).values()[None]
 
 
-@torch.compiler.disable
+@torch.compiler.disable  # type: ignore[untyped-decorator]
 def _padded(values: Tensor, mask: Tensor) -> Tensor:
     """Packed values as (pairs, longest, ...)."""
     return _by_pair(mask, values)[0].to_padded_tensor(0.0)
