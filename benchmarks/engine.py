@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from benchmarks.texts import Candidates, demo_candidates, run_candidates
-from multistage.config import PairSettings
+from multistage.config.training import PairSettings
 from multistage.data.groups import Groups, padded
 from multistage.data.tokens import Pairs, TokenStore, load_tokenizer
 from multistage.scoring.scoring import pairs_for

@@ -11,7 +11,7 @@ import transformers
 from sentence_transformers import CrossEncoder
 from tokenizers.pre_tokenizers import ByteLevel
 
-from multistage.config import Lora
+from multistage.config.training import Lora
 from multistage.jobs.errors import InputError
 from multistage.model.checkpoint import load_cross_encoder
 from multistage.model.speed import MODEL_TYPES
