@@ -128,7 +128,7 @@ def notices(of_config: Iterable[str], jobs: Iterable[Any]) -> list[str]:
 def show_notices(of_config: Iterable[str], jobs: Iterable[Any]) -> None:
     """Say them on the screen."""
     if found := notices(of_config, jobs):
-        print("Left out, repaired or cut, or looking wrong:", *found, sep="\n  ", file=sys.stderr)
+        print("Left out or cut, or looking wrong:", *found, sep="\n  ", file=sys.stderr)
 
 
 def _named(log: str, *others: str) -> str:
