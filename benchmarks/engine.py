@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from benchmarks.texts import Candidates, demo_candidates, run_candidates
-from multistage.config import PairSettings
+from multistage.config.training import PairSettings
 from multistage.data.groups import Groups, padded
 from multistage.data.tokens import Pairs, TokenStore, load_tokenizer
 from multistage.scoring.scoring import pairs_for
@@ -50,7 +50,7 @@ def cpu_bench(title: str, queries: int, tokens_per_batch: int) -> Iterator[tuple
     parser.add_argument("--depth", type=int, default=100)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--tokens-per-batch", type=int, default=tokens_per_batch)
-    parser.add_argument("--precision", choices=["auto", "float32", "bfloat16"], default="float32", help="of our own engine")
+    parser.add_argument("--precision", choices=["auto", "float32", "bfloat16"], default="auto", help="of our own engine")
     parser.add_argument(
         "--texts",
         nargs=3,

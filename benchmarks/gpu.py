@@ -192,7 +192,7 @@ def main() -> None:
         works = {
             OURS: lambda: timed(ours.step, device),
             "CrossEncoderTrainer, 4 x 4 queries": lambda: trainer_step(
-                bench, f"{folder}/trainer", mini_batch=32, device=device, queries=min(4, options.queries)
+                bench, f"{folder}/trainer", mini_batch=32, bf16=device == "cuda", device=device, queries=min(4, options.queries)
             ),
             "whole queries padded, 4 at a time": lambda: timed(padded, device),
         }

@@ -74,6 +74,7 @@ def write_all(folder: Path, share: float, checkpoint: Path) -> None:
         "backbones": {"tiny": {"checkpoint": "model", "tokenizer": "model", "max_length": 64}},
         "objectives": {"cl": few | {"candidates": {"queryset": "train", "retriever": "given", "depth": 200}}},
         "validation": {"queryset": "validation", "retriever": "given", "queries": 20},
+        "evaluation": {"leaks": ["dev"]},
         "grid": {
             "recipes": ["cl"],
             "retrievers": ["given"],

@@ -1,6 +1,5 @@
 """Groups: the candidate passages of each training or validation query, and what is known of them."""
 
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,7 @@ from multistage.data.runs import ranks_of, rows_of
 from multistage.data.tokens import Ints, TokenStore
 from multistage.jobs.errors import InputError
 from multistage.jobs.files import readable, replacing
-
-logger = logging.getLogger("jobs")
+from multistage.jobs.log import logger
 
 PAIR = ["query", "passage"]
 KINDS = {"queries": "int32", "passages": "int32", "grades": "int16", "ranks": "int16", "scores": "float32"}

@@ -4,9 +4,7 @@ The weight is the re-ranker's; the first stage has the rest of 1. It is chosen o
 """
 
 import json
-import logging
 from pathlib import Path
-from typing import Literal
 
 import pandas as pd
 import polars as pl
@@ -16,19 +14,16 @@ from multistage.evaluation.judgements import read_judgements
 from multistage.evaluation.measures import SYSTEM, System, mean_of
 from multistage.evaluation.reranked import read_both
 from multistage.jobs.files import read_json, write_texts
-from multistage.retrieval.mean import NORMS
+from multistage.jobs.log import logger
+from multistage.retrieval.mean import Norm, normalised
 
-logger = logging.getLogger("jobs")
 WEIGHTS = [step / 20 for step in range(21)]
 
 
-def fused(both: pl.DataFrame, weight: float, norm: Literal["min-max", "zmuv"]) -> pl.DataFrame:
-    """The fused run, in run order. both: of `read_both`. weight: of the re-ranker. norm: see `mean.NORMS`.
-
-    This is ranx's weighted sum (`fuse(norm=norm, method="wsum")`), which needs a Python object for each passage.
-    """
-    again, first = (both.select("query", score=side).select(NORMS[norm]).to_series() for side in ("score", "first_score"))
-    return in_run_order(both.select("query", "passage", score=weight * again + (1.0 - weight) * first))
+def fused(both: pl.DataFrame, weight: float, norm: Norm) -> pl.DataFrame:
+    """The fused run, in run order. both: of `read_both`. weight: of the re-ranker. norm: as `normalised` takes it."""
+    score = weight * normalised(norm, "score") + (1.0 - weight) * normalised(norm, "first_score")
+    return in_run_order(both.select("query", "passage", score=score))
 
 
 def choose_weight(
@@ -37,7 +32,7 @@ def choose_weight(
     qrels: str | Path,
     *,
     depth: int,
-    norm: Literal["min-max", "zmuv"],
+    norm: Norm,
     measure: str,
     relevance: int,
     output: str | Path,

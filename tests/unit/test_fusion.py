@@ -68,9 +68,9 @@ def test_the_weight_is_the_best_of_those_tried(files, tmp_path, norm, measure, t
     weights = read_weights([System("bm25", "tiny", "cl+fused", seed) for seed in "12"], [str(tmp_path / "weight.json")] * 2)
     assert weights.to_numpy().tolist() == [["bm25", "tiny", "cl+fused", best, best]]
     fuse_files(files["reranked"], files["first"], tmp_path / "weight.json", depth=DEPTH, tag="t", output=tmp_path / "fused.run")
-    run, expected = read_run(tmp_path / "fused.run"), by_hand(files, best, norm)
-    assert run[["query", "passage"]].equals(expected[["query", "passage"]]) and len(run) == 40 * DEPTH
-    assert run["score"].to_list() == pytest.approx(expected["score"].to_list(), abs=1e-6)
+    found, expected = read_run(tmp_path / "fused.run"), by_hand(files, best, norm)
+    assert found[["query", "passage"]].equals(expected[["query", "passage"]]) and len(found) == 40 * DEPTH
+    assert found["score"].to_list() == pytest.approx(expected["score"].to_list(), abs=1e-6)
 
 
 def test_one_side_alone_is_told(files, tmp_path, caplog):
