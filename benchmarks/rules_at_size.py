@@ -23,7 +23,7 @@ from benchmarks.time_by_rule import jobs_of
 from multistage.data.tables import read_ids
 
 TRAINING_QUERIES, QUERIES, SHARES = 500_000, 6_980, (0.025, 0.1)
-TARGETS = ["results/runs/both/train.run", "results/collections/msmarco/found.queries.parquet"]
+TARGETS = ["all", "results/runs/both/train.run", "results/collections/msmarco/found.queries.parquet"]
 REQUEST = re.compile(r"^    log: results/(\S+)\.log\n(?:    .*\n)*?    resources: (.*)$", re.MULTILINE)
 TEXTS_AT_ONCE = 50_000
 
@@ -41,10 +41,10 @@ def write_texts(path: Path, ids: np.ndarray, words: float, seed: int) -> None:
             stream.writelines(f"{name}\t{' '.join(text)}\n" for name, text in zip(names, texts, strict=True))
 
 
-def write_all(folder: Path, share: float, checkpoint: Path) -> None:
-    """The files of a share of the full size, and a config of them."""
+def write_all(folder: Path, share: float, words: float, checkpoint: Path) -> None:
+    """The files of a share of the full size, with passages of about so many words, and a config of them."""
     passages = int(PASSAGES * share)
-    write_texts(folder / "passages", np.arange(passages), words=56, seed=0)
+    write_texts(folder / "passages", np.arange(passages), words=words, seed=0)
     sizes = {"train": int(TRAINING_QUERIES * share), "validation": 200, "dev": int(QUERIES * share)}
     for seed, (name, count) in enumerate(sizes.items(), start=1):
         run = folder / f"{name}.run"
@@ -86,21 +86,11 @@ def write_all(folder: Path, share: float, checkpoint: Path) -> None:
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
 
 
-def jobs_at(folder: Path, share: float, checkpoint: Path) -> pd.DataFrame:
+def jobs_at(folder: Path, share: float, options: argparse.Namespace) -> pd.DataFrame:
     """Each rule's longest job and largest memory at a share of the full size, with what it asked for (minutes, GB)."""
-    write_all(folder, share, checkpoint)
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "--snakefile",
-        REPOSITORY / "Snakefile",
-        "--directory",
-        folder,
-        "--cores",
-        "1",
-    ]
-    command += ["--configfile", folder / "config.yaml", "--", "all", *TARGETS]
+    write_all(folder, share, options.words, options.checkpoint)
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--directory", folder]
+    command += ["--configfile", folder / "config.yaml", "--", *options.targets]
     ended = subprocess.run(list(map(str, command)), cwd=REPOSITORY, stderr=subprocess.PIPE, text=True, check=False)
     if ended.returncode:
         sys.exit(ended.stderr)
@@ -116,11 +106,13 @@ def main() -> None:
     """Print what each rule took at the larger share, takes at full size, and asks for there."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--checkpoint", type=Path, default="results/checkpoints/bert-tiny", help="a backbone's folder")
+    parser.add_argument("targets", nargs="*", default=TARGETS, help="what is made; default: all that is measured")
+    parser.add_argument("--words", type=float, default=56, help="of a passage; fewer save the time of tokenising them")
     options = parser.parse_args()
     found = []
     for share in SHARES:
         with tempfile.TemporaryDirectory() as folder:
-            found.append(jobs_at(Path(folder), share, options.checkpoint))
+            found.append(jobs_at(Path(folder), share, options))
             print(share, found[-1].round(2).to_string(), sep="\n", flush=True)
     small, large = found
     full = large + (large - small).clip(lower=0) * (1 - SHARES[1]) / (SHARES[1] - SHARES[0])
