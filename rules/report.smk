@@ -12,7 +12,7 @@ from multistage.reporting.front_page import answer, define, listed
 from multistage.reporting.lineage import lineage
 
 # Another workflow that uses this one as a module has a front page of its own.
-if Path(workflow.main_snakefile) == ROOT / "Snakefile":
+if Path(workflow.main_snakefile).resolve() == ROOT.resolve() / "Snakefile":
     define("answer", lambda: answer(f"{EXPERIMENT}/tables/answer.md"))
     define("warnings", lambda: listed(settings.warnings))
     define("notices", lambda: listed(notices([], workflow.dag.jobs), "Nothing that the jobs noticed."))
