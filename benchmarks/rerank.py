@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 import torch
 
-from benchmarks.engine import BACKBONE, cpu_bench, prepare_bench
+from benchmarks.engine import LENGTHS, cpu_bench, prepare_bench
 from benchmarks.timing import interleaved, report
 from multistage.model.checkpoint import load_cross_encoder
 from multistage.scoring.scoring import score_pairs
@@ -26,7 +26,7 @@ def main() -> None:
     with cpu_bench(__doc__.splitlines()[0], queries=20, tokens_per_batch=4096) as (options, bench, _):
         pairs, texts = bench.pairs, bench.text_pairs
         model = load_cross_encoder(bench.model, precision=options.precision)
-        peer = CrossEncoder(bench.model, device="cpu", max_length=BACKBONE.max_length)
+        peer = CrossEncoder(bench.model, device="cpu", max_length=LENGTHS["max_length"])
         scores: dict[str, np.ndarray] = {}
 
         def ours() -> None:

@@ -10,13 +10,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from multistage.config import PairSettings
 from multistage.data.tokens import Ints, Pairs, PairTemplate, TokenStore, vocabulary_fingerprint
 from multistage.jobs.errors import InputError
 from multistage.jobs.log import Rate
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from multistage.config import PairSettings
 
 logger = logging.getLogger("jobs")
 # Batches that are on their way through the device while the next one is put together.
@@ -25,7 +26,9 @@ IN_FLIGHT = 3
 BATCH_COST = 512
 
 
-def pairs_for(tokenizer: "PreTrainedTokenizerBase", queries: TokenStore, passages: TokenStore, backbone: PairSettings) -> Pairs:
+def pairs_for(
+    tokenizer: "PreTrainedTokenizerBase", queries: TokenStore, passages: TokenStore, backbone: "PairSettings"
+) -> Pairs:
     """Pairs from two stores, after checking that both were made with the model's own vocabulary."""
     own = vocabulary_fingerprint(tokenizer)
     for store in (queries, passages):

@@ -14,8 +14,8 @@ from multistage.config import complete_config
 from multistage.config.fields import FORMS, Section
 from multistage.config.files import refuse_files
 from multistage.config.whole import SHARED
-from multistage.data.groups import Groups
 from multistage.data.leaks import check_leaks
+from multistage.data.sampling import Groups
 from multistage.data.tables import write_queries
 from multistage.jobs.errors import InputError
 from repository import REPOSITORY
