@@ -51,7 +51,7 @@ def cpu_bench(title: str, queries: int, tokens_per_batch: int) -> Iterator[tuple
     parser.add_argument("--depth", type=int, default=100)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--tokens-per-batch", type=int, default=tokens_per_batch)
-    parser.add_argument("--precision", choices=["auto", "float32", "bfloat16"], default="float32", help="of our own engine")
+    parser.add_argument("--precision", choices=["auto", "float32", "bfloat16"], default="auto", help="of our own engine")
     parser.add_argument(
         "--texts",
         nargs=3,

@@ -252,7 +252,9 @@ def peers(bench: Bench, meter: Meter, queries: int, step: float, scoring: float)
     meter.line("whole queries padded", whole_queries(bench, device, queries, train=True), 3)
     if len(installed) == 3:
         with tempfile.TemporaryDirectory() as folder:
-            peer = partial(trainer_step, bench, folder, device=device, queries=queries, attention=attention)
+            peer = partial(
+                trainer_step, bench, folder, bf16=device == "cuda", device=device, queries=queries, attention=attention
+            )
             for size in (32, 128, 512) if device == "cuda" else (32,):
                 meter.line(f"CrossEncoderTrainer, mini-batches of {size}", partial(peer, mini_batch=size), 3)
     meter.title("re-ranking", scoring)

@@ -2,8 +2,8 @@
 
 The peer, on the same weights, groups and loss (RankNet), in the same run: sentence-transformers' `CrossEncoderTrainer`, whose
 optimizer step has the same 4 groups, as it comes (forward passes of as many pairs as there are groups) and at its best
-mini-batch size (tried first), in a process of its own, since ours changes how the process keeps memory. AdamW, clipping,
-float32, no dropout.
+mini-batch size (tried first) in float32 and in bfloat16, in a process of its own, since ours changes how a process multiplies
+and keeps memory. AdamW, clipping, no dropout.
 """
 
 import multiprocessing
@@ -67,8 +67,8 @@ def main() -> None:
             optimizer.zero_grad()
             work.append(work_of(chunks))
 
-        def peer(size: int | None) -> float:
-            return pool.submit(trainer_step, bench, f"{folder}/trainer", mini_batch=size).result()
+        def peer(size: int | None, bf16: bool = False) -> float:
+            return pool.submit(trainer_step, bench, f"{folder}/trainer", mini_batch=size, bf16=bf16).result()
 
         peer(8)  # the first step of a process is slower
         tried = {size: peer(size) for size in (8, 16, 32)}
@@ -79,6 +79,7 @@ def main() -> None:
             OURS: ours,
             "CrossEncoderTrainer as it comes": lambda: peer(None),
             f"CrossEncoderTrainer, mini-batches of {best}": lambda: peer(best),
+            f"the same in bfloat16, mini-batches of {best}": lambda: peer(best, bf16=True),
         }
         report(count, interleaved(works, options.runs, warm_up=0), OURS)
         print(f"our padding: {1 - work[-1].tokens / work[-1].padded_tokens:.1%} of the tokens")
@@ -89,6 +90,7 @@ def trainer_step(
     folder: str,
     *,
     mini_batch: int | None,
+    bf16: bool,
     device: str = "cpu",
     queries: int | None = None,
     attention: str = "sdpa",
@@ -115,7 +117,7 @@ def trainer_step(
             per_device_train_batch_size=queries,
             gradient_accumulation_steps=len(bench.texts.queries) // queries,
             max_steps=4 if device == "cuda" else 1,  # the last two when the device is warm
-            bf16=device == "cuda",
+            bf16=bf16,
             learning_rate=1e-5,
             max_grad_norm=10.0,
             use_cpu=device == "cpu",
