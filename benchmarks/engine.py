@@ -62,7 +62,7 @@ def cpu_bench(title: str, queries: int, tokens_per_batch: int) -> Iterator[tuple
     own, size = options.texts, {"queries": options.queries, "depth": options.depth}
     texts = run_candidates(*own, **size) if own else demo_candidates(**size)
     with tempfile.TemporaryDirectory() as folder:
-        initialise(options.checkpoint, PairSettings(**LENGTHS, dropout=0.0), seed=42, output=f"{folder}/model")
+        initialise(options.checkpoint, PairSettings.model_validate(LENGTHS | {"dropout": 0.0}), seed=42, output=f"{folder}/model")
         bench = prepare_bench(f"{folder}/model", texts)
         lengths = bench.pairs.total_lengths(*bench.rows)
         print(f"{len(lengths)} pairs, {bench.texts.source}; {lengths.mean():.0f} tokens, at most {lengths.max()}")

@@ -121,7 +121,8 @@ class Meter:
 
     def _measure(self, work: Callable[[], object], passes: int, padded: Callable[[], Ints] | None) -> tuple[list[str], float]:
         """The cells of a line, and the median seconds."""
-        on_gpu, seconds = self.device == "cuda", []
+        seconds: list[float] = []
+        on_gpu = self.device == "cuda"
         own_clock = isinstance(work(), float)
         if on_gpu:
             torch.cuda.reset_peak_memory_stats()
