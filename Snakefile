@@ -25,12 +25,12 @@ configfile: ROOT / "config.yaml"
 # The one place that makes the package known: to this process, and to every job that it starts.
 sys.path.insert(0, str(ROOT))
 os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [str(ROOT), os.getenv("PYTHONPATH")])))
-from multistage.config import complete_config
 from multistage.config.files import refuse_files
 from multistage.config.recipes import FUSED, PARTS, UNTRAINED, last_objective, parent_of, stages_of
+from multistage.config.whole import complete_config
 from multistage.jobs.errors import InputError, one_message
-from multistage.jobs.notices import show_notices
-from multistage.jobs.provenance import cached_digest
+from multistage.jobs.run_log import show_notices
+from multistage.jobs.files import cached_digest
 from multistage.jobs.run_log import messages
 from multistage.jobs.slurm import prepare
 from multistage.sources.checkpoints import model_files

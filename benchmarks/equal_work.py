@@ -26,7 +26,7 @@ import yaml
 from torch.utils.data import BatchSampler, SequentialSampler
 
 from benchmarks.texts import REPOSITORY
-from multistage.config import Config
+from multistage.config.whole import Config
 from multistage.data.groups import validation_set
 from multistage.data.runs import read_run
 from multistage.data.sampling import Groups, GroupSampler

@@ -17,7 +17,7 @@ import pyarrow as pa
 from pyarrow import csv
 
 from benchmarks.timing import interleaved
-from multistage.config import Evaluation
+from multistage.config.evaluation import Evaluation
 from multistage.evaluation.comparison import compare
 from multistage.evaluation.judgements import read_judgements, read_ranking
 from multistage.evaluation.measures import System, evaluate_runs, measure_ranking, write_values

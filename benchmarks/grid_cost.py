@@ -16,7 +16,8 @@ from typing import Any
 import yaml
 from snakemake.utils import update_config
 
-from multistage.config import Config, Objective, complete_config
+from multistage.config.training import Objective
+from multistage.config.whole import Config, complete_config
 from multistage.training.validation import PASSES_PER_STEP, validation_interval
 
 REPOSITORY = Path(__file__).resolve().parent.parent

@@ -76,7 +76,7 @@ def evaluate(given: argparse.Namespace) -> None:
     """Measure and compare runs of one's own."""
     names, paths = _named(given, given.run, several=True)
     with log_to_stderr():
-        from multistage.config import Evaluation
+        from multistage.config.evaluation import Evaluation
         from multistage.evaluation.experiments import own_systems
         from multistage.evaluation.measures import evaluate_runs, write_values
         from multistage.reporting.side_by_side import tables_of
@@ -120,7 +120,7 @@ def power(given: argparse.Namespace) -> None:
 
 def watch(given: argparse.Namespace) -> None:
     """Print the page once, or again and again."""
-    from multistage.jobs.status import page
+    from multistage.jobs.run_log import page
 
     print(page(given.directory.resolve()), flush=True)
     while given.every:

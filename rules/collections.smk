@@ -82,8 +82,8 @@ rule generate_queries:
 rule keep_found:
     input:
         run=lambda wc: "results/runs/{retriever}/{queryset}.run".format(**config["querysets"][wc.queryset]),
-        queries=table("queries", lambda wc: config["querysets"][wc.queryset]["queryset"]),
-        qrels=table("qrels", lambda wc: config["querysets"][wc.queryset]["queryset"]),
+        texts=table("queries", lambda wc: config["querysets"][wc.queryset]["queryset"]),
+        judgements=table("qrels", lambda wc: config["querysets"][wc.queryset]["queryset"]),
     output:
         queries="results/collections/{collection}/{queryset}.queries.parquet",
         qrels="results/collections/{collection}/{queryset}.qrels.parquet",

@@ -13,8 +13,8 @@ if FOLDS:
 
     rule split_queries:
         input:
-            queries=table("queries"),
-            qrels=table("qrels"),
+            texts=table("queries"),
+            judgements=table("qrels"),
         output:
             queries=expand("results/collections/{{collection}}/{{queryset}}/{part}.queries.parquet", part=EACH_PART),
             qrels=expand("results/collections/{{collection}}/{{queryset}}/{part}.qrels.parquet", part=EACH_PART),

@@ -7,7 +7,7 @@ Gives  <experiment>/models/{backbone}/{recipe}/seed{seed}/README.md: the model c
        with `snakemake --report FILE`, everything that is marked for it, behind report/front_page.rst.
 """
 
-from multistage.jobs.notices import notices
+from multistage.jobs.run_log import notices
 from multistage.reporting.front_page import answer, define, listed
 from multistage.reporting.lineage import lineage
 

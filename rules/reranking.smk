@@ -6,15 +6,15 @@ Gives  <experiment>/reranked/{backbone}/{recipe}/seed{seed}/{retriever}/{benchma
        teacher, or that chooses negatives.
 """
 
+# The model, and tokens and ids of the texts.
+SCORED = {"model": file_of_model("model.safetensors"), "queries": tokens("queries"), "passages": tokens("passages")}
+SCORED |= {"query_ids": table("queries"), "passage_ids": table("passages")}
+
 
 rule rerank:
     input:
-        model=file_of_model("model.safetensors"),
+        **SCORED,
         runs=expand("results/runs/{retriever}/{{benchmark}}.run", retriever=GRID["retrievers"]),
-        queries=tokens("queries"),
-        passages=tokens("passages"),
-        query_ids=table("queries"),
-        passage_ids=table("passages"),
     output:
         runs=expand(
             "<experiment>/reranked/{{backbone}}/{{recipe}}/seed{{seed}}/{retriever}/{{benchmark}}.run",
@@ -40,12 +40,8 @@ rule rerank:
 
 use rule rerank as rerank_candidates with:
     input:
-        model=file_of_model("model.safetensors"),
+        **SCORED,
         runs=lambda wc: [first_stage_run(wc)],
-        queries=tokens("queries"),
-        passages=tokens("passages"),
-        query_ids=table("queries"),
-        passage_ids=table("passages"),
     output:
         runs=[CANDIDATES],
     log:

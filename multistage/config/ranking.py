@@ -139,13 +139,18 @@ class FusedRetriever(_FirstStage):
 Retriever = Annotated[BM25 | ColBERT | Dense | ReadyRun | FusedRetriever, Told()]
 
 
-class BiEncoder(Section):
+class RankingTeacher(Section):
+    """One that ranks a retriever's candidates."""
+
+    retriever: RetrieverName = Field(description="The retriever whose candidates are ranked.")
+    depth: Ranked = Field(100, description="Candidates of each query that are ranked.")
+
+
+class BiEncoder(RankingTeacher):
     """A bi-encoder that ranks the first candidates of a retriever, by its similarity mixed with the retriever's score."""
 
     kind: Literal["bi-encoder"]
     checkpoint: CheckpointName = Field(description="The encoder.")
-    retriever: RetrieverName = Field(description="The retriever whose candidates are ranked.")
-    depth: Ranked = Field(100, description="Candidates of each query that are ranked.")
     max_length: Count = Field(180, description="Tokens read of a passage.")
     weight: Share = Field(1.0, description="Weight of the teacher's own similarity; the rest is the retriever's score.")
 
@@ -161,13 +166,11 @@ class RankGPT(Section):
     )
 
 
-class LLM(Server):
+class LLM(RankingTeacher, Server):
     """A language model that orders the first candidates of a retriever as RankGPT does (Sun et al. 2023), a window at a time,
     from the last candidates to the first. Malformed answers are repaired, and counted."""
 
     kind: Literal["llm"]
-    retriever: RetrieverName = Field(description="The retriever whose candidates are ranked.")
-    depth: Ranked = Field(100, description="Candidates of each query that are ranked.")
     window: Ranked = Field(20, description="Candidates in a request.")
     step: Count = Field(10, description="Candidates by which the window moves, fewer than it holds.")
 
@@ -187,15 +190,13 @@ class TeacherRun(Section):
     depth: Ranked = Field(100, description="Passages of each query that are taken.")
 
 
-class RecipeTeacher(Section):
+class RecipeTeacher(RankingTeacher):
     """A re-ranker of this experiment, in the grid or not, that re-ranks the first candidates of a retriever."""
 
     kind: Literal["recipe"]
     backbone: BackboneName = Field(description="Its backbone.")
     recipe: Recipe = Field(description="Its recipe; none of its objectives may learn from this teacher.")
     seed: Seed = Field(description="Its seed.")
-    retriever: RetrieverName = Field(description="The retriever whose candidates are ranked.")
-    depth: Ranked = Field(100, description="Candidates of each query that are ranked.")
 
 
 class MeanTeacher(Section):
@@ -207,8 +208,7 @@ class MeanTeacher(Section):
     norm: Literal["min-max", "zmuv"] = Field("min-max", description="Scores become 0 to 1, or of zero mean and unit variance.")
 
 
-# Those that rank a retriever's candidates, and those whose scores are nothing but an order.
-RankingTeacher = BiEncoder | LLM | RecipeTeacher
+# Those whose scores are nothing but an order.
 OrderingTeacher = RankGPT | LLM
 
 Teacher = Annotated[BiEncoder | RankGPT | LLM | TeacherRun | RecipeTeacher | MeanTeacher, Told()]

@@ -1,14 +1,11 @@
 """The making of groups: the candidate passages of each training or validation query, and what is known of them."""
 
-import logging
-
 import numpy as np
 import polars as pl
 
 from multistage.data.runs import ranks_of, rows_of
 from multistage.data.sampling import Groups, padded
-
-logger = logging.getLogger("jobs")
+from multistage.jobs.log import logger
 
 PAIR = ["query", "passage"]
 

@@ -1,6 +1,5 @@
 """Collections of the ir_datasets library, which downloads what it knows to its home (IR_DATASETS_HOME, ~/.ir_datasets)."""
 
-import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -12,8 +11,7 @@ from filelock import FileLock
 
 from multistage.data.tables import QRELS, QuerySet
 from multistage.jobs.errors import InputError
-
-logger = logging.getLogger("jobs")
+from multistage.jobs.log import logger
 
 
 class Dataset:

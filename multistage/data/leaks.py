@@ -1,6 +1,5 @@
 """Leaks: queries of a benchmark that a model is trained or validated on."""
 
-import logging
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
@@ -9,8 +8,8 @@ import polars as pl
 from multistage.data.tables import read_texts
 from multistage.jobs.errors import InputError
 from multistage.jobs.files import write_texts
+from multistage.jobs.log import logger
 
-logger = logging.getLogger("jobs")
 # Equal for queries of the same text, whatever its case and blanks.
 SAME_TEXT = pl.col("text").str.to_lowercase().str.replace_all(r"\s+", " ").str.strip_chars()
 ADVICE = (
@@ -20,7 +19,7 @@ ADVICE = (
 
 
 def check_leaks(
-    queries: Mapping[str, str | Path],
+    queries: Sequence[str | Path],
     *,
     learned: Sequence[str],
     benchmarks: Sequence[str],
@@ -30,11 +29,12 @@ def check_leaks(
 ) -> None:
     """Write how many queries each benchmark shares with each query set that models learn from, as CSV.
 
-    queries, collections: tables and collections of query sets by name. learned, benchmarks, allowed: names of query sets.
+    queries: tables of query sets, in the order of `collections`, which gives the collection of each by name. learned,
+    benchmarks, allowed: names of query sets.
     Queries are shared that have the same text, whatever its case and blanks, or the same id in the same collection.
     Raises InputError with an example from each two sets that share queries, where the benchmark is not `allowed` to.
     """
-    tables = {name: read_texts(path).with_columns(key=SAME_TEXT) for name, path in queries.items()}
+    tables = {name: read_texts(path).with_columns(key=SAME_TEXT) for name, path in zip(collections, queries, strict=True)}
     counts, refused = ["queryset,benchmark,shared"], []
     for name in learned:
         for benchmark in benchmarks:

@@ -5,7 +5,6 @@ or lines of id, tab, text. Which of the two is seen from the first line. Judgeme
 grade), or BEIR's three below a line `query-id corpus-id score`. Packed or not (see `packed`). Blank lines are skipped.
 """
 
-import logging
 import re
 from collections.abc import Iterable, Iterator
 from itertools import chain
@@ -21,6 +20,7 @@ from multistage.data.packed import line_of, open_text, plain_file
 from multistage.data.runs import BLANK, columns_pattern, scan_lines
 from multistage.data.tables import GRADES, QRELS, stream_rows
 from multistage.jobs.errors import InputError
+from multistage.jobs.log import logger
 
 ID_KEYS = ("id", "_id", "docid", "doc_id", "docno", "pid", "passage_id", "qid", "query_id")
 TEXT_KEYS = ("text", "contents", "content", "body", "passage", "query")
@@ -31,7 +31,6 @@ HEADER = re.compile(
     re.IGNORECASE,
 )
 BEIR_HEADER = r"^query[_-]id\s+corpus[_-]id\s+score\s*$"
-logger = logging.getLogger("jobs")
 
 
 def read_local_texts(path: str | Path) -> Iterator[tuple[str, str]]:

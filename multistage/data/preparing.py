@@ -1,6 +1,5 @@
 """From a source's files to the tables of a collection, whatever kind it is: passages, and the queries that are drawn."""
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,15 +7,15 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from multistage.config import Draw
+from multistage.config.data import Draw
 from multistage.data.ir_datasets_reader import Dataset
 from multistage.data.local_files import read_local_texts, read_qrels_file
 from multistage.data.tables import QuerySet, read_ids, write_qrels, write_queries, write_texts
 from multistage.data.vital_articles import article_passages, article_queries
 from multistage.jobs.errors import InputError
 from multistage.jobs.files import replacing
+from multistage.jobs.log import logger
 
-logger = logging.getLogger("jobs")
 Settings = dict[str, Any]
 
 

@@ -6,7 +6,6 @@ qrels: columns query, passage (ids), grade (int).
 Texts are written and read in parts, so that a collection of any size takes little memory.
 """
 
-import logging
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -19,9 +18,7 @@ import pyarrow.parquet as pq
 
 from multistage.jobs.errors import InputError
 from multistage.jobs.files import readable, replacing
-from multistage.jobs.log import Rate
-
-logger = logging.getLogger("jobs")
+from multistage.jobs.log import Rate, logger
 
 ROWS_AT_ONCE = 2_000
 # Rows that a reader holds at once, at most: a few tens of megabytes of text.

@@ -2,8 +2,7 @@
 
 import hashlib
 import json
-import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -15,12 +14,11 @@ import numpy.typing as npt
 from multistage.data.templates import pieces_of
 from multistage.jobs.errors import InputError, because
 from multistage.jobs.files import read_json, readable, replacing
-from multistage.jobs.log import Rate
+from multistage.jobs.log import Rate, logger
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-logger = logging.getLogger("jobs")
 Ints = npt.NDArray[np.integer]
 
 
@@ -46,8 +44,9 @@ class TokenStore:
     fingerprint: str
 
     @classmethod
-    def open(cls, files: StoreFiles) -> "TokenStore":
+    def open(cls, paths: Sequence[str]) -> "TokenStore":
         """Map the files that `build_store` wrote into memory. Raises InputError for a damaged one."""
+        files = StoreFiles(*paths)
         described = read_json(files.description, "vocabulary_sha256", "texts", "tokens")
         # Plain arrays over the maps: slicing a numpy.memmap costs several times as much.
         with readable(files.ids):

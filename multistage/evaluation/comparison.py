@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 from statsmodels.stats.multitest import multipletests
 
-from multistage.config import Evaluation
+from multistage.config.evaluation import Evaluation
 from multistage.config.recipes import FIRST_STAGE, UNTRAINED
 from multistage.evaluation.inference import difference, randomization_tests, verdict
 from multistage.evaluation.measures import SYSTEM, measures_of

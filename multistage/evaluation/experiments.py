@@ -1,14 +1,12 @@
 """Values per query of runs of one's own, and of several experiments, as one experiment's evaluation holds them."""
 
-import logging
-
 import pandas as pd
 
 from multistage.config.recipes import FIRST_STAGE, TEACHER, UNTRAINED
 from multistage.evaluation.measures import SYSTEM, System, measures_of
 from multistage.jobs.errors import InputError
+from multistage.jobs.log import logger
 
-logger = logging.getLogger("jobs")
 Experiment = dict[str, pd.DataFrame]
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from multistage.config import Evaluation
+from multistage.config.evaluation import Evaluation
 
 Values = npt.NDArray[np.float64]
 # Permutations that are in memory together.

@@ -1,6 +1,5 @@
 """Effectiveness of runs, query by query, with ranx; equal to trec_eval's, ties included."""
 
-import logging
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,10 +11,9 @@ import polars as pl
 from multistage.evaluation.judgements import Grades, Judgements, read_judgements, read_ranking
 from multistage.jobs.errors import InputError
 from multistage.jobs.files import readable, replacing
-from multistage.jobs.log import Rate
+from multistage.jobs.log import Rate, logger
 from multistage.measures import split_cutoff
 
-logger = logging.getLogger("jobs")
 Values = npt.NDArray[np.float64]
 # The share of the first places without a judged passage from which people are told.
 JUDGED, MANY_UNJUDGED = "judged@10", 0.1
@@ -97,15 +95,15 @@ def evaluate_runs(
     rate, parts, unjudged = Rate(len(runs), "runs"), [], {}
     for system, path in zip(systems, runs, strict=True):
         ranking = read_ranking(path, judgements, depth)
-        values = measure_ranking(ranking, judgements, measures, relevance)
-        unjudged[" ".join(filter(None, system))] = 1 - measure_ranking(ranking, judgements, [JUDGED], relevance)[JUDGED].mean()
-        parts.append(pl.DataFrame({**system._asdict(), "query": judgements.queries, **values}))
+        values = measure_ranking(ranking, judgements, [*measures, JUDGED], relevance)
+        unjudged[" ".join(filter(None, system))] = 1 - values[JUDGED].mean()
+        parts.append(pl.DataFrame(dict(zip(SYSTEM, system, strict=True)) | {"query": judgements.queries, **values}))
         rate.advance(1)
     most = max(unjudged, key=unjudged.__getitem__)
     if unjudged[most] > MANY_UNJUDGED:
         text = "%.0f%% to %.0f%% of the runs' first 10 places hold no judged passage, which counts as not relevant; most in %s"
         logger.warning(text, 100 * min(unjudged.values()), 100 * unjudged[most], most)
-    return pl.concat(parts)
+    return pl.concat(parts).select(*SYSTEM, "query", *measures)
 
 
 def write_values(values: pl.DataFrame, path: str | Path) -> None:

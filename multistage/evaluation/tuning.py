@@ -1,7 +1,6 @@
 """BM25's k1 and b, chosen on validation queries."""
 
 import json
-import logging
 from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
@@ -14,9 +13,8 @@ from multistage.data.tables import read_texts
 from multistage.evaluation.judgements import read_judgements
 from multistage.evaluation.measures import mean_of
 from multistage.jobs.files import write_texts
+from multistage.jobs.log import logger
 from multistage.retrieval.lucene import search
-
-logger = logging.getLogger("jobs")
 
 
 def tune_bm25(

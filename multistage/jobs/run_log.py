@@ -1,8 +1,19 @@
-"""What Snakemake's own log of a run says: how many jobs are done, which run here, which have failed."""
+"""What the logs of a run say. Snakemake's own: how many jobs are done, which run where, which have failed. Those of jobs: what
+they warn of, how far they are, and why they failed."""
 
 import re
+import shutil
+import sys
+import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
+
+from multistage.jobs import slurm_commands
+from multistage.jobs.errors import InputError
+from multistage.jobs.slurm import jobs_of
 
 # Snakemake copies the logs of failed jobs into its own, between two such lines.
 SEPARATOR = re.compile(r"={10,}")
@@ -14,6 +25,13 @@ DONE = re.compile(r"(\d+) of (\d+) steps \(\d+%\) done")
 TOTAL = re.compile(r"total +(\d+)")
 # The jobs of a group that failed follow it, indented.
 FAILED = re.compile(r"Error in rule (\S+):|    message: Error in group (\S+)")
+# As jobs.log writes one; the warnings of libraries are for those who read the log.
+WARNING = re.compile(r"^\S+ \S+ jobs WARNING: (.+)$", re.MULTILINE)
+MOST = 20
+# As jobs.log.Rate writes it.
+PROGRESS = re.compile(r"[\d,]+ of [\d,]+ steps, [\d.,]+/s, .* left")
+# A fine-tuning log that has not changed for so many seconds belongs to an earlier run.
+RECENT = 6 * 3600
 
 
 @dataclass
@@ -36,11 +54,6 @@ class RunLog:
     arrays: dict[str, str] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
     retried: int = 0
-
-
-def newest_log(folder: Path) -> Path | None:
-    """Snakemake's log of the newest run in a folder."""
-    return max((folder / ".snakemake" / "log").glob("*.snakemake.log"), default=None)
 
 
 def messages(log: str | Path) -> list[str]:
@@ -94,3 +107,73 @@ def read_run_log(text: str) -> RunLog:
             elif key in ("log", "logs"):
                 failure.logs += value.partition(" (check log")[0].split(", ")
     return run
+
+
+def notices(of_config: Iterable[str], jobs: Iterable[Any]) -> list[str]:
+    """What people should know of a run: what the config warns of, then each warning in the logs of its jobs once, with its log.
+
+    jobs: of Snakemake, those of earlier runs included. A log that is missing has none. After `MOST` lines the last one says how
+    many there are more.
+    """
+    places: dict[str, list[str]] = {}
+    for log in sorted(str(log) for job in jobs for log in job.log):
+        if Path(log).is_file():
+            for warning in dict.fromkeys(WARNING.findall(Path(log).read_text(encoding="utf-8", errors="replace"))):
+                places.setdefault(warning, []).append(log)
+    found = [*of_config, *(f"{warning} ({_named(*logs)})" for warning, logs in places.items())]
+    more = [f"and {len(found) - MOST} more: grep -r 'jobs WARNING' results"] if len(found) > MOST else []
+    return found[:MOST] + more
+
+
+def show_notices(of_config: Iterable[str], jobs: Iterable[Any]) -> None:
+    """Say them on the screen."""
+    if found := notices(of_config, jobs):
+        print("Left out or cut, or looking wrong:", *found, sep="\n  ", file=sys.stderr)
+
+
+def _named(log: str, *others: str) -> str:
+    return f"{log} and {len(others)} more" if others else log
+
+
+def page(folder: Path) -> str:
+    """The state of the newest run in a working folder, as text."""
+    log = max((folder / ".snakemake" / "log").glob("*.snakemake.log"), default=None)
+    if log is None:
+        return f"{folder}: Snakemake has not run here."
+    run = read_run_log(log.read_text())
+    failed = [f"{failure.rule}: {failure.reason} log: {', '.join(failure.logs)}" for failure in run.failures]
+    parts = _in_slurm(folder, run.arrays) | {
+        "not taken by Slurm ({})": slurm_commands.refused(folder),
+        "running here ({})": list(run.running.values()),
+        "fine-tuning": list(_stages(folder)),
+        f"failed ({{}}), tried again ({run.retried})": failed,
+    }
+    shown = ["\n  ".join([title.format(len(lines)), *lines]) for title, lines in parts.items() if lines]
+    return "\n\n".join([f"{run.done} of {run.total} jobs done ({log})", *shown])
+
+
+def _in_slurm(folder: Path, tasks: dict[str, str]) -> dict[str, list[str]]:
+    """The jobs of this folder that Slurm has; tasks: what those of arrays make, whose names do not say it."""
+    if shutil.which("squeue") is None:
+        return {}
+    try:
+        jobs = jobs_of(folder)
+    except InputError as error:
+        return {"in Slurm: not known": [str(error)]}
+    lines = [
+        f"{job:>8} {state.lower():10} {where:14} {elapsed:>10}  {tasks.get(job) or name}"
+        for job, state, where, elapsed, name in jobs
+    ]
+    return {"in Slurm ({})": lines}
+
+
+def _stages(folder: Path) -> Iterator[str]:
+    """The last progress line of each fine-tuning log that has not ended."""
+    for log in sorted(folder.glob("results/*/logs/finetune/**/*.log")):
+        lines = log.read_text(errors="replace").splitlines()
+        age = time.time() - log.stat().st_mtime
+        if age > RECENT or not lines or " done in " in lines[-1]:
+            continue
+        progress = next((found[0] for line in reversed(lines) if (found := PROGRESS.search(line))), "starting")
+        stopped = ", stopped with everything saved" if "stopped on request" in lines[-1] else ""
+        yield f"{log.relative_to(folder)}: {progress}{stopped} ({timedelta(seconds=round(age))} ago)"

@@ -1,6 +1,5 @@
 """What stands before a run on a Slurm cluster: one that can be watched, and no jobs that nobody waits for any more."""
 
-import logging
 import re
 import subprocess
 import time
@@ -8,8 +7,8 @@ from pathlib import Path
 
 from multistage.jobs import slurm_commands
 from multistage.jobs.errors import InputError
+from multistage.jobs.log import logger
 
-logger = logging.getLogger("jobs")
 # Slurm gives a cancelled job KillWait (30 s by default) to save and stop.
 PATIENCE = 180.0
 # Seconds between two of the plugin's looks at its jobs: 180, and as long as an answer may take.

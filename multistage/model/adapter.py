@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from multistage.config import Lora
+from multistage.config.training import Lora
 from multistage.jobs.errors import InputError
 
 if TYPE_CHECKING:

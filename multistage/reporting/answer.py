@@ -1,18 +1,19 @@
-"""The report's front page in words: does re-ranking help, which recipe, is one stage enough, how sure is that?"""
+"""The report's front page in words: does re-ranking help, which recipe, is one training stage enough, how sure is that?"""
 
 from typing import Any
 
 import pandas as pd
 
-from multistage.config import Evaluation
+from multistage.config.evaluation import Evaluation
 from multistage.config.recipes import FIRST_STAGE, FUSED, TEACHER, UNTRAINED
 from multistage.evaluation.comparison import POOLED
 from multistage.reporting.pages import fixed, markdown_table, recipe_name, signed, system_names
 
 # Stands before everything else where there is one seed. The shares are those of `python -m benchmarks.coverage`.
 ONE_SEED = (
-    "**One seed: this speaks of these models, not of their recipes.** Where models of one recipe differ by 0.01, 13% of such "
-    "tests with 200 queries and 33% with 1,000 find a difference between equal recipes."
+    "**One seed: this speaks of these models, not of their recipes.** With one seed, chance in training looks like an effect: "
+    "in simulations where two models of one recipe differ by about 0.01, tests called equal recipes different in 13% of cases "
+    "with 200 queries, and in 33% with 1,000. Train three seeds before you say that one recipe is better."
 )
 # What stands before the systems with a verdict, {} being the margin.
 VERDICTS = {
@@ -25,6 +26,10 @@ VERDICTS = {
 }
 # The plot, as seen from an experiment's tables.
 PLOT = "../plots/effectiveness.svg"
+PLOT_NOTE = (
+    "Bars are intervals of each mean. Systems are compared on the same queries, so bars that overlap can still differ. Panels "
+    "have scales of their own; an arrow at an edge stands for a mean beyond it."
+)
 
 
 def answer(means: pd.DataFrame, differences: pd.DataFrame, settings: Evaluation, *, measure: str, tables: str) -> str:
@@ -33,7 +38,7 @@ def answer(means: pd.DataFrame, differences: pd.DataFrame, settings: Evaluation,
     means, differences: what `comparison.compare` made. measure: the one that decides. tables: those of effectiveness.
     """
     means, differences = (table[table["measure"] == measure] for table in (means, differences))
-    figures = f"![Effectiveness of every system, by first stage]({PLOT})\n\n{tables.strip()}"
+    figures = f"![Effectiveness of every system, by first stage]({PLOT})\n\n{PLOT_NOTE}\n\n{tables.strip()}"
     systems = means[~means["recipe"].isin([FIRST_STAGE, TEACHER])]
     if systems.empty:
         found = _highest(means[means["recipe"] == FIRST_STAGE], ["benchmark"])
@@ -41,15 +46,17 @@ def answer(means: pd.DataFrame, differences: pd.DataFrame, settings: Evaluation,
     seeds, baseline = int(means["seeds"].max()), settings.baseline
     beside = differences["against"] != FIRST_STAGE
     tested = f" (above) and with {recipe_name(baseline)} (below)" if baseline else ""
+    trained = systems[systems["recipe"] != UNTRAINED]
     parts = [
         "## Does re-ranking help?",
         _beside_first_stage(differences[~beside], means, settings),
         "## Which recipe?",
-        f"By {measure}, the best first. Tests compare each recipe with its first stage{tested}, not with all others.",
-        _highest(systems, ["benchmark", "retriever"]),
+        f"The highest means by {measure}:",
+        _highest(trained if len(trained) else systems, ["benchmark", "retriever"]),
+        f"Each recipe was tested against its first stage{tested}, not against all others.",
         figures,
-        "## Is one stage enough?",
-        _beside_baseline(differences[beside], means, recipe_name(str(baseline)), settings.margin),
+        "## Is one training stage enough?",
+        _beside_baseline(differences[beside], means, recipe_name(str(baseline)), settings),
         "## How sure is this?",
         _basis(_trained(means), _trained(differences), settings.confidence),
         how_to_read(seeds, settings),
@@ -89,19 +96,19 @@ def _highest(rows: pd.DataFrame, places: list[str]) -> str:
     return "\n".join(f"- {_where(place)}: {', '.join(listed)}" for place, listed in lists)
 
 
-def _beside_baseline(rows: pd.DataFrame, means: pd.DataFrame, name: str, margin: float) -> str:
-    """Whether the baseline is on par with recipes of more stages, of which none may be there, and the comparisons behind it."""
+def _beside_baseline(rows: pd.DataFrame, means: pd.DataFrame, name: str, settings: Evaluation) -> str:
+    """Whether the baseline is on par with recipes of more stages, which may be missing, and the comparisons behind it."""
     if rows.empty:
         return "Nothing was compared with a baseline: that takes `evaluation.baseline` and another recipe in the grid."
     staged = rows[(rows["recipe"].str.count("-") > name.count("→")) & ~rows["recipe"].str.endswith(FUSED)]
-    relevant, others = (staged, "recipes of more stages") if len(staged) else (rows, "the other recipes")
+    relevant, others = (staged, "recipes of more training stages") if len(staged) else (rows, "the other recipes")
     found = set(relevant["verdict"])
     # The baseline is on par or ahead where every other is equivalent or worse.
     short = "No" if "better" in found else "Not settled" if "undecided" in found else "Yes"
     by_place = relevant.groupby(["benchmark", "retriever"], sort=False)
-    bullets = "\n".join(f"- **{_where(place)}.** {in_words(own, margin)}" for place, own in by_place)
-    text = f"**Is {name} alone on par with {others}? {short}.** Compared with {name}:"
-    return "\n\n".join([text, bullets, comparisons_table(rows, means, name)])
+    bullets = "\n".join(f"- **{_where(place)}.** {in_words(own, settings.margin)}" for place, own in by_place)
+    text = f"**Is {name} on par with {others}? {short}.** Compared with {name}:"
+    return "\n\n".join([text, bullets, comparisons_table(rows, means, name, settings.confidence)])
 
 
 def in_words(rows: pd.DataFrame, margin: float) -> str:
@@ -118,7 +125,7 @@ def _where(place: Any) -> str:
     return f"Over {retriever[0]} on {benchmark}" if retriever else f"On {benchmark}"
 
 
-def comparisons_table(chosen: pd.DataFrame, means: pd.DataFrame, baseline: str) -> str:
+def comparisons_table(chosen: pd.DataFrame, means: pd.DataFrame, baseline: str, confidence: float) -> str:
     """Comparisons with the baseline by one measure, as a Markdown table."""
     measure = chosen["measure"].iloc[0]
     rows = chosen.merge(means[["benchmark", *POOLED, "measure", "mean"]], on=["benchmark", *POOLED, "measure"])
@@ -131,9 +138,9 @@ def comparisons_table(chosen: pd.DataFrame, means: pd.DataFrame, baseline: str) 
             measure: fixed(rows["mean"]),
             baseline: fixed(rows["mean"] - rows["difference"]),
             "Difference": rows["difference"].map(signed),
-            "Interval": rows["low"].map(signed) + " to " + rows["high"].map(signed),
-            "p": rows["p_holm"].map(_p),
-            "p, equivalence": rows["p_equivalence_holm"].map(_p),
+            f"Interval ({confidence:.0%})": rows["low"].map(signed) + " to " + rows["high"].map(signed),
+            "p (Holm)": rows["p_holm"].map(_p),
+            "p, equivalence (Holm)": rows["p_equivalence_holm"].map(_p),
             "Verdict": rows["verdict"],
         },
         "l" * (2 + len(first)) + "rrrrrrl",
@@ -149,8 +156,10 @@ def _basis(means: pd.DataFrame, differences: pd.DataFrame, confidence: float) ->
     queries, seeds = means.groupby("benchmark", sort=False)["queries"].first(), means["seeds"].max()
     asked = ", ".join(f"{count:,} queries of {benchmark}" for benchmark, count in queries.items())
     half, spread = (differences["high"] - differences["low"]) / 2, means["seed_sd"]
-    text = f"{'One seed' if seeds == 1 else f'{seeds} seeds'} of each recipe and {asked}. Differences are known to within "
-    text += f"{half.min():.3f} to {half.max():.3f} (half of a {confidence:.0%} interval)."
+    text = f"{'One seed' if seeds == 1 else f'{seeds} seeds'} of each recipe and {asked}. The {confidence:.0%} interval of a "
+    text += (
+        f"difference reaches {half.min():.3f} to {half.max():.3f} to each side: a smaller difference cannot be told from zero."
+    )
     varies = f" The mean of a recipe varies between seeds by {spread.min():.3f} to {spread.max():.3f} (standard deviation)."
     return text + (varies if seeds > 1 else "")
 
@@ -162,11 +171,10 @@ def how_to_read(seeds: int, settings: Evaluation) -> str:
         else "With one seed a verdict holds for these models."
     )
     return (
-        f"Interval: the {settings.confidence:.0%} interval of the difference. *Better* and *worse*: the difference is not "
-        f"zero. *Equivalent*: it is smaller than ±{settings.margin:g}, tested from both sides. *Undecided*: neither could be "
-        "shown, which does not mean on par. p-values, and so verdicts, are adjusted for all comparisons of the same kind on a "
-        "benchmark (Holm): with first stages, or with the baseline. Intervals are not adjusted: one may leave out zero where "
-        f"the verdict is *undecided*. {scope}"
+        f"*Better* and *worse*: shown to differ from zero. *Equivalent*: shown to be smaller than ±{settings.margin:g}, tested "
+        "from both sides. *Undecided*: neither could be shown, which does not mean on par. p-values, and so verdicts, are "
+        "adjusted for all comparisons of the same kind on a benchmark (Holm): with first stages, or with the baseline. "
+        f"Intervals are not: one may leave out zero where the verdict is *undecided*. {scope}"
     )
 
 

@@ -29,7 +29,7 @@ def answer(path: str | Path) -> nodes.Node:
 
 
 def listed(notices: list[str]) -> nodes.Node:
-    """What `jobs.notices` found."""
+    """What `jobs.run_log` found."""
     if not notices:
         return nodes.paragraph(text="Nothing that the jobs noticed.")
     return nodes.bullet_list("", *(nodes.list_item("", nodes.paragraph(text=notice)) for notice in notices))

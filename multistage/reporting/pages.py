@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from markupsafe import Markup
 
-from multistage.config import Evaluation
+from multistage.config.evaluation import Evaluation
 from multistage.config.recipes import FIRST_STAGE, FUSED, TEACHER
 from multistage.jobs.files import write_texts
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from multistage.config import Evaluation
+from multistage.config.evaluation import Evaluation
 from multistage.config.recipes import FIRST_STAGE, TEACHER
 from multistage.evaluation.comparison import compare
 from multistage.evaluation.measures import measures_of
@@ -34,7 +34,7 @@ def tables_of(values: dict[str, pd.DataFrame], baseline: str | None, folder: Pat
     if len(chosen):
         name = baseline_name(means, settings)
         reading = how_to_read(int(means["seeds"].max()), settings)
-        text += f"\n### Beside {name}, by {by}\n\n{comparisons_table(chosen, means, name)}\n\n{reading}\n"
+        text += f"\n### Beside {name}, by {by}\n\n{comparisons_table(chosen, means, name, settings.confidence)}\n\n{reading}\n"
     if folder:
         write_comparison(means, differences, folder / "effectiveness.csv", folder / "comparisons.csv")
         markdown, latex, html = (folder / f"effectiveness.{suffix}" for suffix in ("md", "tex", "html"))

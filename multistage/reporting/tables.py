@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from multistage.config import Evaluation
+from multistage.config.evaluation import Evaluation
 from multistage.config.recipes import FIRST_STAGE
 from multistage.evaluation.comparison import POOLED
 from multistage.jobs.files import read_json, readable, write_texts
@@ -54,14 +54,15 @@ def write_effectiveness(
     html: str | Path,
     weights: pd.DataFrame | None = None,
     tuned: str = "",
-) -> None:
-    """Write the tables of what `comparison.compare` made, three ways.
+) -> str:
+    """Write the tables of what `comparison.compare` made, three ways. Returns them as Markdown.
 
     weights: of fused systems, of `fusion.read_weights`. tuned: of `tuned_sentences`, for the end of the note.
     """
     found, below = cells(means, differences, weights), note(means, differences, settings) + tuned
-    write_tables("Effectiveness", as_markdown(found, below), markdown, html)
+    write_tables("Effectiveness", text := as_markdown(found, below), markdown, html)
     write_texts({latex: as_latex(found, below)})
+    return text
 
 
 def cells(means: pd.DataFrame, differences: pd.DataFrame, weights: pd.DataFrame | None = None) -> pd.DataFrame:

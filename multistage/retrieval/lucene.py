@@ -1,7 +1,6 @@
 """BM25 with Lucene, through the Anserini that pyserini carries; pyserini itself takes five seconds to import."""
 
 import importlib.util
-import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +11,7 @@ from multistage.data.runs import RUN
 from multistage.data.tables import count_texts
 from multistage.jobs.errors import InputError
 from multistage.jobs.files import replacing, scratch
-from multistage.jobs.log import Rate
+from multistage.jobs.log import Rate, logger
 
 # Java's memory, whatever the machine has, and what of it Lucene fills before it writes.
 HEAP, BUFFER_MB = "-Xmx2g", 512
@@ -20,7 +19,6 @@ HEAP, BUFFER_MB = "-Xmx2g", 512
 ROWS_A_FILE = 100_000
 # Hits that Java holds at once.
 HITS_AT_ONCE = 100_000
-logger = logging.getLogger("jobs")
 
 
 def start_jvm() -> None:

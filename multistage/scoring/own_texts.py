@@ -1,7 +1,6 @@
 """Scoring texts of the user's own with any model: TREC runs re-ranked, or JSON lines of pairs scored."""
 
 import json
-import logging
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -10,7 +9,7 @@ import numpy as np
 import polars as pl
 import torch
 
-from multistage.config import PairSettings
+from multistage.config.training import PairSettings
 from multistage.data.local_files import read_own_texts, read_pairs
 from multistage.data.packed import open_text
 from multistage.data.runs import COLUMNS, read_run, rows_of
@@ -18,10 +17,10 @@ from multistage.data.tables import ROWS_AT_ONCE
 from multistage.data.tokens import TokenStore, load_tokenizer
 from multistage.jobs.errors import InputError, because
 from multistage.jobs.files import replacing
+from multistage.jobs.log import logger
 from multistage.model.checkpoint import require_re_ranker
 from multistage.scoring.reranking import Scorer
 
-logger = logging.getLogger("jobs")
 # Of tokenizers that record no length, transformers says a number like 1e30.
 NO_LENGTH = 1_000_000
 

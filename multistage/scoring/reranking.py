@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from multistage.config import PairSettings
+from multistage.config.training import PairSettings
 from multistage.data.runs import with_ids, write_run
 from multistage.data.tokens import Ints, TokenStore, load_tokenizer
 from multistage.jobs.errors import InputError

@@ -1,6 +1,5 @@
 """Scoring (query, passage) pairs with a cross-encoder."""
 
-import logging
 from collections import deque
 from inspect import signature
 from typing import TYPE_CHECKING, Any
@@ -12,14 +11,13 @@ from torch import Tensor
 
 from multistage.data.tokens import Ints, Pairs, PairTemplate, TokenStore, vocabulary_fingerprint
 from multistage.jobs.errors import InputError
-from multistage.jobs.log import Rate
+from multistage.jobs.log import Rate, logger
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from multistage.config import PairSettings
+    from multistage.config.training import PairSettings
 
-logger = logging.getLogger("jobs")
 # Batches that are on their way through the device while the next one is put together.
 IN_FLIGHT = 3
 # What a batch costs beside its tokens, in tokens.

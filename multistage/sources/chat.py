@@ -7,7 +7,6 @@ server reads that file first and asks for the rest, so that it ends as if nothin
 import errno
 import hashlib
 import json
-import logging
 import os
 import re
 import threading
@@ -25,9 +24,8 @@ from filelock import FileLock
 from multistage.config.data import Server
 from multistage.data.local_files import json_object, numbered_lines
 from multistage.jobs.errors import InputError, without_secrets
-from multistage.jobs.log import Rate
+from multistage.jobs.log import Rate, logger
 
-logger = logging.getLogger("jobs")
 Message = dict[str, str]
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -1,21 +1,23 @@
-"""Downloads over HTTP and from Google Drive by gdown, which goes on where it was interrupted, and the checks that are ours."""
+"""Downloads over HTTP and from Google Drive by gdown, which goes on where it was interrupted, and of pinned packages by pip,
+which are used as data files, never installed or imported; and the checks that are ours."""
 
 import glob
 import hashlib
 import html
-import logging
 import os
 import re
 import shutil
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 from filelock import FileLock
 
 from multistage.jobs.errors import InputError, without_secrets
-from multistage.jobs.files import apply_umask
-from multistage.jobs.log import Rate
+from multistage.jobs.files import apply_umask, replacing
+from multistage.jobs.log import Rate, logger
 
-logger = logging.getLogger("jobs")
 # Seconds that a server may take to accept a connection, and to send something.
 TIMEOUT = (30.0, 60.0)
 # Interruptions of one download after which the job gives up.
@@ -83,6 +85,22 @@ def download(
             raise InputError(f"{shown}: the download failed ({why}). {remedy}") from None
         apply_umask(whole)  # gdown writes for the owner alone
         os.replace(whole, output)
+
+
+def fetch_package(package: str, sha256: str, output: str | Path) -> None:
+    """Download the wheel of `name==version` to `output`.
+
+    Raises InputError when pip cannot get it, or when its SHA-256 is another; nothing is left behind then.
+    """
+    with tempfile.TemporaryDirectory() as folder, replacing(output) as (partial,):
+        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--dest", folder, "--", package]
+        ended = subprocess.run(command, capture_output=True, text=True)
+        logger.info("%s", without_secrets(ended.stdout.strip()))
+        if ended.returncode:
+            raise InputError(f"pip could not download {package}:\n{without_secrets(ended.stderr.strip())}")
+        (wheel,) = Path(folder).iterdir()
+        verify(wheel, package, sha256=sha256)
+        shutil.move(wheel, partial)
 
 
 def verify(

@@ -4,22 +4,21 @@ As in InPars (Bonifacio et al., SIGIR 2022) and Promptagator (Dai et al., ICLR 2
 A query is kept where a first stage finds its passage again, Promptagator's round-trip consistency.
 """
 
-import logging
 import re
 from pathlib import Path
 
 import polars as pl
 
-from multistage.config import Draw
+from multistage.config.data import Draw
 from multistage.data.leaks import SAME_TEXT
 from multistage.data.preparing import draw_queries
 from multistage.data.runs import read_run
 from multistage.data.tables import read_ids, read_qrels, read_texts, texts_of, write_qrels, write_queries
 from multistage.jobs.errors import InputError
 from multistage.jobs.files import replacing
+from multistage.jobs.log import logger
 from multistage.sources.chat import Chat, opening
 
-logger = logging.getLogger("jobs")
 PROMPT = """{passage}
 
 Write {count} that a person could type into a search engine and that the passage above answers. Somebody who has not seen the \
@@ -78,7 +77,8 @@ def read_queries(answer: str) -> list[str]:
 
 def keep_found(
     run: str | Path,
-    given: tuple[str | Path, str | Path],
+    texts: str | Path,
+    judgements: str | Path,
     *,
     depth: int,
     relevance: int,
@@ -88,16 +88,16 @@ def keep_found(
 ) -> None:
     """Write the queries for which a run has a relevant passage among the first `depth`, or a draw of them; others are counted.
 
-    given: queries and judgements of the whole set. Raises InputError where none is left, or fewer than are drawn.
+    texts, judgements: of the whole set. Raises InputError where none is left, or fewer than are drawn.
     """
-    asked, judged = read_texts(given[0]), read_qrels(given[1])
+    asked, judged = read_texts(texts), read_qrels(judgements)
     found = judged.filter(pl.col("grade") >= relevance).join(read_run(run, depth), on=["query", "passage"], how="semi")
     kept = asked.filter(pl.col("id").is_in(found["query"].implode()))
     if lost := len(asked) - len(kept):
         text = "%s: %s of %s queries left out: no relevant passage is among the first %s"
         logger.warning(text, run, f"{lost:,}", f"{len(asked):,}", depth)
     if kept.is_empty():
-        raise InputError(f"{run}: no query of {given[0]} has a relevant passage among its first {depth}. Raise depth.")
+        raise InputError(f"{run}: no query of {texts} has a relevant passage among its first {depth}. Raise depth.")
     drawn = kept if draw is None else kept[draw_queries(len(kept), draw.seed, draw.start, draw.stop)]
     judged = judged.filter(pl.col("query").is_in(drawn["id"].implode()))
     with replacing(queries, qrels) as (queries, qrels):

@@ -1,14 +1,15 @@
-"""RankGPT's files: candidate lists (.jsonl) and permutations (.json), aligned line by line.
+"""A language model as teacher: it orders a query's candidates as RankGPT does (Sun et al., "Is ChatGPT Good at Search?", EMNLP
+2023). It is asked a window at a time, with their prompt; or its answers come in RankGPT's own files.
 
-A candidate line is {"query_id", "query", "positive_passages": [{"docid", "text"}], "retrieved_passages": [{"docid",
-"text", "rank"}]}. The permutations are one JSON list of strings such as "[5] > [18] > …", where [5] is the fifth
-retrieved passage. Sun et al., "Is ChatGPT Good at Search?" (EMNLP 2023).
+These are candidate lists (.jsonl) and permutations (.json), aligned line by line. A candidate line is {"query_id", "query",
+"positive_passages": [{"docid", "text"}], "retrieved_passages": [{"docid", "text", "rank"}]}. The permutations are one JSON list
+of strings such as "[5] > [18] > …", where [5] is the fifth retrieved passage.
 """
 
 import logging
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Literal
@@ -20,9 +21,9 @@ from multistage.data.local_files import json_object, numbered_lines
 from multistage.data.packed import open_text
 from multistage.data.runs import RUN
 from multistage.jobs.errors import InputError
-from multistage.jobs.log import Rate
+from multistage.jobs.log import Rate, logger
+from multistage.sources.chat import Chat, Message, opening
 
-logger = logging.getLogger("jobs")
 IDENTIFIER = re.compile(r"\[(\d{1,9})\]")
 
 
@@ -39,7 +40,7 @@ def read_rankings(
     rate = Rate(len(answers), "permutations")
     counts: Counter[str] = Counter()
     wanted, seen = set(queries), set[str]()
-    found: list[tuple[str, str, float]] = []
+    found: list[tuple[str, list[str]]] = []
     for candidate, answer in zip_longest(_read_candidates(candidates), answers):
         if candidate is None or answer is None:
             raise InputError(f"{permutations}: its {len(answers)} permutations are not as many as the lines of {candidates}.")
@@ -56,28 +57,25 @@ def read_rankings(
             counts["left out: they are malformed"] += 1
         else:
             counts["intact" if intact else "repaired"] += 1
-            found.extend((query, passages[place - 1], -float(rank)) for rank, place in enumerate(order, start=1))
+            found.append((query, [passages[place - 1] for place in order]))
         seen.add(query)
         rate.advance(1)
-    for what, count in counts.items():
-        logger.log(
-            logging.INFO if what == "intact" else logging.WARNING, "%s: %s permutations %s", permutations, f"{count:,}", what
-        )
+    _log_counts(permutations, "permutations", counts)
     if not found:
         reasons = "; ".join(f"{count:,} {what}" for what, count in counts.items()) or "there is none"
         raise InputError(
             f"{permutations}: no permutation can be used ({reasons}). The queries of {candidates} are such as "
             f"{min(seen, default='')!r}, those of the query set such as {queries.min()!r}."
         )
-    return pl.DataFrame(found, schema=RUN, orient="row")
+    return _as_run(found)
 
 
 def parse_permutation(text: str, size: int) -> list[int]:
     """Read a ranking of the passages 1..`size`, best first; empty for a refusal, that is a text without any of their ids.
 
-    A malformed one is repaired as RankGPT's own code does (Sun et al., "Is ChatGPT Good at Search?", EMNLP 2023):
-    the first occurrence of an id counts, ids out of range are skipped, missing ids follow in their original order.
-    Unlike there, only numbers in brackets are ids, so that the numbers of a refusal are not taken for a ranking.
+    A malformed one is repaired as RankGPT's own code does: the first occurrence of an id counts, ids out of range are skipped,
+    missing ids follow in their original order. Unlike there, only numbers in brackets are ids, so that the numbers of a refusal
+    are not taken for a ranking.
     """
     known = range(1, size + 1)
     order = dict.fromkeys(number for number in map(int, IDENTIFIER.findall(text)) if number in known)
@@ -87,6 +85,16 @@ def parse_permutation(text: str, size: int) -> list[int]:
 def is_intact(text: str, order: Sequence[int]) -> bool:
     """Whether the ranking that was read from a text is what stands there, and all of it."""
     return text == " > ".join(f"[{place}]" for place in order)
+
+
+def _log_counts(path: str | Path, things: str, counts: Counter[str]) -> None:
+    for what, count in counts.items():
+        logger.log(logging.INFO if what == "intact" else logging.WARNING, "%s: %s %s %s", path, f"{count:,}", things, what)
+
+
+def _as_run(rankings: list[tuple[str, list[str]]]) -> pl.DataFrame:
+    rows = [(query, passage, -float(rank)) for query, order in rankings for rank, passage in enumerate(order, start=1)]
+    return pl.DataFrame(rows, schema=RUN, orient="row")
 
 
 def _read_answers(path: str | Path) -> list[str]:
@@ -115,3 +123,72 @@ def _read_candidates(path: str | Path) -> Iterator[tuple[str, list[str]]]:
         if len(set(passages)) < len(passages):
             raise InputError(f"{place}: a passage stands twice among the retrieved ones of query {query!r}.")
         yield str(query), passages
+
+
+def rank_by_windows(
+    run: pl.DataFrame, queries: Mapping[str, str], passages: Mapping[str, str], *, window: int, step: int, chat: Chat
+) -> pl.DataFrame:
+    """The teacher's rankings of a run's candidates as a run, the score being minus the teacher's rank.
+
+    run: (query, passage, score) in run order. queries, passages: texts by id. Malformed answers are repaired as
+    `parse_permutation` does; one that is a refusal leaves its window as it is, and a query with nothing but these is left out.
+    All are counted. Raises InputError as `Chat.ask` does, and when nothing is left.
+    """
+
+    def rank(candidates: tuple[str, list[str]]) -> tuple[list[str], list[str]]:
+        query, names = candidates
+        order, kinds = list(names), []
+        for start, stop in windows(len(order), window, step):
+            answer = chat.ask(conversation(queries[query], [passages[name] for name in order[start:stop]])).strip()
+            places = parse_permutation(answer, stop - start)
+            kinds.append("refusals" if not places else "intact" if is_intact(answer, places) else "repaired")
+            if places:
+                order[start:stop] = [order[start + place - 1] for place in places]
+        return order, kinds
+
+    candidates = list(run.group_by("query", maintain_order=True).agg("passage").iter_rows())
+    rankings = chat.side_by_side(rank, candidates, "queries")
+    counts = Counter(kind for _, kinds in rankings for kind in kinds)
+    _log_counts(chat.path, "answers", counts)
+    pairs = zip(run["query"].unique(maintain_order=True), rankings, strict=True)
+    ranked = [(query, order) for query, (order, kinds) in pairs if {*kinds} != {"refusals"}]
+    if not ranked:
+        raise InputError(f"{chat.path}: all answers for {len(rankings):,} queries are refusals. Take another model.")
+    if refused := len(rankings) - len(ranked):
+        logger.warning("%s: %s queries left out: all answers to them are refusals", chat.path, f"{refused:,}")
+    return _as_run(ranked)
+
+
+def windows(size: int, window: int, step: int) -> Iterator[tuple[int, int]]:
+    """(start, stop) of the windows over `size` candidates, from the end to the front; none where there is nothing to order.
+
+    The last one begins at the first candidate, and may be smaller; RankGPT's code leaves it out unless the steps come out even.
+    """
+    start = size if size > 1 else 0
+    stop = size + step
+    while start > 0:
+        stop -= step
+        start = max(stop - window, 0)
+        yield start, stop
+
+
+def conversation(query: str, passages: Sequence[str]) -> list[Message]:
+    """RankGPT's conversation: the passages one by one, then the question for their order."""
+    count = len(passages)
+    messages = [
+        ("system", "You are RankGPT, an intelligent assistant that can rank passages based on their relevancy to the query."),
+        (
+            "user",
+            f"I will provide you with {count} passages, each indicated by number identifier []. \n"
+            f"Rank the passages based on their relevance to query: {query}.",
+        ),
+        ("assistant", "Okay, please provide the passages."),
+    ]
+    for number, passage in enumerate(passages, start=1):
+        messages += [("user", f"[{number}] {opening(passage)}"), ("assistant", f"Received passage [{number}].")]
+    final = (
+        f"Search Query: {query}. \nRank the {count} passages above based on their relevance to the search query. The passages "
+        "should be listed in descending order using identifiers. The most relevant passages should be listed first. The output "
+        "format should be [] > [], e.g., [1] > [2]. Only response the ranking results, do not say any word or explain."
+    )
+    return [{"role": role, "content": content} for role, content in [*messages, ("user", final)]]

@@ -12,20 +12,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from transformers.utils import logging as transformers_logging
 
-from multistage.config import Backbone, Objective, PairSettings, Training, Validation
+from multistage.config.training import Backbone, Objective, PairSettings, Training, Validation
 from multistage.data.sampling import Groups, GroupSampler
 from multistage.data.templates import set_template
 from multistage.data.tokens import (
     PairTemplate,
-    StoreFiles,
     TokenStore,
     load_tokenizer,
     require_room,
     vocabulary_fingerprint,
 )
 from multistage.jobs.errors import InputError
-from multistage.jobs.files import read_json, replacing, scratch
-from multistage.jobs.provenance import digests, versions
+from multistage.jobs.files import digests, read_json, replacing, scratch, versions
+from multistage.jobs.log import logger
 from multistage.jobs.signals import stop_signals_blocked
 from multistage.model.adapter import add_adapter, merged
 from multistage.model.checkpoint import (
@@ -48,21 +47,20 @@ from multistage.training.validation import Validator
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-logger = logging.getLogger("jobs")
 transformers_logging.disable_progress_bar()
 # Groups whose pairs are looked at for texts that are cut.
 COUNTED = 10_000
 
 
 class StageInputs(NamedTuple):
-    """The files a stage reads. The stores are of the training queries, the validation queries and the passages."""
+    """The files a stage reads; of a store of texts, its three (see `tokens.StoreFiles`)."""
 
     parent: str
     groups: str
     validation: str
-    queries: StoreFiles
-    validation_queries: StoreFiles
-    passages: StoreFiles
+    queries: Sequence[str]
+    validation_queries: Sequence[str]
+    passages: Sequence[str]
 
 
 def initialise(
@@ -128,8 +126,8 @@ def train_stage(
             parent=inputs.parent,
             groups=inputs.groups,
             validation=inputs.validation,
-            queries=inputs.queries.ids,
-            passages=inputs.passages.ids,
+            queries=inputs.queries[0],
+            passages=inputs.passages[0],
         ),
         "versions": versions(*(["peft"] if backbone.adapter else [])),
     }

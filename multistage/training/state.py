@@ -11,7 +11,6 @@ function of the step, so the position is all of the generators' and the schedule
 import hashlib
 import io
 import json
-import logging
 import os
 import shutil
 import socket
@@ -26,8 +25,8 @@ from filelock import FileLock, Timeout
 
 from multistage.jobs.errors import InputError
 from multistage.jobs.files import replacing, sha256
+from multistage.jobs.log import logger
 
-logger = logging.getLogger("jobs")
 KEPT = 2
 # Seconds that another writer has to save its checkpoint and stop.
 PATIENCE = 600.0

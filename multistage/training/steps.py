@@ -1,6 +1,5 @@
 """The steps of one fine-tuning stage: from a parent model and the groups of an objective to a model."""
 
-import logging
 import math
 import time
 from collections import deque
@@ -12,10 +11,11 @@ import torch
 from torch import Tensor
 from transformers import get_scheduler
 
-from multistage.config import Backbone, Objective, Training
+from multistage.config.training import Backbone, Objective, Training
 from multistage.data.sampling import GroupSampler
 from multistage.data.tokens import Pairs
 from multistage.jobs.errors import InputError, RunAgain
+from multistage.jobs.log import logger
 from multistage.jobs.signals import StopRequest, stop_request
 from multistage.training.gradients import Chunk, Memory, Work, accumulate, prepare, work_of
 from multistage.training.parallel import process_count, process_number, summed
@@ -25,8 +25,6 @@ from multistage.training.validation import Validator, validation_interval
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-logger = logging.getLogger("jobs")
 
 
 class Trained(NamedTuple):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from multistage.config import Objective
+from multistage.config.training import Objective
 from multistage.data.sampling import Groups
 from multistage.data.tokens import Pairs
 from multistage.jobs.errors import InputError

@@ -8,13 +8,6 @@ from multistage.sources.generated import generate_queries
 with job_log(snakemake.log[0]):
     # What does not change the result, such as limits, is no parameter of the rule.
     entry = GeneratedQueries.model_validate(snakemake.config["querysets"][snakemake.wildcards.queryset])
+    seed, each = entry.seed, entry.per_passage
     with chat(entry.generator, snakemake.params.answers) as asking:
-        generate_queries(
-            snakemake.input.passages,
-            sample=entry.passages,
-            per_passage=entry.per_passage,
-            seed=entry.seed,
-            chat=asking,
-            queries=snakemake.output.queries,
-            qrels=snakemake.output.qrels,
-        )
+        generate_queries(**snakemake.input, sample=entry.passages, per_passage=each, seed=seed, chat=asking, **snakemake.output)

@@ -6,12 +6,4 @@ from multistage.sources.generated import keep_found
 
 with job_log(snakemake.log[0]):
     entry = FoundQueries.model_validate(snakemake.config["querysets"][snakemake.wildcards.queryset])
-    keep_found(
-        snakemake.input.run,
-        (snakemake.input.queries, snakemake.input.qrels),
-        depth=entry.depth,
-        relevance=entry.relevance,
-        draw=entry.draw,
-        queries=snakemake.output.queries,
-        qrels=snakemake.output.qrels,
-    )
+    keep_found(**snakemake.input, depth=entry.depth, relevance=entry.relevance, draw=entry.draw, **snakemake.output)

@@ -1,6 +1,6 @@
 """Rule compare: means, differences and tests of all systems."""
 
-from multistage.config import Evaluation
+from multistage.config.evaluation import Evaluation
 from multistage.evaluation.comparison import compare
 from multistage.evaluation.measures import read_values
 from multistage.jobs.log import job_log

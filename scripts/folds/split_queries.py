@@ -4,10 +4,4 @@ from multistage.data.folds import split_queries
 from multistage.jobs.log import job_log
 
 with job_log(snakemake.log[0]):
-    split_queries(
-        snakemake.input.queries,
-        snakemake.input.qrels,
-        folds=snakemake.params.folds,
-        queries=snakemake.output.queries,
-        qrels=snakemake.output.qrels,
-    )
+    split_queries(**snakemake.input, **snakemake.params, **snakemake.output)

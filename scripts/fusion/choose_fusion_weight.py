@@ -4,13 +4,5 @@ from multistage.evaluation.fusion import choose_weight
 from multistage.jobs.log import job_log
 
 with job_log(snakemake.log[0]):
-    choose_weight(
-        snakemake.input.reranked,
-        snakemake.input.first_stage,
-        snakemake.input.qrels,
-        depth=snakemake.params.depth,
-        norm=snakemake.params.fusion["norm"],
-        measure=snakemake.params.fusion["measure"],
-        relevance=snakemake.params.relevance,
-        output=snakemake.output.weight,
-    )
+    params, weight = snakemake.params, snakemake.output.weight
+    choose_weight(**snakemake.input, **params.fusion, depth=params.depth, relevance=params.relevance, output=weight)

@@ -5,12 +5,5 @@ from multistage.evaluation.fusion import fuse_files
 from multistage.jobs.log import job_log
 
 with job_log(snakemake.log[0]):
-    wildcards = snakemake.wildcards
-    fuse_files(
-        snakemake.input.reranked,
-        snakemake.input.first_stage,
-        snakemake.input.weight,
-        depth=snakemake.params.depth,
-        tag=f"{wildcards.backbone}/{wildcards.recipe}{FUSED}/seed{wildcards.seed}",
-        output=snakemake.output.run,
-    )
+    tag = "{backbone}/{recipe}{fused}/seed{seed}".format(**snakemake.wildcards, fused=FUSED)
+    fuse_files(**snakemake.input, **snakemake.params, tag=tag, output=snakemake.output.run)

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from multistage.config import PairSettings
+from multistage.config.training import PairSettings
 from multistage.data.runs import read_run
 from multistage.data.tables import read_ids
-from multistage.data.tokens import StoreFiles, TokenStore
+from multistage.data.tokens import TokenStore
 from multistage.jobs.log import job_log
 from multistage.scoring.reranking import Scorer
 
@@ -20,8 +20,8 @@ with job_log(snakemake.log[0]):
         precision=snakemake.params.precision,
     ).rerank(
         [read_run(run, snakemake.params.depth, queries=queries, passages=passages) for run in snakemake.input.runs],
-        queries=(queries, TokenStore.open(StoreFiles(*snakemake.input.queries))),
-        passages=(passages, TokenStore.open(StoreFiles(*snakemake.input.passages))),
-        tag=f"{wildcards.backbone}/{wildcards.recipe}/seed{wildcards.seed}",
+        queries=(queries, TokenStore.open(snakemake.input.queries)),
+        passages=(passages, TokenStore.open(snakemake.input.passages)),
+        tag="{backbone}/{recipe}/seed{seed}".format(**wildcards),
         outputs=snakemake.output.runs,
     )

@@ -1,8 +1,6 @@
 """Rule tabulate: effectiveness as tables three ways, the answer, and effectiveness beside what it costs."""
 
-from pathlib import Path
-
-from multistage.config import Evaluation
+from multistage.config.evaluation import Evaluation
 from multistage.evaluation.fusion import read_weights
 from multistage.jobs.files import write_texts
 from multistage.jobs.log import job_log
@@ -17,8 +15,7 @@ with job_log(snakemake.log[0]):
     weights = read_weights(params.fused, snakemake.input.weights) if params.fused else None
     files = {"markdown": output.markdown, "latex": output.latex, "html": output.html}
     tuned = tuned_sentences(params.tuned, snakemake.input.tuned, params.validation)
-    write_effectiveness(means, differences, settings, **files, weights=weights, tuned=tuned)
-    tables = Path(output.markdown).read_text(encoding="utf-8")
+    tables = write_effectiveness(means, differences, settings, **files, weights=weights, tuned=tuned)
     write_texts({output.answer: answer(means, differences, settings, measure=params.measure, tables=tables)})
     training = training_costs(params.stages, snakemake.input.training)
     reranking = reranking_costs(params.timed, snakemake.input.timings)

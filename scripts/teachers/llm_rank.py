@@ -5,7 +5,7 @@ from multistage.data.runs import read_run, write_run
 from multistage.data.tables import read_texts, texts_of
 from multistage.jobs.log import job_log
 from multistage.sources.chat import chat
-from multistage.teachers.llm import rank_by_windows
+from multistage.teachers.rankgpt import rank_by_windows
 
 with job_log(snakemake.log[0]):
     given, teacher = snakemake.input, snakemake.wildcards.teacher

@@ -4,12 +4,4 @@ from multistage.data.leaks import check_leaks
 from multistage.jobs.log import job_log
 
 with job_log(snakemake.log[0]):
-    collections = snakemake.params.collections
-    check_leaks(
-        dict(zip(collections, snakemake.input.queries, strict=True)),
-        learned=snakemake.params.learned,
-        benchmarks=snakemake.params.benchmarks,
-        collections=collections,
-        allowed=snakemake.params.allowed,
-        output=snakemake.output.counts,
-    )
+    check_leaks(**snakemake.input, **snakemake.params, output=snakemake.output.counts)

@@ -2,23 +2,15 @@
 
 from pathlib import Path
 
-from multistage.config import Backbone, Objective, Training, Validation
-from multistage.data.tokens import StoreFiles
+from multistage.config.training import Backbone, Objective, Training, Validation
 from multistage.jobs.log import job_log
 from multistage.training.stage import StageInputs, train_stage
 
 with job_log(snakemake.log[0]):
     config, wildcards = snakemake.config, snakemake.wildcards
-    place = f"{wildcards.backbone}/{wildcards.recipe}/seed{wildcards.seed}"
+    place = "{backbone}/{recipe}/seed{seed}".format(**wildcards)
     train_stage(
-        StageInputs(
-            parent=snakemake.input.parent,
-            groups=snakemake.input.groups,
-            validation=snakemake.input.validation,
-            queries=StoreFiles(*snakemake.input.queries),
-            validation_queries=StoreFiles(*snakemake.input.validation_queries),
-            passages=StoreFiles(*snakemake.input.passages),
-        ),
+        StageInputs(*(snakemake.input[name] for name in StageInputs._fields)),
         recipe=wildcards.recipe,
         objective=Objective.model_validate(snakemake.params.objective),
         # What of these changes the result is a parameter of the rule; the rest reruns nothing.

@@ -2,15 +2,10 @@
 
 from pathlib import Path
 
-from multistage.config import PairSettings
+from multistage.config.training import PairSettings
 from multistage.jobs.log import job_log
 from multistage.training.stage import initialise
 
 with job_log(snakemake.log[0]):
-    initialise(
-        snakemake.input.checkpoint,
-        PairSettings.model_validate(snakemake.params.lengths),
-        seed=int(snakemake.wildcards.seed),
-        output=Path(snakemake.output.model).parent,
-        vocabulary=snakemake.input.vocabulary,
-    )
+    lengths, output = PairSettings.model_validate(snakemake.params.lengths), Path(snakemake.output.model).parent
+    initialise(**snakemake.input, lengths=lengths, seed=int(snakemake.wildcards.seed), output=output)

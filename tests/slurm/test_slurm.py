@@ -14,7 +14,7 @@ import pytest
 import yaml
 from snakemake_executor_plugin_slurm.partitions import get_best_partition, read_partition_file
 
-from multistage.jobs.status import page
+from multistage.jobs.run_log import page
 from repository import REPOSITORY
 from slurm_cluster import started
 from workflow_runs import SLICE, SlurmRun

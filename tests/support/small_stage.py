@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from multistage.config import Backbone, Lora, Objective, Training, Validation
+from multistage.config.training import Backbone, Lora, Objective, Training, Validation
 from multistage.data.runs import read_run
 from multistage.data.sampling import Groups
 from multistage.data.tables import read_ids

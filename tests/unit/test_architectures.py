@@ -11,7 +11,7 @@ import transformers
 from sentence_transformers import CrossEncoder
 from tokenizers.pre_tokenizers import ByteLevel
 
-from multistage.config import Lora
+from multistage.config.training import Lora
 from multistage.model.checkpoint import load_cross_encoder
 from multistage.scoring.own_texts import score_own_pairs, scorer_for
 from small_models import WORDS

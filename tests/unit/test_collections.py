@@ -17,8 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from msmarco_files import HARD_IDS, QuerySet, write_beir, write_msmarco
-from multistage.config import Draw
-from multistage.config.data import OwnFile
+from multistage.config.data import Draw, OwnFile
 from multistage.data import tables
 from multistage.data.ir_datasets_reader import Dataset
 from multistage.data.local_files import read_local_texts, read_qrels_file

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from multistage.config import Evaluation
+from multistage.config.evaluation import Evaluation
 from multistage.evaluation.comparison import compare
 from multistage.reporting.answer import answer
 from multistage.reporting.plots import plot_costs, plot_depths, plot_effectiveness, save
@@ -74,7 +74,7 @@ def test_without_a_baseline_or_recipes_the_answer_is_about_the_rest():
     means, differences = compare({"test": values}, Evaluation(**SETTINGS))
     assert set(differences["against"]) == {"first-stage"}
     sections = found(means, differences, Evaluation(**SETTINGS))
-    assert "compared with a baseline" in sections["Is one stage enough?"]
+    assert "compared with a baseline" in sections["Is one training stage enough?"]
     assert "Over bm25 on test: yes" in sections["Does re-ranking help?"]
     values = values[values["recipe"] == "first-stage"]
     sections = found(*compare({"test": values}, EVALUATION))
@@ -94,13 +94,14 @@ def test_one_recipe_that_does_not_help(effect, short, word):
     sections = found(*compare({"test": values}, EVALUATION))
     assert re.search(rf"Over bm25 on test: {short}.\*\* .* {word}[^:]*: tiny cl \(", sections["Does re-ranking help?"])
     assert "untrained" not in sections["Does re-ranking help?"]
-    assert "compared with a baseline" in sections["Is one stage enough?"]
+    assert "compared with a baseline" in sections["Is one training stage enough?"]
 
 
 def test_the_answer_says_what_the_verdicts_are(compared):
     means, differences, seeds = compared
     sections = found(means, differences)
-    assert list(sections)[1:] == ["Does re-ranking help?", "Which recipe?", "Is one stage enough?", "How sure is this?"]
+    headings = ["Does re-ranking help?", "Which recipe?", "Is one training stage enough?", "How sure is this?"]
+    assert list(sections)[1:] == headings
     assert sections[""].startswith("**One seed: this speaks of these models, not of their recipes.**") == (seeds == 1)
     mean = means[means["measure"] == "nDCG@10"].set_index(["retriever", "recipe"])["mean"]
     alone, best = mean["bm25", "first-stage"], mean["bm25", "kd-cl"]
@@ -110,8 +111,8 @@ def test_the_answer_says_what_the_verdicts_are(compared):
         f"Over bm25 on test: tiny kd→cl {best:.3f}, tiny cl" in sections["Which recipe?"]
         and "TABLES" in sections["Which recipe?"]
     )
-    first, *lines = sections["Is one stage enough?"].strip().splitlines()
-    assert first == "**Is cl alone on par with recipes of more stages? No.** Compared with cl:"
+    first, *lines = sections["Is one training stage enough?"].strip().splitlines()
+    assert first == "**Is cl on par with recipes of more training stages? No.** Compared with cl:"
     assert re.match(
         r"- \*\*Over bm25 on test\.\*\* Better: tiny kd→cl \(\+0\.[12]\d+\)\. Equivalent \(within ±0\.05\): tiny cl→kd",
         lines[1],

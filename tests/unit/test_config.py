@@ -11,8 +11,9 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
-from multistage.config import Backbone, Config, complete_config
 from multistage.config.documents import editor_schema, reference
+from multistage.config.training import Backbone
+from multistage.config.whole import Config, complete_config
 from multistage.jobs.errors import InputError
 from repository import REPOSITORY
 

@@ -9,8 +9,9 @@ import pytrec_eval
 from test_evaluation import nested
 
 from multistage.data.runs import RUN, in_run_order, read_run, write_run
-from multistage.evaluation.fusion import WEIGHTS, Sides, choose_weight, fuse_files, read_weights
+from multistage.evaluation.fusion import WEIGHTS, choose_weight, fuse_files, fused, read_weights
 from multistage.evaluation.measures import System
+from multistage.evaluation.reranked import read_both
 
 DEPTH = 12
 NORMS = {
@@ -67,9 +68,9 @@ def test_the_weight_is_the_best_of_those_tried(files, tmp_path, norm, measure, t
     weights = read_weights([System("bm25", "tiny", "cl+fused", seed) for seed in "12"], [str(tmp_path / "weight.json")] * 2)
     assert weights.to_numpy().tolist() == [["bm25", "tiny", "cl+fused", best, best]]
     fuse_files(files["reranked"], files["first"], tmp_path / "weight.json", depth=DEPTH, tag="t", output=tmp_path / "fused.run")
-    fused, expected = read_run(tmp_path / "fused.run"), by_hand(files, best, norm)
-    assert fused[["query", "passage"]].equals(expected[["query", "passage"]]) and len(fused) == 40 * DEPTH
-    assert fused["score"].to_list() == pytest.approx(expected["score"].to_list(), abs=1e-6)
+    found, expected = read_run(tmp_path / "fused.run"), by_hand(files, best, norm)
+    assert found[["query", "passage"]].equals(expected[["query", "passage"]]) and len(found) == 40 * DEPTH
+    assert found["score"].to_list() == pytest.approx(expected["score"].to_list(), abs=1e-6)
 
 
 def test_one_side_alone_is_told(files, tmp_path, caplog):
@@ -87,5 +88,5 @@ def test_a_query_whose_scores_all_tie_has_no_say(tmp_path):
     write_run(tmp_path / "first.run", first, tag="t")
     write_run(tmp_path / "reranked.run", first.with_columns(score=pl.Series([5, 4, 3])), tag="t")
     for norm in NORMS:
-        run = Sides(tmp_path / "reranked.run", tmp_path / "first.run", 2).fused(0.5, norm)
+        run = fused(read_both(tmp_path / "reranked.run", tmp_path / "first.run", 2), 0.5, norm)
         assert run["passage"].to_list() == ["x", "x", "y"] and run["score"].is_finite().all()

@@ -7,8 +7,7 @@ import polars as pl
 import pytest
 
 from loopback import Model, chat_server
-from multistage.config import Draw
-from multistage.config.data import Server
+from multistage.config.data import Draw, Server
 from multistage.data.runs import write_run
 from multistage.data.tables import read_qrels, read_texts, write_qrels, write_queries, write_texts
 from multistage.jobs.errors import InputError
@@ -85,7 +84,7 @@ def test_what_a_run_finds_is_kept(tmp_path, caplog, draw):
     given = tmp_path / "asked.parquet", tmp_path / "judged.parquet"
     settings = {"depth": 15, "relevance": 2, "draw": Draw.model_validate(draw) if draw else None}
     settings |= {"queries": tmp_path / "q", "qrels": tmp_path / "j"}
-    keep_found(tmp_path / "first.run", given, **settings)
+    keep_found(tmp_path / "first.run", *given, **settings)
     kept = [
         (query, text)
         for (query, text), (_, passage, grade) in zip(queries, judged, strict=True)
@@ -98,4 +97,4 @@ def test_what_a_run_finds_is_kept(tmp_path, caplog, draw):
     assert [row[0] for row in read_qrels(tmp_path / "j").rows()] == [query for query, _ in kept]
     write_qrels(tmp_path / "judged.parquet", pl.DataFrame({"query": ["q1"], "passage": ["p99"], "grade": [2]}), "judged")
     with pytest.raises(InputError, match=r"first\.run: no query of .* among its first 15\. Raise depth"):
-        keep_found(tmp_path / "first.run", given, **settings)
+        keep_found(tmp_path / "first.run", *given, **settings)

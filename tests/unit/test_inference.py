@@ -10,7 +10,7 @@ from statsmodels.formula.api import ols
 from statsmodels.stats.anova import anova_lm
 from statsmodels.stats.weightstats import ttost_paired
 
-from multistage.config import Evaluation
+from multistage.config.evaluation import Evaluation
 from multistage.evaluation.inference import difference, randomization_tests, verdict
 
 SETTINGS = Evaluation(permutations=20_000, seed=3)

@@ -17,10 +17,8 @@ from npy_append_array import NpyAppendArray
 from safetensors.torch import save_file
 
 from multistage.jobs.errors import InputError
-from multistage.jobs.files import readable, replacing, scratch
-from multistage.jobs.notices import MOST, notices
-from multistage.jobs.provenance import cached_digest
-from multistage.jobs.run_log import messages
+from multistage.jobs.files import cached_digest, readable, replacing, scratch
+from multistage.jobs.run_log import MOST, messages, notices
 
 SCRIPT = """
 import os, sys
@@ -145,7 +143,7 @@ def test_a_digest_is_of_what_a_file_holds_now(tmp_path):
     first = cached_digest(own, cache)
     assert cached_digest(own, cache) == first == hashlib.sha256(b"one").hexdigest()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("multistage.jobs.provenance.sha256", None)  # it is not read again
+        patch.setattr("multistage.jobs.files.sha256", None)  # it is not read again
         assert cached_digest(own, cache) == first
     own.write_text("two")
     os.utime(own, (1, 1))

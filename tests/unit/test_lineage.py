@@ -4,7 +4,7 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
-from multistage.config import complete_config
+from multistage.config.whole import complete_config
 from multistage.reporting.lineage import lineage
 from repository import REPOSITORY
 

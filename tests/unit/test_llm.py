@@ -19,7 +19,7 @@ from multistage.config.ranking import LLM
 from multistage.data.runs import write_run
 from multistage.jobs.errors import InputError
 from multistage.sources.chat import chat
-from multistage.teachers.llm import conversation, rank_by_windows, windows
+from multistage.teachers.rankgpt import conversation, rank_by_windows, windows
 
 WORDS = ["amber", "basin", "cedar", "delta", "ember", "fjord", "grove", "heath"]
 draws = random.Random(1)

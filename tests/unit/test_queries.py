@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from multistage.data.runs import RUN, write_run
-from multistage.reporting.queries import Step, write_view
+from multistage.reporting.queries import write_view
 
 BEFORE = [(0.0, 0.5, 1.0), (0.2, 0.7, 1.0)]
 AFTER = [(1.0, 0.0, 1.0), (0.8, 0.1, 1.0)]
@@ -31,10 +31,11 @@ def written(folder, after):
         ],
         columns=["retriever", "backbone", "recipe", "seed", "query", "AP"],
     )
-    step = Step("tiny", "cl-kd", "cl", str(folder / "after.run"), str(folder / "before.run"))
-    files = {name: folder / f"{name}.parquet" for name in ("queries", "passages", "qrels")}
+    values.to_parquet(folder / "values.parquet")
+    files = {name: folder / f"{name}.parquet" for name in ("values", "queries", "passages", "qrels")}
     files |= {suffix: folder / f"view.{suffix}" for suffix in ("csv", "html")}
-    write_view(values, [step], benchmark="test", retriever="bm25", measure="AP", examples=5, **files)
+    chosen = {"benchmark": "test", "retriever": "bm25", "measure": "AP", "examples": 5}
+    write_view(runs=[folder / "after.run", folder / "before.run"], stages=[("tiny", "cl-kd", "cl")], **chosen, **files)
     return pd.read_csv(files["csv"], keep_default_na=False), files["html"].read_text()
 
 

@@ -7,8 +7,8 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
-from multistage.config import complete_config
 from multistage.config.grid import trained_stages
+from multistage.config.whole import complete_config
 from repository import REPOSITORY
 from workflow_runs import jobs, snakemake
 

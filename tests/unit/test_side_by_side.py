@@ -11,7 +11,7 @@ import pytrec_eval
 from scipy import stats
 from test_comparison import random_values
 
-from multistage.config import Evaluation
+from multistage.config.evaluation import Evaluation
 from multistage.evaluation.comparison import compare
 from multistage.evaluation.experiments import own_systems, side_by_side
 from multistage.evaluation.measures import evaluate_runs, read_experiment

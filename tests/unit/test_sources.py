@@ -19,8 +19,7 @@ from multistage.jobs.errors import InputError
 from multistage.model.checkpoint import load_cross_encoder
 from multistage.sources import downloads
 from multistage.sources.checkpoints import fetch_checkpoint
-from multistage.sources.downloads import download
-from multistage.sources.packages import fetch_package
+from multistage.sources.downloads import download, fetch_package
 from small_models import write_bert_checkpoint
 
 MEGABYTE = 1 << 20  # two of the blocks that gdown keeps

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from multistage.config import Objective
+from multistage.config.training import Objective
 from multistage.jobs.errors import InputError
 from multistage.model.checkpoint import FILES, WEIGHTS, distance, new_cross_encoder
 from multistage.training import stage

@@ -10,10 +10,9 @@ from typing import Any
 import yaml
 from snakemake.utils import update_config
 
-from multistage.config import complete_config
 from multistage.config.fields import FORMS, Section
 from multistage.config.files import refuse_files
-from multistage.config.whole import SHARED
+from multistage.config.whole import SHARED, complete_config
 from multistage.data.leaks import check_leaks
 from multistage.data.sampling import Groups
 from multistage.data.tables import write_queries
@@ -154,7 +153,7 @@ def leak(benchmark: list[tuple[str, str]], collection: str, allowed: list[str], 
     write_queries(given / "train.parquet", TRAINING, "train")
     write_queries(given / "test.parquet", benchmark, "test")
     check_leaks(
-        {name: given / f"{name}.parquet" for name in ("train", "test")},
+        [given / "train.parquet", given / "test.parquet"],
         learned=["train"],
         benchmarks=["test"],
         collections={"train": "mine", "test": collection},

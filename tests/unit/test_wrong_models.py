@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModel
 
-from multistage.config import PairSettings
+from multistage.config.training import PairSettings
 from multistage.model.weights import require_positions
 from multistage.retrieval.encoding import load_encoder
 from multistage.scoring.own_texts import score_own_pairs, scorer_for

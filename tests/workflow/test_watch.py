@@ -3,8 +3,7 @@
 import subprocess
 import sys
 
-from multistage.jobs.run_log import read_run_log
-from multistage.jobs.status import page
+from multistage.jobs.run_log import page, read_run_log
 from workflow_runs import snakemake
 
 PROGRESS = "2026-11-24 14:13:33,528 42 of 400 steps, 8.3/s, 0:00:43 left, loss 0.8878, 133 pairs/s"
