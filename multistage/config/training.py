@@ -66,6 +66,7 @@ class Training(Section):
 
     processes: Count = Field(1, description="Processes that share a stage's steps; with device cuda, each on a GPU of its own.")
     checkpoint_minutes: NotNegative = Field(5.0, description="Minutes between checkpoints, from which a killed stage resumes.")
+    compile: bool = Field(False, description="Compile a re-ranker's layers when a stage starts; needs a C++ compiler.")
     tensorboard: bool = Field(False, description="Write TensorBoard event files to results/<experiment>/tensorboard/.")
 
 
@@ -105,6 +106,11 @@ class Backbone(PairSettings):
     tokens_per_batch: Count = Field(4096, description="Padded tokens in a forward pass. Reruns nothing.")
     tokens_kept: Count = Field(
         65536, description="Padded tokens in a backward pass; larger groups are scored twice. Reruns nothing."
+    )
+    packed: bool = Field(
+        False,
+        description="Train on pairs end to end, without padding; for GPUs, and BERT's, ELECTRA's, RoBERTa's and XLM-R's kinds. "
+        "Reruns nothing.",
     )
 
     def definition(self) -> dict[str, Any]:

@@ -216,8 +216,11 @@ class Pairs:
         query, passage = self.lengths(query_rows, passage_rows)
         return query + passage + self.template.special
 
-    def batch(self, query_rows: Ints, passage_rows: Ints) -> dict[str, npt.NDArray[np.int64]]:
-        """`input_ids`, `attention_mask` and, for models with segments, `token_type_ids`: each (pairs, longest) int64."""
+    def batch(self, query_rows: Ints, passage_rows: Ints, packed: bool = False) -> dict[str, npt.NDArray[np.int64]]:
+        """`input_ids`, `attention_mask` and, for models with segments, `token_type_ids`: each (pairs, longest) int64.
+
+        packed: all but the mask are (1, tokens), the pairs end to end without padding.
+        """
         query_lengths, passage_lengths = self.lengths(query_rows, passage_rows)
         total = query_lengths + passage_lengths + self.template.special
         shape = (len(query_rows), int(total.max()))
@@ -243,6 +246,10 @@ class Pairs:
             _place(types, between_start, between)
             _place(types, after_start, after)
             inputs["token_type_ids"] = types
+        if packed:
+            inputs = {name: values[mask][None] for name, values in inputs.items()} | {
+                "attention_mask": inputs["attention_mask"]
+            }
         return inputs
 
 

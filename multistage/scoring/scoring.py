@@ -55,14 +55,19 @@ def logits(model: "PreTrainedModel", inputs: dict[str, Tensor]) -> Tensor:
     return scores
 
 
-def by_token_budget(lengths: Ints, budget: int) -> list[Ints]:
+def by_token_budget(lengths: Ints, budget: int, packed: bool = False) -> list[Ints]:
     """Split pairs into batches of at most `budget` tokens, padding included, the longest first.
 
     lengths: (pairs,) tokens of each pair. A pair of more than `budget` tokens gets its own batch. Returns index arrays that
     together hold every pair once; sorted by length, and ties keep their order. Of all ways to cut between two lengths it is the
     one of the lowest cost, tokens with padding and `BATCH_COST` a batch, by dynamic programming over the distinct lengths.
+    packed: without padding, so in few batches of about as many tokens each.
     """
     order = np.argsort(-lengths, kind="stable")
+    if packed:
+        ends = lengths[order].cumsum()
+        count = -(-ends[-1] // max(budget - lengths.max(), 1))  # of shares, each of which a pair may exceed
+        return np.split(order, np.flatnonzero(np.diff((ends - 1) * count // ends[-1])) + 1)
     distinct, counts = np.unique(-lengths, return_counts=True)
     longest, ends = np.maximum(-distinct, 1), np.concatenate([[0], np.cumsum(counts)])
     sizes = np.maximum(budget // longest, 1)

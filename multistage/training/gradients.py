@@ -10,7 +10,7 @@ Memory Limited Setup", RepL4NLP 2021). Dropout is seeded for each micro-batch, s
 from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -30,20 +30,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Memory:
-    """What fits. tokens_per_batch: padded tokens in one forward pass. tokens_kept: padded tokens whose activations are kept for
-    the backward pass at once."""
+    """What fits. tokens_per_batch: tokens in one forward pass, padding included. tokens_kept: those whose activations are kept
+    for the backward pass at once. packed: pairs are end to end, without padding."""
 
     tokens_per_batch: int
     tokens_kept: int
+    packed: bool = False
 
     def smaller(self, longest: int) -> "Memory":
         """Half of it: fewer activations first, then smaller passes. Raises InputError below one pair of `longest` tokens."""
         if self.tokens_kept > self.tokens_per_batch:
-            return Memory(self.tokens_per_batch, max(self.tokens_per_batch, self.tokens_kept // 2))
+            return replace(self, tokens_kept=max(self.tokens_per_batch, self.tokens_kept // 2))
         if self.tokens_per_batch <= longest:
             raise InputError(f"the device's memory does not hold the training of one pair of {longest} tokens.")
         half = max(longest, self.tokens_per_batch // 2)
-        return Memory(half, half)
+        return replace(self, tokens_per_batch=half, tokens_kept=half)
 
 
 class MicroBatch(NamedTuple):
@@ -89,7 +90,7 @@ def prepare(
         groups = np.unique(step.group[np.concatenate(parts)])
         batches: list[MicroBatch] = []
         for chosen in parts:
-            inputs = pairs.batch(step.query_rows[chosen], step.passage_rows[chosen])
+            inputs = pairs.batch(step.query_rows[chosen], step.passage_rows[chosen], memory.packed)
             places = {"group": np.searchsorted(groups, step.group[chosen]), "column": step.column[chosen]}
             dropout = int(np.random.SeedSequence([*seed, process, len(chunks), len(batches)]).generate_state(1, np.uint64)[0])
             tokens = int(lengths[chosen].sum())
@@ -166,10 +167,11 @@ def _chunks(lengths: Ints, group: Ints, groups: Ints, memory: Memory) -> Iterato
 
     def batches(end: int) -> list[Ints]:
         members = np.flatnonzero(np.isin(group, groups[start:end]))
-        return [members[part] for part in by_token_budget(lengths[members], memory.tokens_per_batch)]
+        return [members[part] for part in by_token_budget(lengths[members], memory.tokens_per_batch, memory.packed)]
 
     def padded_tokens(end: int) -> int:
-        return sum(len(batch) * int(lengths[batch].max()) for batch in batches(end))
+        each = batches(end)
+        return sum(int(lengths[batch].sum() if memory.packed else len(batch) * lengths[batch].max()) for batch in each)
 
     start = 0
     while start < len(groups):

@@ -176,7 +176,12 @@ def train_stage(
         )
         stage.run()
         if process_number() == 0:
-            run = {"device": device, "processes": training.processes, "memory": asdict(stage.memory)}
+            run = {
+                "device": device,
+                "processes": training.processes,
+                "compile": training.compile,
+                "memory": asdict(stage.memory),
+            }
             own = record | {"run": run, "stage": key, "precision": resolve(precision, model.device)}
             _write_stage(stage, tokenizer, backbone.max_length, export=validation.export, record=own, output=output)
 

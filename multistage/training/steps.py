@@ -17,6 +17,7 @@ from multistage.data.tokens import Pairs
 from multistage.jobs.errors import InputError, RunAgain
 from multistage.jobs.log import logger
 from multistage.jobs.signals import StopRequest, stop_request
+from multistage.model.speed import compile_layers, reads_packed
 from multistage.training.gradients import Chunk, Memory, Work, accumulate, prepare, work_of
 from multistage.training.parallel import process_count, process_number, summed
 from multistage.training.record import Progress, StageRecord
@@ -57,7 +58,11 @@ class Stage:
         backbone's `frozen` occurs in no parameter's name."""
         self.model, self.sampler, self.pairs, self.validator = model, sampler, pairs, validator
         self.objective, self.state = objective, state
-        self.memory = Memory(backbone.tokens_per_batch, backbone.tokens_kept)
+        self.memory = Memory(backbone.tokens_per_batch, backbone.tokens_kept, backbone.packed)
+        if backbone.packed and not reads_packed(model):
+            raise InputError(
+                f"packed: models of the kind {model.config.model_type} cannot train without padding; set it to false."
+            )
         self.checkpoint_seconds = 60 * training.checkpoint_minutes
         self.tensorboard = tensorboard if training.tensorboard else None
         self.steps = objective.total_steps(len(sampler.groups.queries))
@@ -80,6 +85,8 @@ class Stage:
             num_warmup_steps=round(objective.warmup * self.steps),
             num_training_steps=self.steps,
         )
+        if training.compile:
+            compile_layers(model)
         self.best: dict[str, Tensor] | None = None
         self.record = StageRecord()
         self.step, self.over = 0, False

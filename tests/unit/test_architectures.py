@@ -12,7 +12,9 @@ from sentence_transformers import CrossEncoder
 from tokenizers.pre_tokenizers import ByteLevel
 
 from multistage.config.training import Lora
+from multistage.jobs.errors import InputError
 from multistage.model.checkpoint import load_cross_encoder
+from multistage.model.speed import MODEL_TYPES
 from multistage.scoring.own_texts import score_own_pairs, scorer_for
 from small_models import WORDS
 from small_stage import PASSAGES, QUERIES, train, write_inputs
@@ -75,11 +77,14 @@ def test_it_trains_and_scores_as_elsewhere(kind, adapter, template, tmp_path):
     model = train(
         inputs,
         tmp_path / "cl",
-        backbone={"frozen": [], "adapter": adapter, **lengths},
+        backbone=(changes := {"frozen": [], "adapter": adapter, "packed": kind in MODEL_TYPES, **lengths}),
         steps=1,
         validate_every=1,
         learning_rate=1e-3,
     )
+    if not changes["packed"]:
+        with pytest.raises(InputError, match=f"packed: models of the kind {kind} cannot train without padding"):
+            train(inputs, tmp_path / "packed", backbone=changes | {"packed": True})
     assert json.loads((model / "training.json").read_text())["moved_from_parent"]["relative"] > 0
     lines = [json.dumps({"query": query, "passage": passage}) for query, passage in PAIRS]
     (tmp_path / "pairs.jsonl").write_text("\n".join(lines))

@@ -62,6 +62,7 @@ def one_batch(model, pairs, step):
         (Memory(40, 50), 2, 4),
         (Memory(1, 50), 2, 8),
         (Memory(1, 1), 2, 8),
+        (Memory(40, 50, packed=True), 2, 4),
     ],
 )
 def test_it_equals_the_one_batch_gradient(inputs, memory, chunks, batches):

@@ -197,10 +197,12 @@ def test_another_definition_does_not_go_on_from_this_one(inputs, tmp_path):
 def test_a_stage_goes_on_in_other_memory(inputs, tmp_path, caplog):
     interrupted(inputs, tmp_path / "model", at=9)
     caplog.set_level("INFO", logger="jobs")
-    train(inputs, tmp_path / "model", backbone={"tokens_per_batch": 40, "tokens_kept": 40}, **CHANGES)
+    train(inputs, tmp_path / "model", backbone={"tokens_per_batch": 40, "tokens_kept": 40, "packed": True}, **CHANGES)
     assert "resuming from the checkpoint of step 9" in caplog.text
     record = json.loads((tmp_path / "model" / "training.json").read_text())
-    assert record["run"]["memory"] == {"tokens_per_batch": 40, "tokens_kept": 40} and record["interruptions"] == 1
+    assert (
+        record["run"]["memory"] == {"tokens_per_batch": 40, "tokens_kept": 40, "packed": True} and record["interruptions"] == 1
+    )
 
 
 def test_who_does_not_give_way_is_named(tmp_path: Path):

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -45,6 +46,11 @@ def test_pairs_are_the_tokenizers_own(tokenizer_folder, data):
         return
     expected = own(list(queries), list(passages), truncation="only_second", max_length=100, padding=True)
     assert {name: values.tolist() for name, values in pairs.batch(rows, rows).items()} == dict(expected)
+    expected = dict(own(list(queries), list(passages), truncation="only_second", max_length=100))
+    packed = {name: values.tolist() for name, values in pairs.batch(rows, rows, packed=True).items()}
+    mask = packed.pop("attention_mask")
+    assert [sum(line) for line in mask] == [sum(line) for line in expected.pop("attention_mask")]
+    assert packed == {name: [list(chain.from_iterable(values))] for name, values in expected.items()}
 
 
 def test_long_texts_lose_only_passage_tokens(tokenizer_folder, caplog):
