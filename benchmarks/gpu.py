@@ -2,7 +2,7 @@
 
 Runs where PyTorch, transformers and, for the peers, sentence-transformers are installed (whose trainer needs datasets and
 accelerate as well), without a checkpoint or a network: a BERT of the given size with random weights, texts with MS MARCO's
-lengths. Prints tables with a line for a config's budgets and for 8 to 64 thousand tokens in a micro-batch: the FLOP/s that the
+lengths. Prints tables with a line for a config's budgets and for 8 to 64 thousand tokens in a micro-batch, padded and packed, compiled and not: the FLOP/s that the
 pairs need and those that were done, with padding, beside those of the card's own bfloat16 products; padding; peak memory; the
 share of the time in which no kernel runs; the attention's kernel. Peers get flash attention where it is installed. It ends
 within 10 minutes, and says what was left out. With `--device cpu` and a small model the same code runs anywhere.
@@ -14,9 +14,10 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,7 @@ from multistage.data.sampling import GroupSampler
 from multistage.data.tokens import Ints
 from multistage.losses import LOSSES, ranknet
 from multistage.model.checkpoint import load_cross_encoder, set_dropout
+from multistage.model.speed import compile_layers
 from multistage.scoring.scoring import by_token_budget, score_pairs
 from multistage.training.gradients import Chunk, Memory, accumulate, prepare
 
@@ -163,9 +165,11 @@ class Meter:
 class Training:
     """Our optimizer step over all groups of a bench."""
 
-    def __init__(self, bench: Bench, device: str) -> None:
+    def __init__(self, bench: Bench, device: str, compiled: bool) -> None:
         self.bench = bench
         self.model = load_cross_encoder(bench.model, device, training=True)
+        if compiled:
+            compile_layers(self.model)
         set_dropout(self.model.train(), 0.0)
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-5, fused=True)
         queries, depth = bench.groups.passages.shape
@@ -191,6 +195,8 @@ class Training:
 
     def padded(self) -> Ints:
         """(pairs,) the tokens that each takes in its micro-batch."""
+        if self.memory.packed:
+            return self.bench.pairs.total_lengths(*self.bench.rows)
         shapes = [batch.inputs["input_ids"].shape for chunk in self.chunks for batch in chunk.batches]
         return np.concatenate([np.full(pairs, longest) for pairs, longest in shapes])
 
@@ -225,22 +231,29 @@ def whole_queries(bench: Bench, device: str, queries: int, train: bool) -> Calla
 def ours(bench: Bench, meter: Meter, own: Memory) -> tuple[float, float]:
     """Print our figures. own: the config's budgets. Returns the seconds of a training step and of re-ranking with these."""
     memories = {"the config's budgets": own} | {f"{budget:,} tokens": Memory(budget, own.tokens_kept) for budget in BUDGETS}
-    training, steps, passes = Training(bench, meter.device), [], []
+    # On a CPU compiling takes minutes.
+    variants, steps, passes = (False, True) if meter.device == "cuda" else (False,), [], []
     meter.title("training")
-    for name, memory in memories.items():
-        training.use(memory)
-        steps.append(meter.line(name, training.step, 3, training.padded))
-    del training
-    model = load_cross_encoder(bench.model, meter.device)
+    for compiled in variants:
+        training = Training(bench, meter.device, compiled)
+        for packed, (name, memory) in product((False, True), memories.items()):
+            training.use(replace(memory, packed=packed))
+            full = f"{name}{', packed' * packed}{', compiled' * compiled}"
+            steps.append(meter.line(full, training.step, 3, training.padded))
+        del training
 
     def padded(budget: int) -> Ints:
         return np.concatenate([np.full(len(b), meter.lengths[b].max()) for b in by_token_budget(meter.lengths, budget)])
 
     meter.title("re-ranking")
-    for name, memory in memories.items():
-        budget = memory.tokens_per_batch
-        score = partial(score_pairs, model, bench.pairs, *bench.rows, tokens_per_batch=budget)
-        passes.append(meter.line(name, score, 1, partial(padded, budget)))
+    model = load_cross_encoder(bench.model, meter.device)
+    for compiled in variants:
+        if compiled:
+            compile_layers(model)
+        for name, memory in memories.items():
+            budget = memory.tokens_per_batch
+            score = partial(score_pairs, model, bench.pairs, *bench.rows, tokens_per_batch=budget)
+            passes.append(meter.line(f"{name}{', compiled' * compiled}", score, 1, partial(padded, budget)))
     return steps[0], passes[0]
 
 

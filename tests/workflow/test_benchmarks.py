@@ -11,7 +11,7 @@ import pytest
 from packaging.requirements import Requirement
 
 GPU = "gpu --device cpu --layers 2 --width 64 --queries 4 --depth 4 --matrix 64"
-OURS = r"(?s)CPU, torch .* TFLOP/s.*the config's budgets \| [\d,.]+ .*\| 65,536 tokens \|.*"
+OURS = r"(?s)CPU, torch .* TFLOP/s.*the config's budgets \| [\d,.]+ .*\| 65,536 tokens, packed \|.*"
 TRAINER = r"CrossEncoderTrainer.* \| [\d.]+ × \|.*"
 PREDICT = r"CrossEncoder.predict, batches of 64 .* \| [\d.]+ × \|"
 DATA_PATH = "data_path --queries 50 --depth 20 --passages 1000 --group-size 10 --steps 10"
