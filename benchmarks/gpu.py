@@ -5,8 +5,8 @@ accelerate as well), without a checkpoint or a network: a BERT of the given size
 lengths. Prints tables with a line for a config's budgets and for 8 to 64 thousand tokens in a micro-batch, padded and packed,
 compiled and not: the FLOP/s that the pairs need and those that were done, with padding, beside those of the card's own bfloat16
 products; padding; peak memory; the share of the time in which no kernel runs; the attention's kernel. Peers get flash attention
-where it is installed. It is made to end within 10 minutes, and says what was left out. With `--device cpu` and a small model the
-same code runs anywhere.
+where it is installed. It is made to end within 10 minutes, and says what was left out. With `--device cpu` and a small model
+the same code runs anywhere.
 """
 
 import argparse
