@@ -166,8 +166,8 @@ def main() -> None:
               f"| {hours:,.1f} {rate.device} | {slow:,.1f} | {rate.origin} |")  # fmt: skip
     rest = sum(count for name, count in jobs.items() if name not in amounts)
     print(f"| all others | {rest} | | | {rest * 10 / 3600:,.1f} core | {rest * 10 / 3600:,.1f} | assumed: 10 s a job |")
-    hours = f"{total['GPU']:,.0f} GPU-hours, {likely:,.0f} expected"
-    print(f"\n{sum(jobs.values())} jobs; {total['core']:,.0f} core-hours; {hours}.")
+    summed = f"{total['GPU']:,.0f} GPU-hours, {likely:,.0f} expected"
+    print(f"\n{sum(jobs.values())} jobs; {total['core']:,.0f} core-hours; {summed}.")
 
 
 if __name__ == "__main__":
