@@ -40,22 +40,25 @@ def write_ids(path: Path, ids: np.ndarray) -> None:
     pd.DataFrame({"id": ids.astype(str)}, dtype=str).to_parquet(path, index=False)
 
 
-def write_generated_run(path: Path, rows: int) -> None:
-    """A run of random passages, each once for a query, with falling scores in steps of 1/64; and its queries."""
-    generator = np.random.default_rng(0)
-    queries = generator.permutation(QUERY_IDS)[: rows // DEPTH]
+def write_generated_run(path: Path, count: int, *, passages: int = PASSAGES, seed: int = 0) -> None:
+    """A run of random passages, each once for a query, with falling scores in steps of 1/64; and its queries, a table of ids.
+
+    count: of queries. passages: how many there are, from 0. Of two seeds, none has a query of the other's.
+    """
+    generator = np.random.default_rng(seed)
+    queries = generator.permutation(QUERY_IDS)[:count] + QUERY_IDS * seed
     write_ids(path.with_suffix(".queries.parquet"), np.sort(queries))
-    ranks, stride = np.arange(DEPTH), PASSAGES // DEPTH
+    ranks, stride = np.arange(DEPTH), passages // DEPTH
     plain = csv.WriteOptions(include_header=False, delimiter="\t", quoting_style="none")
     with open(path, "wb") as stream:
         for start in range(0, len(queries), QUERIES_AT_ONCE):
             names = queries[start : start + QUERIES_AT_ONCE]
             shape = (len(names), DEPTH)
             scores = np.floor(-np.sort(-generator.gamma(6, 1.6, shape), axis=1) * 64) / 64 + 8
-            passages = generator.permuted(ranks * stride + generator.integers(0, stride, shape), axis=1)
-            zeros = pa.array(np.zeros(passages.size, dtype=np.int32))
+            found = generator.permuted(ranks * stride + generator.integers(0, stride, shape), axis=1)
+            zeros = pa.array(np.zeros(found.size, dtype=np.int32))
             columns = [
-                *(np.repeat(names, DEPTH), zeros, passages.ravel(), np.tile(ranks + 1, len(names)), scores.ravel()),
+                *(np.repeat(names, DEPTH), zeros, found.ravel(), np.tile(ranks + 1, len(names)), scores.ravel()),
                 pa.DictionaryArray.from_arrays(zeros, ["ColBERT"]).cast(pa.string()),
             ]
             csv.write_csv(pa.table(dict(zip(COLUMNS, columns, strict=True))), stream, plain)
@@ -112,7 +115,7 @@ def main() -> None:
         for rows in sizes:
             run = Path(folder) / f"{rows}.run"
             start = time.perf_counter()
-            write_generated_run(run, rows)
+            write_generated_run(run, rows // DEPTH)
             print(
                 f"{rows:,} rows, {run.stat().st_size / 1e9:.2f} GB, written in {time.perf_counter() - start:.0f} s", flush=True
             )

@@ -1,4 +1,4 @@
-"""How the time of the default experiment divides by rule.  python -m benchmarks.time_by_rule [results]
+"""How the time of an experiment divides by rule.  python -m benchmarks.time_by_rule [results]
 
 Sums what the jobs' logs say at their end: seconds, and the largest resident memory.
 """
@@ -12,16 +12,21 @@ import pandas as pd
 LAST = re.compile(r" done in ([\d.]+) s, peak memory (\d+) MB$")
 
 
-def main(results: Path) -> None:
-    """Print jobs, seconds and the largest resident memory of each rule, the longest first."""
-    rows = []
+def jobs_of(results: Path) -> pd.DataFrame:
+    """The finished jobs of an experiment: the path of the log below `results` (the index), rule, seconds and memory_mb."""
+    rows = {}
     for path in results.rglob("logs/**/*.log"):
         last = LAST.search((path.read_text().splitlines() or [""])[-1])
         if last:
             parts = path.relative_to(results).with_suffix("").parts
-            rows.append((parts[parts.index("logs") + 1], *last.groups()))
-    table = pd.DataFrame(rows, columns=["rule", "seconds", "memory"]).astype({"seconds": float, "memory": float})
-    summary = table.groupby("rule").agg(jobs=("seconds", "size"), seconds=("seconds", "sum"), memory_mb=("memory", "max"))
+            rows["/".join(parts)] = (parts[parts.index("logs") + 1], *map(float, last.groups()))
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["rule", "seconds", "memory_mb"])
+
+
+def main(results: Path) -> None:
+    """Print jobs, seconds and the largest resident memory of each rule, the longest first."""
+    by_rule = jobs_of(results).groupby("rule")
+    summary = by_rule.agg(jobs=("seconds", "size"), seconds=("seconds", "sum"), memory_mb=("memory_mb", "max"))
     print(summary.sort_values("seconds", ascending=False).round().astype(int).to_string())
     print(f"all of them: {summary['seconds'].sum():.0f} s")
 

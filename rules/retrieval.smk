@@ -192,31 +192,6 @@ use rule plaid_search as dense_search with:
         **job(mem_mb=lambda wc, input: 8000 + 12 * shard_mb(wc, input), gpu=GPU),
 
 
-rule merge_shards:
-    input:
-        runs=lambda wc: expand(
-            "results/runs/{{retriever}}/{{queryset}}.shard{shard}.run",
-            shard=range(config["retrievers"][wc.retriever]["shards"]),
-        ),
-    output:
-        run="results/runs/{retriever}/{queryset}.run",
-    log:
-        "results/logs/merge_shards/{retriever}/{queryset}.log",
-    wildcard_constraints:
-        retriever=of_kind("retrievers", "colbert", "dense"),
-    conda:
-        "../envs/data.yaml"
-    resources:
-        # Text becomes some ten times as many bytes while it is read.
-        **job(mem_mb=lambda wc, input: 1000 + 20 * input.size_mb / len(input.runs)),
-    params:
-        depth=lookup("retrievers/{retriever}/depth", within=config),
-    message:
-        "Merging the runs of {wildcards.retriever} for {wildcards.queryset}"
-    script:
-        "../scripts/retrieval/merge_shards.py"
-
-
 rule import_run:
     input:
         run=ready_run,
@@ -239,6 +214,27 @@ rule import_run:
         "Importing {wildcards.imported}/{wildcards.queryset}.run"
     script:
         "../scripts/retrieval/import_run.py"
+
+
+use rule import_run as merge_shards with:
+    input:
+        run=lambda wc: expand(
+            "results/runs/{{retriever}}/{{queryset}}.shard{shard}.run",
+            shard=range(config["retrievers"][wc.retriever]["shards"]),
+        ),
+        queries=table("queries"),
+        passages=table("passages"),
+    output:
+        run="results/runs/{retriever}/{queryset}.run",
+    log:
+        "results/logs/merge_shards/{retriever}/{queryset}.log",
+    wildcard_constraints:
+        retriever=of_kind("retrievers", "colbert", "dense"),
+    params:
+        depth=lookup("retrievers/{retriever}/depth", within=config),
+        contents=None,
+    message:
+        "Merging the runs of {wildcards.retriever} for {wildcards.queryset}"
 
 
 rule fuse_retrievers:

@@ -9,8 +9,7 @@ written here is in that order, so no measure ever meets a tie of its own.
 import logging
 import re
 import time
-from collections.abc import Container, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Container, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -41,7 +40,7 @@ SKIPPED = rf"^{BLANK}*(#|$)"
 
 
 def read_run(
-    path: str | Path,
+    paths: str | Path | Sequence[str | Path],
     depth: int | None = None,
     *,
     queries: pl.Series | None = None,
@@ -50,21 +49,23 @@ def read_run(
 ) -> pl.DataFrame:
     """Read a TREC run of any size, packed or not, in run order, each query cut at `depth` passages.
 
+    paths: a file, or several that share no passage of a query, such as those of a collection's parts: of these, the result is
+    the `depth` best of all. Memory: one of them beside the result.
     queries, passages: ids by row. Where they are given, the column holds rows (int32) in place of ids, and lines of other
     queries are left out and counted in the log. keep_unknown: a passage that is not in `passages` gets row -1; else it is an
     error. Blank lines and lines that begin with # are skipped.
     Raises InputError naming file and line: fewer than six columns, a score that is not a finite number in single precision, a
-    passage twice for a query, a passage that is not in `passages`, text that is not UTF-8; or when the run is empty, absent or
+    passage twice for a query, a passage that is not in `passages`, text that is not UTF-8; or when a file is empty, absent or
     damaged, or none of its queries is in `queries`.
     """
-    start = time.perf_counter()
-    with plain_file(path) as file:
-        read = partial(_read, depth=depth, queries=queries, passages=passages, keep_unknown=keep_unknown)
-        found = None
-        if queries is not None and passages is not None and (separator := _separator(file)):
-            with suppress(pl.exceptions.PolarsError):
-                found = read(_scan_separated(file, separator))
-        if found is None or not found.sound:
+    start, names = time.perf_counter(), [paths] if isinstance(paths, (str, Path)) else paths
+    query_rows, passage_rows = (None if known is None else _Rows(known) for known in (queries, passages))
+    # Ties are ordered by a number, the passage's rank among all ids, where all ids are known.
+    ranks = None if passages is None or keep_unknown else passages.rank("ordinal")
+    read = partial(_read, depth=depth, queries=query_rows, passages=passage_rows, ranks=ranks, keep_unknown=keep_unknown)
+    merged, others = list[pl.DataFrame](), set[str]()
+    for path in names:
+        with plain_file(path) as file:
             found = read(_scan_fields(file))
             if found.wrong is not None:
                 raise _bad_line(path, found.wrong)
@@ -78,16 +79,19 @@ def read_run(
             for query in found.rankings.filter("wrong").sort("number")["query_row"].head(1):
                 own = _scan_fields(file).filter(pl.col("query") == (query if queries is None else queries[query]))
                 raise _bad_passage(path, own.collect(engine="streaming"), passages)
-    rankings = found.rankings.sort("number").select(query="query_row", passage="passage_row", score="score")
-    run = rankings.explode("passage", "score")
+        after = found.rankings.with_columns(pl.col("number") + sum(map(len, merged)))
+        rankings = _merged([*merged, after], depth).sort("number")
+        merged, others = [rankings.with_columns(number=pl.int_range(pl.len(), dtype=pl.UInt32))], others | found.others
+    rankings = merged[0].select(query="query_row", passage="passage_row", score="score")
+    run, told = rankings.explode("passage", "score"), f"{names[0]}{f' and {len(names) - 1} more' * (len(names) > 1)}"
     seconds = time.perf_counter() - start
-    logger.info("%s: %s passages of %s queries, read in %.1f s", path, f"{len(run):,}", f"{len(rankings):,}", seconds)
+    logger.info("%s: %s passages of %s queries, read in %.1f s", told, f"{len(run):,}", f"{len(rankings):,}", seconds)
     if queries is not None and not keep_unknown:  # else it is measured, and what is not judged is told with the query set
-        if found.others:
-            logger.warning("%s: %s queries left out: they are not in the query set", path, f"{len(found.others):,}")
+        if others:
+            logger.warning("%s: %s queries left out: they are not in the query set", told, f"{len(others):,}")
         if lacking := len(queries) - len(rankings):
-            logger.warning("%s: %s queries without a ranking: they count as zero and are not trained on", path, f"{lacking:,}")
-    rows = [name for name, ids in (("query", queries), ("passage", passages)) if ids is not None]
+            logger.warning("%s: %s queries without a ranking: they count as zero and are not trained on", told, f"{lacking:,}")
+    rows = [name for name, known in (("query", queries), ("passage", passages)) if known is not None]
     return run.with_columns(pl.col(rows).cast(pl.Int32).fill_null(-1))
 
 
@@ -168,53 +172,52 @@ def rows_of(ids: pl.Series, known: pl.Series, source: str | Path, what: str) -> 
 
 
 class _Found(NamedTuple):
-    """What was read. rankings: of each query its `query_row`, the `number` of its first line, whether a passage is `wrong`, and
-    lists of `passage_row`, `tie` and `score`. wrong: the first wrong line. others: queries that are not in the query set.
-    blanks: whether an unknown id holds some, so that the columns are not what they seemed."""
+    """What was read of a file.
+
+    rankings: of each query its `query_row`, the `number` of its first line, whether a passage is `wrong`, and lists of
+    `passage_row`, `tie` and `score`. wrong: the first wrong line. others: queries that are not in the query set.
+    """
 
     rankings: pl.DataFrame
     lines: int
     wrong: int | None
     others: set[str]
-    blanks: bool
-
-    @property
-    def sound(self) -> bool:
-        """Whether nothing is wrong with it."""
-        return self.wrong is None and not self.blanks and not self.rankings.is_empty() and not self.rankings["wrong"].any()
 
 
 def _read(
-    lines: pl.LazyFrame, *, depth: int | None, queries: pl.Series | None, passages: pl.Series | None, keep_unknown: bool
+    lines: pl.LazyFrame,
+    *,
+    depth: int | None,
+    queries: "_Rows | None",
+    passages: "_Rows | None",
+    ranks: pl.Series | None,
+    keep_unknown: bool,
 ) -> _Found:
     """Read the lines that a scan gives, LINES_AT_ONCE at a time, of which the best passages of each query stay in memory."""
-    query_rows = None if queries is None else _Rows(queries)
-    passage_rows = None if passages is None else _Rows(passages)
-    # Ties are ordered by a number, the passage's rank among all ids, where all ids are known.
-    ranks = None if passages is None or keep_unknown else passages.rank("ordinal")
-    parts, count, wrong, others, blanks = [], 0, None, set[str](), False
+    parts, count, wrong, others = [], 0, None, set[str]()
     for part in lines.collect_batches(chunk_size=LINES_AT_ONCE, maintain_order=True, engine="streaming"):
         count += len(part)
         for number in part.filter(pl.col("score").is_null())["number"].head(1 if wrong is None else 0):
             wrong = int(number)
-        if query_rows is not None:
-            found = query_rows.of(part["query"])
+        if queries is not None:
+            found = queries.of(part["query"])
             others.update(part["query"].filter(found.is_null()).drop_nulls().unique())
             part = part.with_columns(query=found).filter(found.is_not_null())
-        row = part["passage"] if passage_rows is None else passage_rows.of(part["passage"])
-        blanks |= bool(part["passage"].filter(row.is_null()).str.contains(BLANK).any())
+        row = part["passage"] if passages is None else passages.of(part["passage"])
         tie = part["passage"] if ranks is None else ranks.gather(row)
         unknown = row.is_null() & (not keep_unknown)
         parts.append(_best(part.select("number", "score", query_row="query", passage_row=row, tie=tie, wrong=unknown), depth))
-    if not parts:
-        return _Found(pl.DataFrame(schema={"wrong": pl.Boolean}), 0, None, others, blanks)
+    return _Found(_merged(parts, depth) if parts else pl.DataFrame(), count, wrong, others)
+
+
+def _merged(parts: Sequence[pl.DataFrame], depth: int | None) -> pl.DataFrame:
+    """What `_best` gives of all the lines that `parts` are the best of."""
     rankings = pl.concat(parts)
     again = rankings["query_row"].is_duplicated()
-    if again.any():
-        whole = _best(rankings.filter(again).explode("passage_row", "tie", "score"), depth)
-        rankings = pl.concat([rankings.filter(~again), whole])
-    blanks |= any(name.split() != [name] for name in others)
-    return _Found(rankings, count, wrong, others, blanks)
+    if not again.any():
+        return rankings
+    whole = _best(rankings.filter(again).explode("passage_row", "tie", "score"), depth)
+    return pl.concat([rankings.filter(~again), whole])
 
 
 def _best(lines: pl.DataFrame, depth: int | None) -> pl.DataFrame:
@@ -225,32 +228,6 @@ def _best(lines: pl.DataFrame, depth: int | None) -> pl.DataFrame:
         ranked.head(pl.len() if depth is None else depth),
         wrong=pl.col("wrong").any() | (pl.col("tie").n_unique() < pl.len()),
     )
-
-
-def _separator(file: Path) -> str | None:
-    """The tab or the blank that alone stands between the columns, as the first line has it; None: read line by line."""
-    with open(file, encoding="utf-8", errors="replace") as stream:
-        first = stream.readline(100_000)
-    whole = (mark for mark in "\t " if len(fields := first.split(mark)) >= len(COLUMNS) and all(fields[: len(COLUMNS)]))
-    return None if first.startswith("\ufeff") else next(whole, None)
-
-
-def _scan_separated(file: Path, separator: str) -> pl.LazyFrame:
-    """What `_scan_fields` gives of a file whose columns are each followed by one separator; several times as fast."""
-    lines = pl.scan_csv(
-        file,
-        separator=separator,
-        has_header=False,
-        schema=dict.fromkeys(COLUMNS, pl.String) | {"score": pl.Float64},
-        quote_char=None,
-        comment_prefix="#",
-        truncate_ragged_lines=True,
-        extra_columns="ignore",
-        row_index_name="number",
-    )
-    whole = pl.all_horizontal(pl.col("query", "Q0", "passage", "rank", "tag").str.len_bytes() > 0)
-    score = pl.when(whole & pl.col("score").is_finite()).then(pl.col("score").cast(pl.Float32))
-    return lines.select("number", "query", "passage", score=pl.when(score.is_finite()).then(score))
 
 
 def _scan_fields(file: Path) -> pl.LazyFrame:
@@ -267,8 +244,8 @@ class _Rows:
         self.known, self.slots = pl.DataFrame({"id": known}).with_row_index("row"), None
         numbers = _numbers(known)
         if not numbers.has_nulls() and int(numbers.max() or 0) < SPARSE * len(known):  # type: ignore[arg-type]
-            slots = pl.DataFrame({"id": pl.int_range(int(numbers.max() or 0) + 1, dtype=pl.UInt32, eager=True)})  # type: ignore[arg-type]
-            self.slots = slots.join(self.known.with_columns(id=numbers), on="id", how="left", maintain_order="left")["row"]
+            slots = pl.Series([None], dtype=pl.UInt32).new_from_index(0, int(numbers.max() or 0) + 1)  # type: ignore[arg-type]
+            self.slots = slots.scatter(numbers, self.known["row"])
 
     def of(self, ids: pl.Series) -> pl.Series:
         """The row of each id, null where it is not known."""

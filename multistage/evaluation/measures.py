@@ -101,8 +101,8 @@ def evaluate_runs(
         rate.advance(1)
     most = max(unjudged, key=unjudged.__getitem__)
     if unjudged[most] > MANY_UNJUDGED:
-        text = "%.0f%% to %.0f%% of the runs' first 10 places hold no judged passage, which counts as not relevant; most in %s"
-        logger.warning(text, 100 * min(unjudged.values()), 100 * unjudged[most], most)
+        text = "up to %.0f%% of a run's first 10 passages are unjudged (%s), at least %.0f%%; they count as not relevant"
+        logger.warning(text, 100 * unjudged[most], most, 100 * min(unjudged.values()))
     return pl.concat(parts).select(*SYSTEM, "query", *measures)
 
 

@@ -42,21 +42,21 @@ def answer(means: pd.DataFrame, differences: pd.DataFrame, settings: Evaluation,
     systems = means[~means["recipe"].isin([FIRST_STAGE, TEACHER])]
     if systems.empty:
         found = _highest(means[means["recipe"] == FIRST_STAGE], ["benchmark"])
-        return f"## Which first stage?\n\nThis grid trains nothing. First stages by {measure}:\n\n{found}\n\n{figures}\n"
+        heading = "## Which first stage?\n\nThis grid trains nothing and compares first stages"
+        return f"{heading}. By {measure}, the best first:\n\n{found}\n\n{figures}\n"
     seeds, baseline = int(means["seeds"].max()), settings.baseline
-    beside = differences["against"] != FIRST_STAGE
-    tested = f" (above) and with {recipe_name(baseline)} (below)" if baseline else ""
-    trained = systems[systems["recipe"] != UNTRAINED]
+    first, beside = differences["against"] == FIRST_STAGE, _trained(differences[differences["against"] != FIRST_STAGE])
+    tested = f" (above) and with {recipe_name(str(baseline))} (below)" if not _unfused(beside).empty else ""
     parts = [
         "## Does re-ranking help?",
-        _beside_first_stage(differences[~beside], means, settings),
+        _beside_first_stage(differences[first], means, settings),
         "## Which recipe?",
         f"The highest means by {measure}:",
-        _highest(trained if len(trained) else systems, ["benchmark", "retriever"]),
+        _highest(_trained(means), ["benchmark", "retriever"]),
         f"Each recipe was tested against its first stage{tested}, not against all others.",
         figures,
         "## Is one training stage enough?",
-        _beside_baseline(differences[beside], means, recipe_name(str(baseline)), settings),
+        _beside_baseline(beside, means, recipe_name(str(baseline)), settings),
         "## How sure is this?",
         _basis(_trained(means), _trained(differences), settings.confidence),
         how_to_read(seeds, settings),
@@ -66,8 +66,9 @@ def answer(means: pd.DataFrame, differences: pd.DataFrame, settings: Evaluation,
 
 def _beside_first_stage(rows: pd.DataFrame, means: pd.DataFrame, settings: Evaluation) -> str:
     """For each first stage whether re-rankers are better than it, and which."""
-    # That a model is worse before it is trained answers nothing.
-    rows = rows[(rows["recipe"] != TEACHER) & ~((rows["recipe"] == UNTRAINED) & rows["verdict"].str.startswith("worse"))]
+    # That a model is not better before it is trained answers nothing.
+    untrained = rows["recipe"].str.removesuffix(FUSED) == UNTRAINED
+    rows = rows[(rows["recipe"] != TEACHER) & ~(untrained & ~rows["verdict"].str.startswith("better"))]
     first = means[means["recipe"] == FIRST_STAGE]
     alone: dict[Any, float] = dict(zip(zip(first["benchmark"], first["retriever"], strict=True), first["mean"], strict=True))
     bullets = []
@@ -77,7 +78,8 @@ def _beside_first_stage(rows: pd.DataFrame, means: pd.DataFrame, settings: Evalu
             "yes": better.all(),
             "with some recipes, while others hurt": better.any() and worse.any(),
             "with some recipes": better.any(),
-            "no, it hurts": worse.any(),
+            "no, it hurts": worse.all(),
+            "no, and some recipes hurt": worse.any(),
             "no, it changes little": (own["verdict"] == "equivalent").all(),
             "not shown": True,
         }
@@ -98,10 +100,11 @@ def _highest(rows: pd.DataFrame, places: list[str]) -> str:
 
 def _beside_baseline(rows: pd.DataFrame, means: pd.DataFrame, name: str, settings: Evaluation) -> str:
     """Whether the baseline is on par with recipes of more stages, which may be missing, and the comparisons behind it."""
-    if rows.empty:
+    recipes = _unfused(rows)
+    if recipes.empty:
         return "Nothing was compared with a baseline: that takes `evaluation.baseline` and another recipe in the grid."
-    staged = rows[(rows["recipe"].str.count("-") > name.count("→")) & ~rows["recipe"].str.endswith(FUSED)]
-    relevant, others = (staged, "recipes of more training stages") if len(staged) else (rows, "the other recipes")
+    staged = recipes[recipes["recipe"].str.count("-") > name.count("→")]
+    relevant, others = (staged, "recipes of more training stages") if len(staged) else (recipes, "the other recipes")
     found = set(relevant["verdict"])
     # The baseline is on par or ahead where every other is equivalent or worse.
     short = "No" if "better" in found else "Not settled" if "undecided" in found else "Yes"
@@ -148,7 +151,11 @@ def comparisons_table(chosen: pd.DataFrame, means: pd.DataFrame, baseline: str, 
 
 
 def _trained(table: pd.DataFrame) -> pd.DataFrame:
-    return table[~table["recipe"].isin([FIRST_STAGE, TEACHER, UNTRAINED])]
+    return table[~table["recipe"].str.removesuffix(FUSED).isin([FIRST_STAGE, TEACHER, UNTRAINED])]
+
+
+def _unfused(table: pd.DataFrame) -> pd.DataFrame:
+    return table[~table["recipe"].str.endswith(FUSED)]
 
 
 def _basis(means: pd.DataFrame, differences: pd.DataFrame, confidence: float) -> str:

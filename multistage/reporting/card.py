@@ -23,11 +23,13 @@ def write_card(
     readme: str | Path,
     page: str | Path,
     curve: str | Path | None,
+    fold: str = "",
 ) -> None:
     """Write a model's card as Markdown and as an HTML page that needs nothing else.
 
     records: training.json of the model and of its parents, the model's own first and the untrained re-ranker's last.
     lineage: what `lineage.lineage` says of it. curve: its training curve, beside the README; None for the untrained one.
+    fold: the number of the model's; empty without folds.
     """
     stages = [read_json(path, "recipe", "seed", "inputs", "versions") for path in records]
     images = {Path(curve).name: curve} if curve else {}
@@ -38,6 +40,7 @@ def write_card(
         parent_folder=os.path.relpath(stages[0].get("parent", "."), Path(readme).parent),
         lineage=lineage,
         backbone=backbone,
+        fold=fold,
         folder=Path(readme).parent,
         curve=next(iter(images), None),
     )

@@ -7,11 +7,13 @@ from multistage.config.recipes import last_objective, stages_of
 from multistage.jobs.errors import without_secrets
 
 Config = dict[str, Any]
-# An entry of the config that has a licence: its section, its name, and what it is used as.
+# An entry of the config that has a licence, or is the work of a language model: its section, its name, and what it is used as.
 Use = tuple[str, str, str]
 # The keys that name what data and models are made from, and what their sources are used as, if that is their own.
 NOUNS = {"queryset": "the query set", "collection": "the collection", "retriever": "the first stage", "teacher": "the teacher"}
 FILES = ("source", "passages", "queries", "qrels", "candidates", "permutations", "run")
+# The licence of what a language model on a server writes or ranks.
+SERVED = "the terms of that model and of whoever serves it"
 # The section that defines what a key names.
 SECTIONS = {key: f"{key}s" for key in (*NOUNS, "checkpoint")} | dict.fromkeys(FILES, "sources")
 
@@ -20,7 +22,7 @@ def lineage(config: Config, backbone: str, recipe: str) -> dict[str, Any]:
     """What the card of the model `recipe` of `backbone` needs of a complete config, and nothing else of it.
 
     checkpoint: the name of the pre-trained model, that on the Hub if it is from there. licence: its licence. sources: name,
-    use, place and licence of each, once. data: the names of the sources that do not hold a model.
+    use, place and licence of each, once. data: the names of the sources that are neither a model nor ranked by one on a server.
     """
     objectives = [last_objective(stage) for stage in stages_of(recipe)]
     checkpoint = config["backbones"][backbone]["checkpoint"]
@@ -36,7 +38,7 @@ def lineage(config: Config, backbone: str, recipe: str) -> dict[str, Any]:
         "checkpoint": config["checkpoints"][checkpoint].get("hub", checkpoint),
         "licence": sources[0]["licence"],
         "sources": sources,
-        "data": [name for section, name in used_as if (section, name) not in models],
+        "data": [name for section, name in used_as if section != "teachers" and (section, name) not in models],
     }
 
 
@@ -55,9 +57,9 @@ def _uses(config: Config, entry: Config, use: str = "", queryset: str = "") -> I
         if not isinstance(name, str):
             continue
         named, own_use = config[section][name], f"{NOUNS[key]} {name}" if key in NOUNS else use
-        if "licence" in named:
+        if not named.keys().isdisjoint(("licence", "base_url", "generator")):
             yield section, name, own_use
-        else:
+        if "licence" not in named:
             yield from _uses(config, named, own_use, queryset)
 
 
@@ -72,7 +74,9 @@ def _parts(config: Config, entry: Config) -> Iterator[Config]:
 
 
 def _source(entry: Config, name: str, use: str) -> dict[str, str]:
+    entry = entry.get("generator", entry)
     forms = {
+        "model": "language model {model}, asked at {base_url}",
         "hub": "Hugging Face Hub: {hub}, revision {revision}",
         "package": "Python package {package}",
         "id": "ir_datasets: {id}",
@@ -81,4 +85,4 @@ def _source(entry: Config, name: str, use: str) -> dict[str, str]:
     }
     place = next(form for key, form in forms.items() if entry.get(key))
     place = without_secrets(place.format(**entry))
-    return {"name": name, "use": use, "place": place, "licence": entry["licence"]}
+    return {"name": name, "use": use, "place": place, "licence": entry.get("licence", SERVED)}

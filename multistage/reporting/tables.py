@@ -74,7 +74,8 @@ def cells(means: pd.DataFrame, differences: pd.DataFrame, weights: pd.DataFrame 
     key = ["benchmark", *POOLED, "measure"]
     marks = [_marks(*row) for row in differences[["verdict", "against"]].itertuples(index=False)]
     by_cell = differences.assign(marks=marks).groupby(key)["marks"].sum().rename("marks")
-    best = means.groupby(["benchmark", "retriever", "measure"])["mean"].transform("max") == means["mean"]
+    over = ["benchmark", "measure", *(["retriever"] if _reranked(means) else [])]
+    best = means.groupby(over)["mean"].transform("max") == means["mean"]
     table = means.join(by_cell, on=key).fillna({"marks": ""})
     return table.assign(text=fixed(means["mean"]), best=best & means["measure"].map(compares), system=system)
 
@@ -142,7 +143,7 @@ def note(means: pd.DataFrame, differences: pd.DataFrame, settings: Evaluation) -
     seeds = means["seeds"].max()
     lines = [
         "Means over queries" + (f" and {seeds} seeds" if seeds > 1 else "") + ".",
-        "**Bold**: the best" + (" over a first stage." if means["retriever"].any() else "."),
+        "**Bold**: the best" + (" over a first stage." if _reranked(means) else "."),
     ]
     if (differences["against"] == FIRST_STAGE).any():
         lines.append(f"{BETTER} better, {WORSE} worse than the first stage alone.")
@@ -158,11 +159,17 @@ def note(means: pd.DataFrame, differences: pd.DataFrame, settings: Evaluation) -
         if seeds > 1
         else "paired t-tests over queries, with one seed: they say nothing about training again"
     )
-    lines.append(
-        f"Tests are at the level {1 - settings.confidence:.2g} ({test}). In each column Holm's method corrects all tests of a "
-        "kind together: those against first stages, those against the baseline, those of equivalence."
-    )
+    if not differences.empty:
+        lines.append(
+            f"Tests are at the level {1 - settings.confidence:.2g} ({test}). In each column Holm's method corrects all tests "
+            "of a kind together: those against first stages, those against the baseline, those of equivalence."
+        )
     return " ".join(lines)
+
+
+def _reranked(means: pd.DataFrame) -> bool:
+    """Whether there is more over a first stage than itself."""
+    return bool((means["retriever"].ne("") & means["recipe"].ne(FIRST_STAGE)).any())
 
 
 def tuned_sentences(retrievers: Sequence[str], files: Sequence[str], queryset: str) -> str:

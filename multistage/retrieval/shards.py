@@ -1,12 +1,9 @@
-"""A collection in parts: contiguous rows, each part searched by a job of its own, and the runs of the parts merged."""
+"""A collection in parts: contiguous rows, each part searched by a job of its own."""
 
-from collections.abc import Iterable
-from functools import reduce
 from pathlib import Path
 
 import polars as pl
 
-from multistage.data.runs import RUN, cut, in_run_order
 from multistage.data.tables import count_texts, scan_table
 from multistage.jobs.errors import InputError
 
@@ -25,16 +22,3 @@ def shard_ids(passages: str | Path, shard: int, shards: int) -> pl.Series:
     """The ids of the passages in a part of a passages table, by row of the part."""
     start, stop = shard_rows(count_texts(passages), shard, shards)
     return scan_table(passages, "id").slice(start, stop - start).collect()["id"]
-
-
-def merge_runs(runs: Iterable[pl.DataFrame], depth: int) -> pl.DataFrame:
-    """The `depth` best passages of every query over all runs, in run order (see `data.runs`).
-
-    runs: of parts that share no passage, each holding the `depth` best of its part. Then the result holds the `depth` best of
-    the whole: a passage among these is among the best of its own part. Memory: two runs, however many there are.
-    """
-
-    def merge(merged: pl.DataFrame, run: pl.DataFrame) -> pl.DataFrame:
-        return cut(in_run_order(pl.concat([merged, run], how="vertical_relaxed")), depth)
-
-    return reduce(merge, runs, pl.DataFrame(schema=RUN))

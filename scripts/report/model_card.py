@@ -16,4 +16,5 @@ with job_log(snakemake.log[0]):
         readme=snakemake.output.readme,
         page=snakemake.output.page,
         curve=curve,
+        fold=snakemake.wildcards.seed.partition("/fold")[2],
     )

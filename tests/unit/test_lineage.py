@@ -9,11 +9,11 @@ from multistage.reporting.lineage import lineage
 from repository import REPOSITORY
 
 
-@pytest.fixture
-def config():
-    """The paper's config, as Snakemake merges it over the default one."""
+@pytest.fixture(params=["ecir2025"])
+def config(request):
+    """The paper's config, or another one, as Snakemake merges it over the default one."""
     config = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
-    update_config(config, yaml.safe_load((REPOSITORY / "configs" / "ecir2025.yaml").read_text()))
+    update_config(config, yaml.safe_load((REPOSITORY / "configs" / f"{request.param}.yaml").read_text()))
     complete_config(config)
     return config
 
@@ -70,6 +70,19 @@ def test_what_made_a_teacher_of_ours_and_chose_negatives_is_a_source(config):
     found = lineage(config | {"objectives": config["objectives"] | {"own": {"candidates": reranked}}}, "tiny", "own")
     uses = {source["name"]: source["use"] for source in found["sources"]}
     assert uses["roberta-base"] == "the model that chooses negatives" and "rankgpt-permutations" in uses
+
+
+@pytest.mark.parametrize("config", ["own-unlabelled"], indirect=True)
+def test_a_language_model_that_writes_queries_or_ranks_is_a_source(config):
+    config["teachers"]["judge"]["model"] = "another"
+    found = lineage(config, "tiny", "kd-cl")
+    uses = {source["name"]: (source["use"], source["place"], source["licence"]) for source in found["sources"]}
+    terms = "the terms of that model and of whoever serves it"
+    written = "language model Qwen/Qwen2.5-7B-Instruct, asked at http://localhost:8000/v1"
+    assert uses["own-asked"] == ("the query set own-asked", written, terms)
+    assert uses["judge"] == ("the teacher judge", written.replace("Qwen/Qwen2.5-7B-Instruct", "another"), terms)
+    assert found["data"] == ["own-asked", "own-passages"]
+    assert "judge" not in licences(lineage(config, "tiny", "cl"))
 
 
 def test_files_of_the_users_own_are_sources(config):

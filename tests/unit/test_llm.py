@@ -1,4 +1,4 @@
-"""A language model as teacher, asked on loopback: RankGPT's windows, servers that fail, kills, limits."""
+"""A language model on loopback as teacher: RankGPT's windows, servers that fail, limits; kills, while it writes queries too."""
 
 import json
 import logging
@@ -15,10 +15,13 @@ import polars as pl
 import pytest
 
 from loopback import Model, by_overlap, chat_server
+from multistage.config.data import Server
 from multistage.config.ranking import LLM
 from multistage.data.runs import write_run
+from multistage.data.tables import write_texts
 from multistage.jobs.errors import InputError
 from multistage.sources.chat import chat
+from multistage.sources.generated import generate_queries
 from multistage.teachers.rankgpt import conversation, rank_by_windows, windows
 
 WORDS = ["amber", "basin", "cedar", "delta", "ember", "fjord", "grove", "heath"]
@@ -179,10 +182,21 @@ def test_tokens_and_money_are_counted(tmp_path, caplog):
     assert f"{REQUESTS} answers came without a count" in caplog.text
 
 
-def test_killed_at_ten_moments_it_asks_nothing_twice_and_ends_the_same(tmp_path, expected):
-    code = "import sys; from pathlib import Path; from test_llm import teach; teach(sys.argv[1], Path(sys.argv[2]), parallel=3)"
+def teach_and_write(url, folder):
+    """Rank all candidates, then write a query for each of as many passages as that took requests."""
+    teach(url, folder, parallel=3)
+    write_texts(folder / "passages", PASSAGES.items(), "passages")
+    server = Server.model_validate({"base_url": url, "model": "writer", "parallel": 3})
+    files = {"queries": folder / "queries", "qrels": folder / "qrels"}
+    with chat(server, folder / "asked.jsonl") as asking:
+        generate_queries(folder / "passages", sample=REQUESTS, per_passage=1, seed=7, chat=asking, **files)
+
+
+def test_killed_at_ten_moments_it_asks_nothing_twice_and_ends_the_same(tmp_path):
+    """A ranking of candidates, and then the writing of queries."""
+    code = "import sys, pathlib, test_llm; test_llm.teach_and_write(sys.argv[1], pathlib.Path(sys.argv[2]))"
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([os.environ["PYTHONPATH"], str(Path(__file__).parent)])}
-    process, moments = None, {1, 4, 6, 9, 13, 18, 22, 27, 33, 38}
+    process, moments = None, {1, 6, 13, 27, 38, 43, 49, 55, 66, 80}
 
     def kill(number):
         if number not in moments:
@@ -192,14 +206,22 @@ def test_killed_at_ten_moments_it_asks_nothing_twice_and_ends_the_same(tmp_path,
         process.wait()
         return "gone"
 
-    with chat_server(Model(by_overlap, kill)) as model:
+    def reply(messages):
+        return by_overlap(messages) or "what about " + messages[-1]["content"].partition("\n")[0]
+
+    sound, killed = tmp_path / "sound", tmp_path / "killed"
+    sound.mkdir()
+    killed.mkdir()
+    with chat_server(Model(reply)) as model:
+        teach_and_write(model.url, sound)
+    with chat_server(Model(reply, kill)) as model:
         ends = []
         while ends[-1:] != [0] and len(ends) < 20:
-            process = subprocess.Popen([sys.executable, "-c", code, model.url, str(tmp_path)], env=environment)
+            process = subprocess.Popen([sys.executable, "-c", code, model.url, str(killed)], env=environment)
             ends.append(process.wait())
     assert ends == [-signal.SIGKILL] * len(moments) + [0]
-    assert (tmp_path / "teacher.run").read_bytes() == expected
-    assert len(model.answered) == len(set(model.answered)) == REQUESTS
+    assert all((killed / name).read_bytes() == (sound / name).read_bytes() for name in ("teacher.run", "queries", "qrels"))
+    assert len(model.answered) == len(set(model.answered)) == 2 * REQUESTS
 
 
 def test_a_line_that_a_kill_cut_is_asked_for_again_and_a_damaged_one_is_named(tmp_path, expected):

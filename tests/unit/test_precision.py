@@ -65,8 +65,9 @@ def test_an_encoder_alone_gives_float32_vectors_of_bfloat16_accuracy():
 )
 def test_auto_takes_bfloat16_where_the_processor_has_it(processor, expected, monkeypatch):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: processor)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: expected == "bfloat16")
     cpu = torch.device("cpu")
-    assert resolve("auto", cpu) == expected
+    assert resolve("auto", cpu) == resolve("auto", torch.device("cuda")) == expected
     assert {resolve(precision, cpu) for precision in ("float32", "bfloat16")} == {"float32", "bfloat16"}
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 from test_evaluation import nested
 
-from multistage.data.runs import cut, in_run_order, read_run, write_runs
+from multistage.data.runs import cut, in_run_order, read_run, with_ids, write_run, write_runs
 from multistage.data.tables import stream_texts, write_texts
 from multistage.evaluation.tuning import tune_bm25
 from multistage.jobs.errors import InputError
@@ -25,7 +25,7 @@ from multistage.retrieval import dense, encoding, lucene
 from multistage.retrieval.dense import exact_search, largest_products
 from multistage.retrieval.encoding import encode_passages, encode_queries, in_batches, read_vectors, search, write_vectors
 from multistage.retrieval.late_interaction import build_plaid, plaid_search
-from multistage.retrieval.shards import merge_runs, shard_ids, shard_rows
+from multistage.retrieval.shards import shard_ids, shard_rows
 from small_models import write_bert_checkpoint
 
 WORDS = ["paris", "france", "london", "thames", "river", "zebra", "violin", "copper", "lantern", "mozart"]
@@ -90,7 +90,7 @@ def test_bm25_is_the_formula_for_queries_of_any_length(passages, table, tmp_path
         bm25_run(index, queries[0])
 
 
-def test_the_pair_that_is_chosen_is_the_best_by_trec_eval(table, tmp_path):
+def test_the_pair_that_is_chosen_is_the_best_by_trec_eval(table, tmp_path, caplog):
     lucene.index_passages(table, tmp_path / "index", threads=1)
     write_texts(tmp_path / "queries.parquet", QUERIES.rows(), "test")
     runs = {
@@ -116,6 +116,9 @@ def test_the_pair_that_is_chosen_is_the_best_by_trec_eval(table, tmp_path):
     assert list(means) == [*product(tune["k1"], tune["b"]), (0.9, 0.4)]
     assert means == pytest.approx({pair: theirs[pair] for pair in means}, abs=1e-9)
     assert (found["k1"], found["b"]) == (2.0, 0.4) == max(means, key=means.get) and found["queries"] == 20
+    assert [record.message.partition(": ")[2] for record in caplog.records] == [
+        "2, the highest k1 that was tried, is best; try higher ones too"
+    ]
     said = tuned_sentences(["bm25"], [tmp_path / "bm25.json"], "validation")
     assert "bm25: k1 2 and b 0.4 were chosen from 6 pairs on the 20 queries of validation" in said
     assert f"nDCG@10 {theirs[2.0, 0.4]:.3f}" in said and f"k1 0.9 and b 0.4, {theirs[0.9, 0.4]:.3f}" in said
@@ -188,6 +191,14 @@ def brute_force(queries, passages, depth):
     return cut(in_run_order(pl.concat(runs)), depth)
 
 
+def merged(runs, depth, folder):
+    """The run that the rule merge_shards makes of those of parts."""
+    paths, passages = [folder / f"{shard}.run" for shard in range(len(runs))], pl.Series([f"p{row}" for row in range(60)])
+    for path, run in zip(paths, runs, strict=True):
+        write_run(path, run, "part")
+    return with_ids(read_run(paths, depth, queries=QUERIES["id"], passages=passages), QUERIES["id"], passages)
+
+
 def found_in(queries, passages, depth, start=0):
     """What exact search finds in passages that begin at row `start` of the collection, as a run."""
     runs = [
@@ -205,7 +216,7 @@ def found_in(queries, passages, depth, start=0):
     depth=st.integers(1, 70),
     kinds=st.integers(1, 60),
 )
-def test_any_parts_of_exact_search_merge_into_the_whole(seed, count, shards, depth, kinds):
+def test_any_parts_of_exact_search_merge_into_the_whole(tmp_path_factory, seed, count, shards, depth, kinds):
     """Passages of few kinds are equal to one another, so that many tie."""
     torch.manual_seed(seed)
     queries = torch.randn(3, 8)
@@ -215,7 +226,7 @@ def test_any_parts_of_exact_search_merge_into_the_whole(seed, count, shards, dep
     assert_frame_equal(whole, brute_force(queries, passages, depth))
     ranges = [shard_rows(count, shard, shards) for shard in range(shards)]
     parts = [found_in(queries, passages[start:stop], depth, start) for start, stop in ranges]
-    assert_frame_equal(merge_runs(parts, depth), whole)
+    assert_frame_equal(merged(parts, depth, tmp_path_factory.mktemp("parts")), whole)
 
 
 def test_ties_that_outnumber_what_is_searched_are_found(monkeypatch):
@@ -236,7 +247,7 @@ def late_interaction_run(encoder, table, folder, shards, depth):
         encode_passages(encoder, stream_texts(table, start, stop), total=stop - start, output=folder / "vectors.safetensors")
         build_plaid(folder / "vectors.safetensors", folder / "index", nbits=4, kmeans_passages=None, device="cpu")
         runs.extend(search(plaid_search(folder / "index", "cpu", 4096), encoder, QUERIES, names, depth=depth))
-    return merge_runs(runs, depth)
+    return merged(runs, depth, folder)
 
 
 def test_plaid_agrees_with_exact_late_interaction_in_any_parts(table, encoder_folder, tmp_path):
@@ -304,14 +315,20 @@ def test_dense_runs_do_not_depend_on_the_parts(table, encoder_folder, tmp_path):
         write_vectors(tmp_path / "part.safetensors", [(read_vectors(path)[0][start:stop], [1] * (stop - start))])
         find = exact_search(tmp_path / "part.safetensors", "cpu")
         runs.extend(search(find, encoder, QUERIES, shard_ids(table, shard, 4), depth=5))
-    assert_frame_equal(merge_runs(runs, 5), whole)
+    assert_frame_equal(merged(runs, 5, tmp_path), whole)
 
 
-def test_what_follows_an_encoder_in_bfloat16_is_float32(encoder_folder):
-    found = {}
+@pytest.mark.parametrize(("kind", "pooling"), [("colbert", None), ("dense", "mean")])
+def test_an_encoder_multiplies_in_bfloat16_and_what_follows_it_is_float32(encoder_folder, monkeypatch, kind, pooling):
+    """With auto, where the hardware has bfloat16."""
+    found, texts = {}, ["paris river"]
     for precision in ("float32", "bfloat16"):
-        encoder = load_encoder(encoder_folder, precision=precision, pooling="mean")
-        found[precision] = encoder.encode(["paris river"], convert_to_tensor=True)
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda has=precision == "bfloat16": {"avx512_bf16": has})
+        encoder, seen = load_encoder(encoder_folder, kind, precision="auto", pooling=pooling), set()
+        for layer in (module for module in encoder[0].modules() if isinstance(module, torch.nn.Linear)):
+            layer.register_forward_hook(lambda _, __, output, seen=seen: seen.add(output.dtype))
+        found[precision] = encoder.encode_document(texts, convert_to_numpy=False)[0]
+        assert (torch.bfloat16 in seen) == (precision == "bfloat16")
     assert found["bfloat16"].dtype == torch.float32 and not torch.equal(*found.values())
     assert torch.allclose(*found.values(), atol=0.03)
 

@@ -123,7 +123,9 @@ def test_a_collection_of_ones_own_from_its_files_to_its_report(copy, index):
     (copy / "folds.yaml").write_text(yaml.safe_dump(folds))
     cl = copy / "results" / "own" / "{}" / "tiny" / "cl" / "seed42"
     target = (str(cl) + "/bm25/own-train.run").format("reranked")
-    succeed(snakemake(copy, os.path.relpath(target, copy), configs=[*configs, copy / "folds.yaml"], environment=index))
+    card = "results/own/models/tiny/cl/seed42/fold2/README.md"
+    succeed(snakemake(copy, os.path.relpath(target, copy), card, configs=[*configs, copy / "folds.yaml"], environment=index))
+    assert "# tiny cl, seed 42, fold 2\n" in (copy / card).read_text()
     run = pd.read_csv(target, sep=" ", names=["query", "Q0", "passage", "rank", "score", "tag"])
     names = {
         f"{kind}{name}": f"{mark}{text}{end}"
