@@ -2,12 +2,11 @@
 
 Runs the workflow on generated files of MS MARCO's shape, at a fortieth and at a tenth of its size: passages of about 56 words,
 training queries with 500 candidates each, 6,980 queries to evaluate with 500, 50 of which are re-ranked. Of each rule the
-longest job and the largest memory count; two sizes give the slope, and the slope what it takes at full size, beside what it
-asks Slurm for there. The model has few steps to train, and rules that encode are left out: their time and memory are a GPU's.
+longest job and the largest memory count; two sizes give the slope, and the slope what it takes at full size. The model has few
+steps to train, and rules that encode are left out: their time and memory are a GPU's.
 """
 
 import argparse
-import re
 import subprocess
 import sys
 import tempfile
@@ -24,7 +23,6 @@ from multistage.data.tables import read_ids
 
 TRAINING_QUERIES, QUERIES, SHARES = 500_000, 6_980, (0.025, 0.1)
 TARGETS = ["all", "results/runs/both/train.run", "results/collections/msmarco/found.queries.parquet"]
-REQUEST = re.compile(r"^    log: results/(\S+)\.log\n(?:    .*\n)*?    resources: (.*)$", re.MULTILINE)
 TEXTS_AT_ONCE = 50_000
 
 
@@ -87,23 +85,19 @@ def write_all(folder: Path, share: float, words: float, checkpoint: Path) -> Non
 
 
 def jobs_at(folder: Path, share: float, options: argparse.Namespace) -> pd.DataFrame:
-    """Each rule's longest job and largest memory at a share of the full size, with what it asked for (minutes, GB)."""
+    """Each rule's longest job (minutes) and largest memory (GB) at a share of the full size."""
     write_all(folder, share, options.words, options.checkpoint)
     command = [sys.executable, "-m", "snakemake", "--cores", "1", "--directory", folder]
     command += ["--configfile", folder / "config.yaml", "--", *options.targets]
     ended = subprocess.run(list(map(str, command)), cwd=REPOSITORY, stderr=subprocess.PIPE, text=True, check=False)
     if ended.returncode:
         sys.exit(ended.stderr)
-    jobs, asked = jobs_of(folder / "results"), {}
-    for log, resources in REQUEST.findall(ended.stderr):
-        found = dict(part.split("=") for part in resources.split(", "))
-        asked[log] = {name: float(found[name]) for name in ("mem_mb", "runtime") if name in found}
-    jobs = jobs.join(pd.DataFrame.from_dict(asked, orient="index", columns=["mem_mb", "runtime"]))
-    return jobs.groupby("rule").max() / pd.Series({"seconds": 60, "memory_mb": 1000, "mem_mb": 1000, "runtime": 1})
+    jobs = jobs_of(folder / "results")
+    return jobs.groupby("rule").max() / pd.Series({"seconds": 60, "memory_mb": 1000})
 
 
 def main() -> None:
-    """Print what each rule took at the larger share, takes at full size, and asks for there."""
+    """Print what each rule took at the larger share, and takes at full size."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--checkpoint", type=Path, default="results/checkpoints/bert-tiny", help="a backbone's folder")
     parser.add_argument("targets", nargs="*", default=TARGETS, help="what is made; default: all that is measured")
@@ -116,12 +110,11 @@ def main() -> None:
             print(share, found[-1].round(2).to_string(), sep="\n", flush=True)
     small, large = found
     full = large + (large - small).clip(lower=0) * (1 - SHARES[1]) / (SHARES[1] - SHARES[0])
-    print("| rule | at a tenth | at full size | it asks for |\n|---|---:|---:|---:|")
+    print("| rule | at a tenth | at full size |\n|---|---:|---:|")
     measured = large.to_dict("index")
     for rule, at in full.sort_values("memory_mb", ascending=False).to_dict("index").items():
         took = [f"{row['seconds']:.1f} min, {row['memory_mb']:.1f} GB" for row in (measured[rule], at)]
-        asked = "nothing, beside Snakemake" if np.isnan(at["mem_mb"]) else f"{at['runtime']:.0f} min, {at['mem_mb']:.1f} GB"
-        print(f"| {rule} | {took[0]} | {took[1]} | {asked} |")
+        print(f"| {rule} | {' | '.join(took)} |")
 
 
 if __name__ == "__main__":

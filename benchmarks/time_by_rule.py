@@ -13,14 +13,14 @@ LAST = re.compile(r" done in ([\d.]+) s, peak memory (\d+) MB$")
 
 
 def jobs_of(results: Path) -> pd.DataFrame:
-    """The finished jobs of an experiment: the path of the log below `results` (the index), rule, seconds and memory_mb."""
-    rows = {}
+    """The finished jobs of an experiment: rule, seconds and memory_mb, the largest resident size."""
+    rows = []
     for path in results.rglob("logs/**/*.log"):
         last = LAST.search((path.read_text().splitlines() or [""])[-1])
         if last:
             parts = path.relative_to(results).with_suffix("").parts
-            rows["/".join(parts)] = (parts[parts.index("logs") + 1], *map(float, last.groups()))
-    return pd.DataFrame.from_dict(rows, orient="index", columns=["rule", "seconds", "memory_mb"])
+            rows.append((parts[parts.index("logs") + 1], *map(float, last.groups())))
+    return pd.DataFrame(rows, columns=["rule", "seconds", "memory_mb"])
 
 
 def main(results: Path) -> None:

@@ -94,7 +94,7 @@ rule keep_found:
     conda:
         "../envs/data.yaml"
     resources:
-        **job(),
+        **job(mem_mb=lambda wc, input: 3000 + input.size_mb),
     params:
         settings=settings_of("querysets/{queryset}", "depth", "draw", "relevance"),
     message:

@@ -206,7 +206,8 @@ rule import_run:
     conda:
         "../envs/data.yaml"
     resources:
-        **job(),
+        # Of 251 million rows, 7.5 GB for a file of 9.5.
+        **job(mem_mb=lambda wc, input: 3000 + input.size_mb),
     params:
         depth=lookup("{imported}/depth", within=ENTRIES),
         contents=contents_of(ready_run),
@@ -230,6 +231,9 @@ use rule import_run as merge_shards with:
         "results/logs/merge_shards/{retriever}/{queryset}.log",
     wildcard_constraints:
         retriever=of_kind("retrievers", "colbert", "dense"),
+    resources:
+        # What is merged already, and one part beside it.
+        **job(mem_mb=lambda wc, input: 3000 + 2 * input.size_mb / len(input.run)),
     params:
         depth=lookup("retrievers/{retriever}/depth", within=config),
         contents=None,
@@ -253,7 +257,8 @@ rule fuse_retrievers:
     conda:
         "../envs/data.yaml"
     resources:
-        **job(mem_mb=lambda wc, input: 2000 + 20 * input.size_mb),
+        # Measured: 4 bytes for each byte of the runs.
+        **job(mem_mb=lambda wc, input: 2000 + 4 * input.size_mb),
     params:
         norm=lookup("retrievers/{retriever}/method", within=config),
         depth=lookup("retrievers/{retriever}/depth", within=config),

@@ -41,7 +41,7 @@ rule training_groups:
     conda:
         "../envs/models.yaml"
     resources:
-        **job(mem_mb=8000),
+        **job(mem_mb=12000),
     params:
         depth=lambda wc: candidates_of(wc).get("depth"),
         drop_above=lambda wc: candidates_of(wc).get("drop_above"),

@@ -2,11 +2,10 @@
 
 import gc
 import os
-import shutil
-from collections import Counter
 from pathlib import Path
 
 import hypothesis
+import pandas as pd
 import pytest
 import yaml
 from filelock import FileLock
@@ -29,18 +28,17 @@ def pytest_collection_finish() -> None:
 
 def pytest_terminal_summary(terminalreporter) -> None:
     """Print how the inputs of each kind were judged (tests/support/wrong_inputs.py)."""
-    verdicts = Counter()
-    for outcome in ("passed", "failed"):
-        for report in terminalreporter.stats.get(outcome, []):
-            for kind, verdict in [value for name, value in report.user_properties if name == "input"]:
-                verdicts[kind, verdict if outcome == "passed" else "wrong"] += 1
-    if verdicts:
-        heads = ["refused clearly", "accepted rightly", "wrong"]
+    judged = [
+        (kind, verdict if outcome == "passed" else "wrong")
+        for outcome in ("passed", "failed")
+        for report in terminalreporter.stats.get(outcome, [])
+        for _, (kind, verdict) in report.user_properties
+    ]
+    if judged:
+        kinds, verdicts = pd.DataFrame(judged, columns=["kind", "verdict"]).T.to_numpy()
         terminalreporter.section("inputs, by kind")
-        terminalreporter.write_line(f"{'kind':50}{'inputs':>18}" + "".join(f"{head:>18}" for head in heads))
-        for kind in [*sorted({kind for kind, _ in verdicts}), "all"]:
-            row = [sum(n for (k, v), n in verdicts.items() if v == head and kind in (k, "all")) for head in heads]
-            terminalreporter.write_line(f"{kind:50}" + "".join(f"{number:>18}" for number in (sum(row), *row)))
+        table = pd.crosstab(kinds, verdicts, rownames=["kind"], colnames=["inputs"], margins=True, margins_name="all")
+        terminalreporter.write_line(table.to_string())
 
 
 @pytest.fixture(scope="session")
@@ -64,6 +62,24 @@ def inputs(tmp_path):
     from small_stage import write_inputs
 
     return write_inputs(tmp_path)
+
+
+@pytest.fixture
+def multistage(monkeypatch, capsys):
+    """Runs the command line in this process: what it printed, or the message with which it refused its arguments."""
+    from multistage.__main__ import main
+
+    def run(*arguments):
+        monkeypatch.setattr("sys.argv", ["multistage", *map(str, arguments)])
+        monkeypatch.setattr("logging.basicConfig", lambda **options: None)  # which would outlast the test
+        try:
+            main()
+        except SystemExit as end:
+            assert end.code == 2
+            return capsys.readouterr().err
+        return capsys.readouterr().out
+
+    return run
 
 
 @pytest.fixture(scope="session")
@@ -94,9 +110,3 @@ def finished(tmp_path_factory, worker_id, index):
             succeed(snakemake(folder, environment=index))
             done.touch()
     return folder
-
-
-@pytest.fixture
-def copy(finished, tmp_path):
-    """A copy of the finished slice, to be changed."""
-    return shutil.copytree(finished, tmp_path / "copy", symlinks=True)

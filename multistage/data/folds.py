@@ -1,6 +1,5 @@
 """Folds: a query set split for cross-validation, and its runs with it."""
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,8 +11,8 @@ from multistage.data.runs import read_run, write_run
 from multistage.data.tables import read_ids, read_qrels, read_texts
 from multistage.jobs.errors import InputError
 from multistage.jobs.files import replacing, write_texts
+from multistage.jobs.log import logger
 
-logger = logging.getLogger("jobs")
 # Of the order that queries are dealt in. Experiments with as many folds have the same ones.
 SEED = 42
 

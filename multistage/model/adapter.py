@@ -1,19 +1,16 @@
 """Low-rank adapters: beside the encoder's weights in training, added to them in the checkpoint."""
 
 import copy
-from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
+from transformers import PreTrainedModel
 
 from multistage.config.training import Lora
 from multistage.jobs.errors import InputError
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
 
-
-def add_adapter(model: "PreTrainedModel", adapter: Lora, *, dropout: float, seed: int) -> None:
+def add_adapter(model: PreTrainedModel, adapter: Lora, *, dropout: float, seed: int) -> None:
     """Put low-rank products beside layers of the encoder (Hu et al., "LoRA", ICLR 2022, eq. 3), and freeze its own weights.
 
     The head stays as it is, and so does a pooler, which may be as new. dropout: of what enters a product, while training. The
@@ -39,7 +36,7 @@ def add_adapter(model: "PreTrainedModel", adapter: Lora, *, dropout: float, seed
             parameter.requires_grad_()
 
 
-def merged(model: "PreTrainedModel") -> "PreTrainedModel":
+def merged(model: PreTrainedModel) -> PreTrainedModel:
     """A copy of the model to be saved: its layers are the plain model's again, with the products added to their weights."""
     from peft.tuners.lora import LoraLayer
 

@@ -1,20 +1,16 @@
 """Cross-encoder checkpoints: ordinary Hugging Face folders with one label."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from transformers import AutoModelForSequenceClassification
+from transformers import AutoModelForSequenceClassification, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from multistage.data.tokens import PairTemplate
 from multistage.jobs.errors import InputError
 from multistage.model.precision import compute_in
 from multistage.model.speed import read_first_token_only, reuse_freed_memory
 from multistage.model.weights import load_weights, read_config, require_positions
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "training.json", "model.safetensors")
 # Of a stage's two candidates for model.safetensors.
@@ -23,7 +19,7 @@ WEIGHTS = {"best": "best.safetensors", "last": "last.safetensors"}
 
 def load_cross_encoder(
     folder: str | Path, device: str = "cpu", precision: str = "auto", training: bool = False
-) -> "PreTrainedModel":
+) -> PreTrainedModel:
     """Load a re-ranker from a local folder onto a device, for training or for scoring alone.
 
     precision: of the encoder, auto, float32 or bfloat16; a model in training keeps its weights in float32 (see `precision`).
@@ -37,7 +33,7 @@ def load_cross_encoder(
     return model
 
 
-def require_re_ranker(folder: str | Path) -> "PreTrainedConfig":
+def require_re_ranker(folder: str | Path) -> PreTrainedConfig:
     """The config of a re-ranker. Raises InputError for anything but a checkpoint with one label and safetensors weights."""
     config = read_config(folder)
     if config.num_labels != 1:
@@ -45,7 +41,7 @@ def require_re_ranker(folder: str | Path) -> "PreTrainedConfig":
     return config
 
 
-def new_cross_encoder(folder: str | Path, seed: int) -> "PreTrainedModel":
+def new_cross_encoder(folder: str | Path, seed: int) -> PreTrainedModel:
     """A pre-trained encoder with a new one-label head, whose weights depend on `seed` alone.
 
     A checkpoint that already is a one-label sequence classifier keeps its head. Raises InputError when it has a
@@ -63,9 +59,7 @@ def new_cross_encoder(folder: str | Path, seed: int) -> "PreTrainedModel":
     return load_weights(AutoModelForSequenceClassification, folder, config, complete=classifier)
 
 
-def save_cross_encoder(
-    model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", max_length: int, folder: str | Path
-) -> None:
+def save_cross_encoder(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_length: int, folder: str | Path) -> None:
     """Save weights, config and tokenizer, so that other libraries compute the scores that we do.
 
     The config tells sentence-transformers to leave the logits as they are, the tokenizer to cut pairs at `max_length` and,
@@ -77,7 +71,7 @@ def save_cross_encoder(
     tokenizer.save_pretrained(folder, save_jinja_files=False)
 
 
-def require_fit(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", max_length: int) -> None:
+def require_fit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_length: int) -> None:
     """Raise InputError unless the model can read pairs of `max_length` tokens as the tokenizer lays them out.
 
     A model that knows no padding token, and whose kind finds the token to read by it, is told the tokenizer's.
@@ -99,7 +93,7 @@ def require_fit(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", 
         config.pad_token_id = tokenizer.pad_token_id
 
 
-def distance(model: "PreTrainedModel", parent: dict[str, Tensor]) -> dict[str, float]:
+def distance(model: PreTrainedModel, parent: dict[str, Tensor]) -> dict[str, float]:
     """How far the weights are from `parent`'s state, over all floating-point parameters.
 
     relative: |w - w0| / |w0| in the Euclidean norm. largest: the largest change of one weight.
@@ -119,7 +113,7 @@ def distance(model: "PreTrainedModel", parent: dict[str, Tensor]) -> dict[str, f
     return {"relative": (squared_change / squared_norm) ** 0.5, "largest": largest, "changed": changed / total}
 
 
-def set_dropout(model: "PreTrainedModel", probability: float) -> None:
+def set_dropout(model: PreTrainedModel, probability: float) -> None:
     """Set every dropout of the model. The checkpoint's config keeps its own value, which only training reads."""
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):

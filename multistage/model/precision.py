@@ -6,13 +6,11 @@ bfloat16 have 8 significant bits: one or two in ten of a list tie.
 
 from collections.abc import Callable
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+from transformers import PreTrainedModel
 
 
 def resolve(precision: str, device: torch.device) -> str:
@@ -28,7 +26,7 @@ def resolve(precision: str, device: torch.device) -> str:
     return "bfloat16" if processor.get("amx_bf16") or processor.get("avx512_bf16") else "float32"
 
 
-def compute_in(precision: str, model: "PreTrainedModel", training: bool) -> None:
+def compute_in(precision: str, model: PreTrainedModel, training: bool) -> None:
     """Let an encoder, or the encoder of a classifier, compute in `precision`; in training its weights stay in float32.
 
     On CPUs without AMX oneDNN multiplies float32 matrices: exactly, though the setting permits bfloat16, which it takes with
@@ -40,7 +38,7 @@ def compute_in(precision: str, model: "PreTrainedModel", training: bool) -> None
         use_bfloat16(model, training)
 
 
-def use_bfloat16(model: "PreTrainedModel", training: bool) -> None:
+def use_bfloat16(model: PreTrainedModel, training: bool) -> None:
     """Let an encoder, or the encoder of a classifier, compute in bfloat16 and give its last hidden state in float32.
 
     training: keep the weights in float32 and cast them in each pass (autocast). Otherwise they are cast here, once.

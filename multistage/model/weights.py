@@ -2,15 +2,12 @@
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from transformers import AutoConfig
+from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 
 from multistage.jobs.errors import InputError, because
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedConfig, PreTrainedModel
 
 # A checkpoint's own code is never run, and nothing is asked of the Hub.
 LOCAL = {"local_files_only": True, "trust_remote_code": False}
@@ -18,7 +15,7 @@ LOCAL = {"local_files_only": True, "trust_remote_code": False}
 logging.getLogger("transformers.modeling_utils").addFilter(lambda record: record.levelno >= logging.ERROR)
 
 
-def read_config(folder: str | Path) -> "PreTrainedConfig":
+def read_config(folder: str | Path) -> PreTrainedConfig:
     """A checkpoint's config, without the attention that it may name. Raises InputError for one that would be downloaded."""
     for name in ("config.json", "model.safetensors"):
         if not (Path(folder) / name).is_file():
@@ -36,7 +33,7 @@ def read_config(folder: str | Path) -> "PreTrainedConfig":
     return config
 
 
-def load_weights(automatic: Any, folder: str | Path, config: "PreTrainedConfig", complete: bool) -> "PreTrainedModel":
+def load_weights(automatic: Any, folder: str | Path, config: PreTrainedConfig, complete: bool) -> PreTrainedModel:
     """A model with the folder's weights. complete: all must be there; otherwise a head and a pooler may be new.
 
     automatic: the class of transformers that chooses the model's, such as AutoModel. Raises InputError that names tensors
@@ -68,7 +65,7 @@ def load_weights(automatic: Any, folder: str | Path, config: "PreTrainedConfig",
     return loaded
 
 
-def require_positions(model: "PreTrainedModel", max_length: int) -> None:
+def require_positions(model: PreTrainedModel, max_length: int) -> None:
     """Raise InputError when a model reads fewer than `max_length` tokens.
 
     That is as many as it has learned positions for, or else what its config says (with rotary positions, what it was trained

@@ -1,7 +1,6 @@
 """What late interaction and dense retrieval share: encoders, their vectors in files, and a search batch by batch."""
 
 import json
-import logging
 import string
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -18,14 +17,13 @@ from transformers import AutoModel
 from multistage.data.runs import cut, in_run_order
 from multistage.jobs.errors import InputError, because
 from multistage.jobs.files import readable, replacing
-from multistage.jobs.log import Rate
+from multistage.jobs.log import Rate, logger
 from multistage.model.precision import compute_in
 from multistage.model.weights import LOCAL, load_weights, read_config, require_positions
 
 if TYPE_CHECKING:
     from sentence_transformers import MultiVectorEncoder, SentenceTransformer
 
-logger = logging.getLogger("jobs")
 # Texts that are encoded together.
 AT_ONCE = 1_000
 # The rows of a query's best passages and their scores, in any order; what finds them, given queries' vectors and a depth.

@@ -1,6 +1,5 @@
 """Re-ranking runs: every candidate of every first stage scored once, each run cut from the scores."""
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +13,9 @@ from multistage.data.runs import with_ids, write_run
 from multistage.data.tokens import Ints, TokenStore, load_tokenizer
 from multistage.jobs.errors import InputError
 from multistage.jobs.files import replacing
-from multistage.jobs.log import Rate
+from multistage.jobs.log import Rate, logger
 from multistage.model.checkpoint import load_cross_encoder, require_fit
 from multistage.scoring.scoring import pairs_for, score_pairs
-
-logger = logging.getLogger("jobs")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ import re
 import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -20,8 +21,6 @@ from slurm_cluster import started
 from workflow_runs import SLICE, SlurmRun
 
 GPUS = 2
-# What a table says of a system beside others, of which this run has fewer.
-MARKS = r"\*\*| ?[▲▼↑↓≈]+"
 ON_A_GPU = {"finetune", "rerank", "colbert_encode", "dense_encode", "teacher_rank"}
 
 
@@ -34,14 +33,12 @@ def cluster():
 
 @pytest.fixture(scope="module")
 def run(cluster, finished, tmp_path_factory, index):
-    """One recipe of two stages, from fetch to table, with what was seen in the queue; beside it a stage of two processes."""
+    """The slice, from fetch to table, with what was seen in the queue; beside it a stage of two processes."""
     folder = tmp_path_factory.mktemp("slurm")
-    config = folder / "recipe.yaml"
-    config.write_text(yaml.safe_dump({"grid": {"recipes": ["cl-kd"]}}))
     shutil.copytree(finished, folder / "pair", symlinks=True)
     with ThreadPoolExecutor(1) as beside:
         pair = beside.submit(two_processes, cluster, folder / "pair")
-        running, seen = SlurmRun(cluster, folder / "work", configs=[SLICE, config], environment=index), []
+        running, seen = SlurmRun(cluster, folder / "work", environment=index), []
         try:
             while running.process.poll() is None:
                 seen.append(jobs_of(cluster, folder / "work"))
@@ -103,12 +100,9 @@ def test_every_run_has_the_bytes_of_a_local_one(run, finished):
     folder = run.folder
     made = [path.relative_to(folder) for pattern in ("*.run", "*.safetensors", "*.parquet") for path in folder.rglob(pattern)]
     made = [path for path in made if "evaluation" not in path.parts]
-    assert len([path for path in made if "reranked" in path.parts]) == 4 and len(made) > 25
+    made.append(Path("results/slice/tables/effectiveness.md"))
+    assert len([path for path in made if "reranked" in path.parts]) == 2 * 3 and len(made) > 25
     assert [path for path in made if (folder / path).read_bytes() != (finished / path).read_bytes()] == []
-    table = (folder / "results" / "slice" / "tables" / "effectiveness.md").read_text().splitlines()
-    local = (finished / "results" / "slice" / "tables" / "effectiveness.md").read_text().splitlines()
-    rows = [re.sub(MARKS, "", line) for line in table if line.startswith("| colbert | tiny")]
-    assert len(rows) == 2 and set(rows) <= {re.sub(MARKS, "", line) for line in local}
 
 
 def test_jobs_with_a_model_hold_a_gpu_and_no_others(run):
@@ -133,12 +127,12 @@ def test_the_partition_file_sends_each_job_where_it_fits():
     """By the plugin's own choice; a retry, which asks for more time, moves on to the long queue."""
     partitions = read_partition_file(REPOSITORY / "profiles" / "slurm" / "partitions.yaml")
     silent = SimpleNamespace(warning=print, info=print, debug=print)
-
-    def chosen(**resources):
+    for runtime, megabytes, gpus, expected in (
+        (120, 4000, 0, "cpu"),
+        (240, 8000, 1, "gpu-short"),
+        (480, 16000, 1, "gpu-long"),
+        (3 * 1440, 12000, 4, "gpu-long"),
+    ):
+        resources = {"runtime": runtime, "mem_mb": megabytes, "gpu": gpus}
         job = SimpleNamespace(resources=resources, threads=4, name="job", is_group=lambda: False)
-        return get_best_partition(partitions, job, silent)
-
-    assert chosen(runtime=120, mem_mb=4000, gpu=0) == "cpu"
-    assert chosen(runtime=240, mem_mb=8000, gpu=1) == "gpu-short"
-    assert chosen(runtime=480, mem_mb=16000, gpu=1) == "gpu-long"
-    assert chosen(runtime=3 * 1440, mem_mb=12000, gpu=4) == "gpu-long"
+        assert get_best_partition(partitions, job, silent) == expected

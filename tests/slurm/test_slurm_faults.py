@@ -48,13 +48,9 @@ def failures(faults, name):
 
 
 @pytest.mark.parametrize("name", ACCIDENTS)
-def test_the_weights_are_those_of_an_undisturbed_stage(faults, name):
+def test_no_step_is_lost_or_done_twice_or_by_two(faults, name):
+    """Weights and record are an undisturbed stage's, pair by pair; nothing that was saved is trained again."""
     assert sha256(faults.folder / model(name)) == sha256(faults.undisturbed / model("undisturbed"))
-
-
-@pytest.mark.parametrize("name", ACCIDENTS)
-def test_no_step_is_done_twice_or_by_two(faults, name):
-    """The record is an undisturbed stage's, pair by pair; nothing that was saved is trained again."""
     record, expected = record_of(faults.folder, name), record_of(faults.undisturbed, "undisturbed")
     assert record["interruptions"] == 1 and expected["interruptions"] == 0
     for key in ("pairs", "tokens", "loss", "validation"):

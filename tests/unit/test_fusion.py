@@ -9,9 +9,8 @@ import pytrec_eval
 from test_evaluation import nested
 
 from multistage.data.runs import RUN, in_run_order, read_run, write_run
-from multistage.evaluation.fusion import WEIGHTS, choose_weight, fuse_files, fused, read_weights
+from multistage.evaluation.fusion import WEIGHTS, choose_weight, fuse_files, fused, read_both, read_weights
 from multistage.evaluation.measures import System
-from multistage.evaluation.reranked import read_both
 
 DEPTH = 12
 NORMS = {

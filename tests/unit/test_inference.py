@@ -17,18 +17,15 @@ SETTINGS = Evaluation(permutations=20_000, seed=3)
 MARGIN = 0.05
 
 
-def simulated(generator, seeds, effect, seed_sd, queries=80):
-    """Two recipes on the same queries, whose difference is `effect` in the mean over all queries and all seeds there could
-    be."""
-    query = generator.normal(0.5, 0.3, queries)
-    return [
-        shift
-        + query
-        + generator.normal(0, 0.15, queries)
-        + generator.normal(0, seed_sd, (seeds, 1))
-        + generator.normal(0, 0.1, (seeds, queries))
-        for shift in (effect, 0.0)
-    ]
+def simulated(generator, seeds, effect, seed_sd, queries=80, trained=2):
+    """Two systems on the same queries, of which so many are trained, whose difference is `effect` in the mean over all queries
+    and all seeds there could be."""
+    query, systems = generator.normal(0.5, 0.3, queries), []
+    for number, shift in enumerate((effect, 0.0)):
+        means = shift + query + generator.normal(0, 0.15, (1, queries))
+        noise = generator.normal(0, seed_sd, (seeds, 1)) + generator.normal(0, 0.1, (seeds, queries))
+        systems.append(means + noise if number < trained else means)
+    return systems
 
 
 def shares(seeds, effect, seed_sd, times=600, queries=80):

@@ -1,19 +1,16 @@
 """Where a model comes from: every source of every kind of data, each with its licence."""
 
 import pytest
-import yaml
-from snakemake.utils import update_config
 
+from configs import merged
 from multistage.config.whole import complete_config
 from multistage.reporting.lineage import lineage
-from repository import REPOSITORY
 
 
 @pytest.fixture(params=["ecir2025"])
 def config(request):
     """The paper's config, or another one, as Snakemake merges it over the default one."""
-    config = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
-    update_config(config, yaml.safe_load((REPOSITORY / "configs" / f"{request.param}.yaml").read_text()))
+    config = merged(f"configs/{request.param}.yaml")
     complete_config(config)
     return config
 

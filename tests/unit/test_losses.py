@@ -1,8 +1,6 @@
 """Losses against formulas written out passage by passage, and by gradient check."""
 
 import math
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -13,7 +11,6 @@ from multistage.losses import LOSSES, Mixture, kendall_tau
 NAN = math.nan
 FULL = torch.tensor([[0.3, -1.2, 2.0, 0.8], [1.5, 0.1, -0.4, 0.2]])
 PADDED = torch.tensor([[0.3, -1.2, 2.0, 0.7], [1.5, 0.1, NAN, NAN]])
-PADDING = {"order": 0, "scores": NAN, "judgements": -1}
 CASES = {
     "full": (
         FULL,
@@ -192,25 +189,19 @@ def test_losses_are_those_of_sentence_transformers(name, library, scale, grades)
     assert LOSSES[name](FULL[:1], targets).item() == pytest.approx(theirs + constant, rel=1e-4)
 
 
+@pytest.mark.parametrize("name", ["margin-mse", "bce"])
 @pytest.mark.parametrize(
     ("grades", "teacher"),
     [
         ([0, 2, 1, 0], [0.2, 0.1, 0.9, 3.0]),  # several relevant passages
         ([0, 2, 1, 0], [0.2, 0.1, NAN, 3.0]),  # one of them without a score
-        ([0, 1, 0, 0], [0.2, NAN, 0.9, NAN]),  # none with a score: the teacher's best
+        ([0, 1, 0, 0], [0.2, NAN, 0.9, NAN]),  # none with a score: margins are those to the teacher's best
         ([0, 0, 0, 0], [0.2, 0.1, 0.9, 3.0]),
     ],
 )
-def test_margins_are_those_to_what_is_judged_relevant_or_else_to_the_best(grades, teacher):
+def test_any_number_of_relevant_passages(name, grades, teacher):
     targets = {"scores": torch.tensor([teacher]), "judgements": torch.tensor([grades]), "order": torch.tensor([[1, 2, 3, 4]])}
-    scores = FULL[:1]
-    assert LOSSES["margin-mse"](scores, targets).tolist() == pytest.approx(plain("margin-mse", scores, targets), rel=1e-5)
-
-
-@pytest.mark.parametrize("grades", [[2, 0, 1, 0], [0, 0, 0, 0], [1, 1, 1, 1]])
-def test_bce_takes_any_number_of_relevant_passages(grades):
-    targets = {"judgements": torch.tensor([grades]), "order": torch.tensor([[1, 2, 2, 2]])}
-    assert LOSSES["bce"](FULL[:1], targets).tolist() == pytest.approx(plain("bce", FULL[:1], targets), rel=1e-5)
+    assert LOSSES[name](FULL[:1], targets).tolist() == pytest.approx(plain(name, FULL[:1], targets), rel=1e-5)
 
 
 @every_case
@@ -229,23 +220,6 @@ def test_gradient_is_right_and_padding_gets_none(name, case):
     LOSSES[name](leaf, targets).sum().backward()
     assert torch.equal(leaf.grad[~present], torch.zeros_like(leaf.grad[~present]))
     assert torch.isfinite(leaf.grad).all() and leaf.grad.abs().sum() > 0
-
-
-@every_loss
-def test_padding_changes_nothing(name):
-    scores, targets = CASES["full"]
-    wider = {what: torch.nn.functional.pad(target, (0, 3), value=PADDING[what]) for what, target in targets.items()}
-    padded = LOSSES[name](torch.nn.functional.pad(scores, (0, 3), value=NAN), wider)
-    assert padded.tolist() == pytest.approx(LOSSES[name](scores, targets).tolist(), rel=1e-6)
-
-
-@pytest.mark.parametrize("name", [name for name, loss in LOSSES.items() if "judgements" not in loss.reads])
-def test_the_right_order_far_apart_costs_least(name):
-    _, targets = CASES["full"]
-    ranks, teacher = targets["order"].float(), targets["scores"]
-    ideal = teacher - teacher.mean(dim=1, keepdim=True) if LOSSES[name].reads == ("scores",) else -20 * ranks
-    good, bad = (LOSSES[name](scores, targets) for scores in (ideal, ranks))
-    assert (good < 0.02).all() and (bad > good + 0.1).all()
 
 
 @pytest.mark.parametrize("name", ["ranknet", "weighted-ranknet", "lambdaloss"])
@@ -269,8 +243,3 @@ def test_kendall_tau_is_scipys(case):
         expected.append(kendalltau(scores[line][present], -ranks[line][present]).statistic)
     assert kendall_tau(scores, ranks).tolist() == pytest.approx(expected)
     assert kendall_tau(scores, (ranks > 0).long()).isnan().all()
-
-
-def test_the_registry_does_not_import_torch():
-    code = "import multistage.losses, sys; print('torch._C' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"

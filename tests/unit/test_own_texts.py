@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import os
 import subprocess
 import sys
 
@@ -176,28 +175,24 @@ def test_what_is_no_re_ranker_stops_it(tmp_path):
     assert "finds no usable GPU here" in message(folder, max_length=20, device="cuda")
 
 
-class TestCommand:
-    """The command itself, from another folder, with relative paths."""
+def test_the_command_writes_what_the_functions_write(model, runs, texts, tmp_path):
+    """From another folder, with relative paths."""
+    command = "--run one.run --depth 2 --queries queries.tsv --passages passages.jsonl.gz --output out/one.run"
+    command = f"-m multistage rerank --model {model} --tokens-per-batch 64 --precision float32 {command}"
+    ended = subprocess.run([sys.executable, *command.split()], cwd=tmp_path, capture_output=True, text=True)
+    assert ended.returncode == 0 and "3 of 3 pairs" in ended.stderr
+    rerank(model, runs[:1], texts, [tmp_path / "direct.run"], depth=2)
+    assert (tmp_path / "out" / "one.run").read_bytes() == (tmp_path / "direct.run").read_bytes()
 
-    def run(self, folder, *arguments, model="absent"):
-        command = [sys.executable, "-m", "multistage", "rerank", "--model", model, *arguments]
-        environment = os.environ | {"HF_HUB_OFFLINE": "1"}
-        return subprocess.run(list(map(str, command)), cwd=folder, env=environment, capture_output=True, text=True)
 
-    def test_it_writes_what_the_functions_write(self, model, runs, texts, tmp_path):
-        options = ["--run", "one.run", "--depth", "2", "--tokens-per-batch", "64", "--precision", "float32"]
-        options += ["--queries", "queries.tsv", "--passages", "passages.jsonl.gz", "--output", "out/one.run"]
-        ended = self.run(tmp_path, *options, model=model)
-        assert ended.returncode == 0 and "3 of 3 pairs" in ended.stderr
-        rerank(model, runs[:1], texts, [tmp_path / "direct.run"], depth=2)
-        assert (tmp_path / "out" / "one.run").read_bytes() == (tmp_path / "direct.run").read_bytes()
-
-    def test_arguments_that_do_not_go_together_are_refused(self, tmp_path):
-        for arguments, message in (
-            (["--run", "a", "--output", "b"], "--run needs --queries and --passages"),
-            (["--pairs", "a", "--depth", "3", "--output", "b"], "--depth go with --run"),
-            (["--pairs", "a", "--output", "b", "c"], "--output needs one file for each run"),
-            (["--pairs", "a", "--output", "b", "--max-length", "0"], "invalid positive value: '0'"),
-        ):
-            ended = self.run(tmp_path, *arguments)
-            assert ended.returncode == 2 and message in ended.stderr
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--run a --output b", "--run needs --queries and --passages"),
+        ("--pairs a --depth 3 --output b", "--depth go with --run"),
+        ("--pairs a --output b c", "--output needs one file for each run"),
+        ("--pairs a --output b --max-length 0", "invalid positive value: '0'"),
+    ],
+)
+def test_arguments_that_do_not_go_together_are_refused(multistage, arguments, message):
+    assert message in multistage("rerank", "--model", "absent", *arguments.split())

@@ -50,15 +50,6 @@ def test_gradients_reach_every_parameter_in_float32(kind):
         assert torch.linalg.vector_norm(parameter.grad - exact.grad) <= 0.1 * torch.linalg.vector_norm(exact.grad) + 1e-4, name
 
 
-def test_an_encoder_alone_gives_float32_vectors_of_bfloat16_accuracy():
-    model = random_model("bert").base_model
-    with torch.no_grad():
-        exact = model(**INPUTS).last_hidden_state
-        use_bfloat16(model, training=False)
-        vectors = model(**INPUTS).last_hidden_state
-    assert vectors.dtype == torch.float32 and 0 < (vectors - exact).abs().max() < 0.1
-
-
 @pytest.mark.parametrize(
     "processor, expected",
     [({"avx512_bf16": True}, "bfloat16"), ({"amx_bf16": True}, "bfloat16"), ({"avx512_bf16": False}, "float32")],

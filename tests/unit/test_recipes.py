@@ -1,27 +1,18 @@
 """docs/recipes.md: every block is a config that is valid over the default one, trains what it defines, and can be planned."""
 
-import copy
 import re
 
 import pytest
 import yaml
-from snakemake.utils import update_config
 
+from configs import DEFAULT, merged
 from multistage.config.grid import trained_stages
 from multistage.config.whole import complete_config
 from repository import REPOSITORY
 from workflow_runs import jobs, snakemake
 
 TEXT = (REPOSITORY / "docs" / "recipes.md").read_text()
-DEFAULT = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
 BLOCKS = {block["experiment"]: block for block in map(yaml.safe_load, re.findall(r"```yaml\n(.*?)```", TEXT, re.S))}
-
-
-def merged(*blocks):
-    config = copy.deepcopy(DEFAULT)
-    for block in blocks:
-        update_config(config, copy.deepcopy(block))
-    return config
 
 
 def models(name):

@@ -5,15 +5,12 @@ import hashlib
 import json
 import shutil
 import zipfile
-from dataclasses import replace
 
 import numpy as np
 import pytest
-import requests
 from huggingface_hub import constants
-from tokenizers.pre_tokenizers import ByteLevel
 
-from loopback import Fault, HubHandler, commit_of, file_server, hub_server
+from loopback import Fault, HubHandler, commit_of, file_server
 from multistage.data.tokens import load_tokenizer
 from multistage.jobs.errors import InputError
 from multistage.model.checkpoint import load_cross_encoder
@@ -78,12 +75,6 @@ class TestDownloads:
         download(f"{site.url}/run.tsv", output)
         assert output.read_bytes() == CONTENT
 
-    def test_a_server_without_ranges_is_not_spliced(self, site, output):
-        site.faults["/run.tsv"] = replace(DROPPING, ranges=False)
-        with pytest.raises(InputError, match="did not honor the requested byte range"):
-            download(f"{site.url}/run.tsv", output)
-        assert not output.exists()
-
     @pytest.mark.parametrize(
         ("fault", "known", "message"),
         [
@@ -129,22 +120,6 @@ class TestDownloads:
             download(f"{site.url}/run.tsv", output)
         assert not self.left(output)
 
-    def test_google_drives_confirmation(self, site, output, monkeypatch):
-        get = requests.Session.get
-
-        def redirect(session, url, **options):
-            return get(session, url.replace(f"https://{url.split('/')[2]}", site.url), **options)
-
-        monkeypatch.setattr(requests.Session, "get", redirect)
-        address = "https://drive.google.com/uc?id=run.tsv"
-        site.faults["/download"] = DROPPING
-        download(address, output, sha256=SHA256)
-        assert output.read_bytes() == CONTENT and [path[:9] for path, _ in site.requests] == ["/uc?id=ru", *["/download"] * 3]
-        site.faults["/uc"] = Fault(page='<p class="uc-error-subcaption">Too many users have viewed this file.</p>')
-        with pytest.raises(InputError, match="Too many users"):
-            download(address, output.with_name("again"))
-        assert self.left(output) == ["run.tsv"]
-
 
 class TestCheckpoints:
     """Models from a Hub, a package and a folder."""
@@ -166,7 +141,7 @@ class TestCheckpoints:
     @pytest.fixture
     def hub(self, models, tmp_path, monkeypatch):
         """A Hub with that model, and an empty cache."""
-        with hub_server(models) as site:
+        with file_server(models, HubHandler) as site:
             monkeypatch.setattr(constants, "ENDPOINT", site.url)
             monkeypatch.setattr(
                 constants, "HUGGINGFACE_CO_URL_TEMPLATE", f"{site.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
@@ -273,32 +248,15 @@ class TestCheckpoints:
         assert not output.exists()
 
 
-WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "river", "city", "##s"]
-BYTES = ["<s>", "<pad>", "</s>", "<unk>", *sorted(ByteLevel.alphabet()), "th", "Ġth", "<mask>"]
-
-
-@pytest.mark.parametrize(
-    ("kind", "files", "ids"),
-    [
-        ("bert", {"vocab.txt": WORDS}, [2, 5, 6, 8, 3, 7, 3]),
-        ("electra", {"vocab.txt": WORDS, "tokenizer_config.json": ['{"do_lower_case": true}']}, [2, 5, 6, 8, 3, 7, 3]),
-        (
-            "roberta",
-            {"vocab.json": [json.dumps({word: row for row, word in enumerate(BYTES)})], "merges.txt": ["#version: 0.2", "t h"]},
-            None,
-        ),
-    ],
-)
-def test_a_vocabulary_is_tokenizer_enough(tmp_path, kind, files, ids):
+def test_a_vocabulary_is_tokenizer_enough(tmp_path):
     """As electra-base-discriminator has it."""
-    (tmp_path / "config.json").write_text(json.dumps({"model_type": kind}))
+    (tmp_path / "config.json").write_text('{"model_type": "electra"}')
     with pytest.raises(InputError, match=r"it: (no tokenizer can be read|the tokenizer has no vocabulary)"):
         load_tokenizer(tmp_path, "it")
-    for name, lines in files.items():
-        (tmp_path / name).write_text("\n".join(lines) + "\n")
-    tokenizer = load_tokenizer(tmp_path)
-    assert tokenizer("The RIVERS", "city")["input_ids"] == (ids or tokenizer.backend_tokenizer.encode("The RIVERS", "city").ids)
-    assert ids or tokenizer.tokenize("th") == ["th"]
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "river", "city", "##s"]
+    (tmp_path / "vocab.txt").write_text("\n".join(words))
+    (tmp_path / "tokenizer_config.json").write_text('{"do_lower_case": true}')
+    assert load_tokenizer(tmp_path)("The RIVERS", "city")["input_ids"] == [2, 5, 6, 8, 3, 7, 3]
 
 
 class TestPackages:

@@ -124,11 +124,9 @@ def test_when_a_stage_is_validated(inputs, tmp_path, changes, validated):
     assert [point["step"] for point in record["validation"]] == validated
 
 
-def test_same_seed_same_bytes_other_seed_other_bytes(inputs, tmp_path):
-    first, second = train(inputs, tmp_path / "first"), train(inputs, tmp_path / "second")
-    assert (first / "model.safetensors").read_bytes() == (second / "model.safetensors").read_bytes()
-    train(inputs, tmp_path / "other", seed=4)
-    assert (first / "model.safetensors").read_bytes() != (tmp_path / "other" / "model.safetensors").read_bytes()
+def test_another_seed_gives_other_bytes(inputs, tmp_path):
+    weights = {(train(inputs, tmp_path / str(seed), seed=seed) / "model.safetensors").read_bytes() for seed in (3, 4)}
+    assert len(weights) == 2
 
 
 def test_with_an_adapter_its_modules_and_the_head_move(inputs, tmp_path):
@@ -209,9 +207,3 @@ def test_a_classifier_with_two_labels_is_no_backbone(tmp_path):
     with pytest.raises(InputError, match="is a classifier with 2 labels"):
         initialise(tmp_path / "two", BACKBONE, seed=1, output=tmp_path / "untrained")
     assert not (tmp_path / "untrained").exists()
-
-
-def test_weights_must_be_safetensors(checkpoint, tmp_path):
-    (checkpoint / "model.safetensors").rename(checkpoint / "pytorch_model.bin")
-    with pytest.raises(InputError, match=r"model\.safetensors is missing"):
-        initialise(checkpoint, BACKBONE, seed=1, output=tmp_path / "untrained")

@@ -7,9 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import yaml
-from snakemake.utils import update_config
-
+from configs import merged
 from multistage.config.fields import FORMS, Section
 from multistage.config.files import refuse_files
 from multistage.config.whole import SHARED, complete_config
@@ -17,15 +15,12 @@ from multistage.data.leaks import check_leaks
 from multistage.data.sampling import Groups
 from multistage.data.tables import write_queries
 from multistage.jobs.errors import InputError
-from repository import REPOSITORY
 from small_groups import groups_from
 from wrong_inputs import Case, judged
 
-CONFIG = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
-update_config(CONFIG, yaml.safe_load((REPOSITORY / "configs/ecir2025.yaml").read_text()))
-# What the two do not use.
-update_config(
-    CONFIG,
+CONFIG = merged(
+    "configs/ecir2025.yaml",
+    # What the two do not use.
     {
         "grid": {"fusion": {}},
         "backbones": {
@@ -204,12 +199,6 @@ def of_addresses() -> Iterator[Case]:
         yield Case("address without one", url, partial(address, url))
 
 
-def of_steps() -> Iterator[Case]:
-    for step in (20, 21):
-        place = ("teachers", "judge", "step")
-        yield Case("config: out of range", f"step {step} of a window of 20", partial(with_value, place, step), ".".join(place))
-
-
 def config_file(text: str, given: Path, output: Path) -> None:
     (given / "mine.yaml").write_text(text)
     refuse_files([given / "mine.yaml"])
@@ -244,4 +233,4 @@ SIZES = [
     Case("group size", "as many as a query has", partial(group_size, 3)),
     Case("group size", "more than any query has", partial(group_size, 4), "groups.safetensors: no query has more than 3"),
 ]
-test_wrong = judged([*of_models(), *of_names(), *of_leaks(), *of_addresses(), *of_steps(), *of_files(), *SIZES])
+test_wrong = judged([*of_models(), *of_names(), *of_leaks(), *of_addresses(), *of_files(), *SIZES])

@@ -60,10 +60,6 @@ def saved(content: dict) -> Callable[[Path], object]:
     return lambda path: path.write_text(json.dumps(content))
 
 
-def seconds_of(path: str) -> object:
-    return reranking_costs([("a", "cl", "1", "dl19")], [path])
-
-
 FILES = {
     "ids of texts": texts(read_ids),
     "texts": texts(read_texts),
@@ -86,13 +82,9 @@ FILES = {
     "seconds": at(
         "rerank.tsv",
         lambda path: path.write_text("s\th:m:s\n2.5\t0:00:02\n"),
-        seconds_of,
+        lambda path: reranking_costs([("a", "cl", "1", "dl19")], [path]),
     ),
 }
-
-
-def remove(path: Path) -> None:
-    path.unlink()
 
 
 def make_folder(path: Path) -> None:
@@ -116,7 +108,7 @@ DAMAGES = {
     "a web page": replace_by(b"<html>503 Service Unavailable</html>\n"),
     "not UTF-8": replace_by(b"\xff\xfe\x00\xd8" * 40),
     "a list": replace_by(b"[1, 2]\n"),
-    "gone": remove,
+    "gone": Path.unlink,
     "a folder": make_folder,
 }
 

@@ -110,6 +110,7 @@ DAMAGED |= {
     f"weights cut to {length}": partial(replace, WEIGHTS, lambda whole, n=length: whole[:n]) for length in (0, 7, 900, -1)
 }
 DAMAGED["pickled weights"] = partial(replace, WEIGHTS, pickle.dumps({"classifier.weight": 1.0}))
+DAMAGED["no weights"] = lambda folder: (folder / WEIGHTS).unlink()
 DAMAGED["hidden_size of letters"] = partial(settings, hidden_size="wide")
 LIMITS = {
     "positions": (lambda folder: None, {"max_length": 65}, "max_length"),

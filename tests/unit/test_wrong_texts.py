@@ -75,7 +75,7 @@ def as_plain(name, content, given, output):
 
 
 def wrong(name, content, given, output):
-    (given / name).write_bytes(content)
+    (given / name).mkdir() if content is None else (given / name).write_bytes(content)
     read(given / name, output)
 
 
@@ -159,12 +159,7 @@ def wrong_files():
                 yield refused("damaged archives", name, f"{what}, cut", packed[: len(packed) // 2])
                 yield refused("damaged archives", name, f"{what}, flipped", bytes(flipped))
         yield Case("no file", f"{name}, absent", lambda given, output, name=name: read(given / name, output), name)
-        yield Case("no file", f"{name}, a folder", partial(a_folder, name), name)
-
-
-def a_folder(name, given, output):
-    (given / name).mkdir()
-    read(given / name, output)
+        yield Case("no file", f"{name}, a folder", partial(wrong, name, None), name)
 
 
 # Values of JSON that are not an id of TREC files.

@@ -18,10 +18,10 @@ RUN = "results/slice/reranked/tiny/cl/seed42/bm25/wikipedia-test.run"
 CACHED = ["finetune", "bm25_index", "tokenize"]
 
 
-def fetch(folder, cache):
-    """Make a model and its run, then an index and a token store, with the cache; what Snakemake said."""
+def fetch(folder, cache, *more):
+    """Make a model, then an index and a token store, with the cache; what Snakemake said."""
     said = ""
-    for removed, targets in (([MODEL, RUN], [MODEL, RUN]), ([STORE, f"{INDEX}/files"], [STORE, INDEX])):
+    for removed, targets in (([MODEL, RUN], [MODEL, *more]), ([STORE, f"{INDEX}/files"], [STORE, INDEX])):
         for path in removed:
             shutil.rmtree((folder / path).parent)
         ended = snakemake(folder, *targets, "--cache", *CACHED, environment={"SNAKEMAKE_OUTPUT_CACHE": str(cache)})
@@ -37,11 +37,11 @@ def test_expensive_targets_are_shared_between_checkouts(finished, tmp_path):
     first, second = (shutil.copytree(finished, tmp_path / name, symlinks=True) for name in ("first", "second"))
     assert "to cache" in fetch(first, cache)
     entries = sorted(cache.iterdir())
-    said = fetch(second, cache)
+    said = fetch(second, cache, RUN)
     assert "from cache" in said and "to cache" not in said and sorted(cache.iterdir()) == entries
     assert (second / MODEL).resolve().parent == cache
     for path in (MODEL, STORE, RUN):
-        assert sha256(finished / path) == sha256(first / path) == sha256(second / path)
+        assert sha256(finished / path) == sha256(second / path)
     for path in (first / INDEX).iterdir():
         assert sha256(path) == sha256(second / INDEX / path.name)
 
