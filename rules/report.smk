@@ -14,7 +14,8 @@ from multistage.reporting.lineage import lineage
 # Another workflow that uses this one as a module has a front page of its own.
 if Path(workflow.main_snakefile) == ROOT / "Snakefile":
     define("answer", lambda: answer(f"{EXPERIMENT}/tables/answer.md"))
-    define("notices", lambda: listed(notices(settings.warnings, workflow.dag.jobs)))
+    define("warnings", lambda: listed(settings.warnings))
+    define("notices", lambda: listed(notices([], workflow.dag.jobs), "Nothing that the jobs noticed."))
 
     report: "../report/front_page.rst"
 

@@ -164,11 +164,14 @@ def _basis(means: pd.DataFrame, differences: pd.DataFrame, confidence: float) ->
     asked = ", ".join(f"{count:,} queries of {benchmark}" for benchmark, count in queries.items())
     half, spread = (differences["high"] - differences["low"]) / 2, means["seed_sd"]
     text = f"{'One seed' if seeds == 1 else f'{seeds} seeds'} of each recipe and {asked}. The {confidence:.0%} interval of a "
-    text += (
-        f"difference reaches {half.min():.3f} to {half.max():.3f} to each side: a smaller difference cannot be told from zero."
-    )
-    varies = f" The mean of a recipe varies between seeds by {spread.min():.3f} to {spread.max():.3f} (standard deviation)."
+    text += f"difference reaches {_range(half)} to each side: a smaller difference cannot be told from zero."
+    varies = f" The mean of a recipe varies between seeds by {_range(spread)} (standard deviation)."
     return text + (varies if seeds > 1 else "")
+
+
+def _range(values: pd.Series) -> str:
+    """`0.010 to 0.020`, or one number where both ends look the same."""
+    return " to ".join(dict.fromkeys(fixed(values.agg(["min", "max"]))))
 
 
 def how_to_read(seeds: int, settings: Evaluation) -> str:

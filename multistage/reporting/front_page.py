@@ -28,8 +28,7 @@ def answer(path: str | Path) -> nodes.Node:
     return nodes.raw("", markdown_to_html(text, {PLOT: plot} if plot.is_file() else {}), format="html")
 
 
-def listed(notices: list[str]) -> nodes.Node:
-    """What `jobs.run_log` found."""
-    if not notices:
-        return nodes.paragraph(text="Nothing that the jobs noticed.")
-    return nodes.bullet_list("", *(nodes.list_item("", nodes.paragraph(text=notice)) for notice in notices))
+def listed(texts: list[str], otherwise: str = "") -> nodes.Node:
+    """Texts as a list; where there are none, another text."""
+    items = [nodes.list_item("", nodes.paragraph(text=text)) for text in texts]
+    return nodes.bullet_list("", *items) if items else nodes.paragraph(text=otherwise)

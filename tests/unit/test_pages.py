@@ -45,7 +45,7 @@ def test_what_a_config_says_is_text_in_a_card(text):
 def test_the_front_page_has_the_answer_and_the_notices(tmp_path):
     found = []
     define("answer", lambda: answer(tmp_path / "tables/answer.md"))
-    define("notices", lambda: listed(found))
+    define("notices", lambda: listed(found, "Nothing that the jobs noticed."))
 
     def page():
         return publish_parts(".. answer::\n\n.. notices::\n", writer="html")["html_body"]
