@@ -16,8 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from multistage.data.groups import Groups
-from multistage.data.sampling import GroupSampler
+from multistage.data.sampling import Groups, GroupSampler
 from multistage.data.tokens import Pairs, PairTemplate, StoreFiles, TokenStore
 from multistage.scoring.scoring import by_token_budget
 

@@ -11,13 +11,10 @@ import numpy as np
 import torch
 
 from benchmarks.texts import Candidates, demo_candidates, run_candidates
-from multistage.config.training import PairSettings
-from multistage.data.groups import Groups, padded
-from multistage.data.tokens import Pairs, TokenStore, load_tokenizer
-from multistage.scoring.scoring import pairs_for
-from multistage.training.stage import initialise
+from multistage.data.sampling import Groups, padded
+from multistage.data.tokens import Pairs, PairTemplate, TokenStore, load_tokenizer
 
-BACKBONE = PairSettings(max_length=256, max_query_length=64, dropout=0.0)
+LENGTHS = {"max_length": 256, "max_query_length": 64}
 
 
 @dataclass(frozen=True)
@@ -44,6 +41,10 @@ class Bench:
 @contextmanager
 def cpu_bench(title: str, queries: int, tokens_per_batch: int) -> Iterator[tuple[argparse.Namespace, Bench, str]]:
     """A bench around a checkpoint with a new head, as the command line says: (options, bench, a folder for the duration)."""
+    # Here alone: benchmarks.gpu runs where pydantic is not installed.
+    from multistage.config.training import PairSettings
+    from multistage.training.stage import initialise
+
     parser = argparse.ArgumentParser(description=title)
     parser.add_argument("--checkpoint", default="results/checkpoints/minilm", help="a backbone's folder")
     parser.add_argument("--queries", type=int, default=queries)
@@ -61,7 +62,8 @@ def cpu_bench(title: str, queries: int, tokens_per_batch: int) -> Iterator[tuple
     own, size = options.texts, {"queries": options.queries, "depth": options.depth}
     texts = run_candidates(*own, **size) if own else demo_candidates(**size)
     with tempfile.TemporaryDirectory() as folder:
-        initialise(options.checkpoint, BACKBONE, seed=42, output=f"{folder}/model")
+        settings = PairSettings.model_validate(LENGTHS | {"dropout": 0.0})
+        initialise(options.checkpoint, settings, seed=42, output=f"{folder}/model")
         bench = prepare_bench(f"{folder}/model", texts)
         lengths = bench.pairs.total_lengths(*bench.rows)
         print(f"{len(lengths)} pairs, {bench.texts.source}; {lengths.mean():.0f} tokens, at most {lengths.max()}")
@@ -75,7 +77,7 @@ def prepare_bench(model: str, texts: Candidates) -> Bench:
     queries_store, passages_store = (
         TokenStore.of("bench", [own], len(own), tokenizer) for own in (texts.queries, list(chain.from_iterable(texts.passages)))
     )
-    pairs = pairs_for(tokenizer, queries_store, passages_store, BACKBONE)
+    pairs = Pairs(queries_store, passages_store, PairTemplate.of(tokenizer), **LENGTHS)
     sizes = np.array([len(of_query) for of_query in texts.passages])
     rows = padded(np.arange(sizes.sum(), dtype=np.int32), sizes, -1)
     ranks = np.where(rows < 0, 0, np.arange(1, rows.shape[1] + 1)).astype(np.int16)

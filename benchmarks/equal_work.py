@@ -27,9 +27,9 @@ from torch.utils.data import BatchSampler, SequentialSampler
 
 from benchmarks.texts import REPOSITORY
 from multistage.config.whole import Config
-from multistage.data.groups import Groups, validation_set
+from multistage.data.groups import validation_set
 from multistage.data.runs import read_run
-from multistage.data.sampling import GroupSampler
+from multistage.data.sampling import Groups, GroupSampler
 from multistage.data.tables import read_qrels, read_texts
 from multistage.data.tokens import TokenStore, load_tokenizer
 from multistage.model.checkpoint import load_cross_encoder, set_dropout

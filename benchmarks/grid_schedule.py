@@ -58,7 +58,7 @@ def time_jobs(
 ) -> None:
     """Fill in hours, GPUs and chains. overhead: hours that each job loses to the scheduler."""
     counts = planned_jobs(paths)
-    amounts, known = work(config, counts), rates(tflops)
+    amounts, known = work(config, counts), rates(tflops, padding=0.0)
     for job in jobs.values():
         rule, _, wildcards = job.name.partition("\\n")
         if rule == "finetune":

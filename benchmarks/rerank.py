@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.engine import BACKBONE, cpu_bench, prepare_bench
+from benchmarks.engine import LENGTHS, cpu_bench, prepare_bench
 from benchmarks.timing import interleaved, report
 from multistage.model.checkpoint import load_cross_encoder
 from multistage.scoring.scoring import score_pairs
@@ -30,7 +30,7 @@ def peer(model: str, precision: str) -> Any:
     from sentence_transformers import CrossEncoder
 
     options = {"dtype": getattr(torch, precision)}
-    return CrossEncoder(model, device="cpu", max_length=BACKBONE.max_length, model_kwargs=options)
+    return CrossEncoder(model, device="cpu", max_length=LENGTHS["max_length"], model_kwargs=options)
 
 
 def predict(model: str, texts: list[tuple[str, str]], *, size: int, precision: str) -> tuple[float, np.ndarray]:

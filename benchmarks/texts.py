@@ -7,10 +7,6 @@ import numpy as np
 import yaml
 from tokenizers import Tokenizer
 
-from multistage.data.local_files import read_own_texts
-from multistage.data.runs import read_run
-from multistage.data.vital_articles import article_passages, article_queries
-
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
@@ -27,6 +23,9 @@ def demo_candidates(queries: int, depth: int) -> Candidates:
 
     Reads the package that `make demo` downloads first.
     """
+    # Here and below alone: benchmarks.gpu runs where Polars is not installed.
+    from multistage.data.vital_articles import article_passages, article_queries
+
     collection = yaml.safe_load((REPOSITORY / "config.yaml").read_text(encoding="utf-8"))["collections"]["wikipedia"]
     wheel = REPOSITORY / "results" / "sources" / f"{collection['source']}.whl"
     if not wheel.is_file():
@@ -41,6 +40,9 @@ def demo_candidates(queries: int, depth: int) -> Candidates:
 
 def run_candidates(run: str, queries_file: str, passages_file: str, *, queries: int, depth: int) -> Candidates:
     """The first queries of a TREC run that have `depth` passages, with the texts that two files hold by id."""
+    from multistage.data.local_files import read_own_texts
+    from multistage.data.runs import read_run
+
     found: dict[str, list[str]] = {}
     table = read_run(run, depth)
     for query, passage in zip(table["query"], table["passage"], strict=True):

@@ -7,14 +7,15 @@ and keeps memory. AdamW, clipping, no dropout.
 """
 
 import multiprocessing
+import statistics
 import time
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 import torch
-from transformers import TrainerCallback
+from transformers import PrinterCallback, TrainerCallback
 
-from benchmarks.engine import BACKBONE, Bench, cpu_bench
+from benchmarks.engine import LENGTHS, Bench, cpu_bench
 from benchmarks.timing import interleaved, report
 from multistage.data.sampling import GroupSampler
 from multistage.losses import LOSSES
@@ -24,6 +25,12 @@ from multistage.training.gradients import Memory, accumulate, prepare, work_of
 OURS = "ours"
 
 
+def synchronize() -> None:
+    """Wait for the GPU, where one is at work."""
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
+
+
 class StepTimer(TrainerCallback):
     """The seconds of each optimizer step of a trainer."""
 
@@ -31,9 +38,11 @@ class StepTimer(TrainerCallback):
         self.seconds: list[float] = []
 
     def on_step_begin(self, *_: Any, **__: Any) -> None:
+        synchronize()
         self.start = time.perf_counter()
 
     def on_step_end(self, *_: Any, **__: Any) -> None:
+        synchronize()
         self.seconds.append(time.perf_counter() - self.start)
 
 
@@ -77,29 +86,37 @@ def main() -> None:
 
 
 def trainer_step(
-    bench: Bench, folder: str, *, mini_batch: int | None, bf16: bool, device: str = "cpu", queries: int | None = None
+    bench: Bench,
+    folder: str,
+    *,
+    mini_batch: int | None,
+    bf16: bool,
+    device: str = "cpu",
+    queries: int | None = None,
+    attention: str = "sdpa",
 ) -> float:
     """Seconds of one optimizer step of sentence-transformers' trainer over all groups, from batch to weights.
 
-    queries: groups in a batch, where gradients are to be accumulated over several; None: all.
+    queries: groups in a batch, where gradients are to be accumulated over several; None: all. attention: transformers' name.
     """
     from datasets import Dataset
     from sentence_transformers import CrossEncoder, CrossEncoderTrainer, CrossEncoderTrainingArguments
     from sentence_transformers.cross_encoder.losses import RankNetLoss
 
     queries = queries or len(bench.texts.queries)
-    peer = CrossEncoder(bench.model, device=device, max_length=BACKBONE.max_length)
+    options: dict[str, Any] = {"max_length": LENGTHS["max_length"], "model_kwargs": {"attn_implementation": attention}}
+    peer = CrossEncoder(bench.model, device=device, **options)
     set_dropout(peer.model, 0.0)
     labels = [[-float(place) for place in range(len(passages))] for passages in bench.texts.passages]
     data = Dataset.from_dict({"query": bench.texts.queries, "docs": bench.texts.passages, "labels": labels})
     timer = StepTimer()
-    CrossEncoderTrainer(
+    trainer = CrossEncoderTrainer(
         model=peer,
         args=CrossEncoderTrainingArguments(
             folder,
             per_device_train_batch_size=queries,
             gradient_accumulation_steps=len(bench.texts.queries) // queries,
-            max_steps=2 if device == "cuda" else 1,  # the second when the first has warmed the device up
+            max_steps=4 if device == "cuda" else 1,  # the last two when the device is warm
             bf16=bf16,
             learning_rate=1e-5,
             max_grad_norm=10.0,
@@ -112,8 +129,10 @@ def trainer_step(
         train_dataset=data,
         loss=RankNetLoss(peer, mini_batch_size=mini_batch),
         callbacks=[timer],
-    ).train()
-    return timer.seconds[-1]
+    )
+    trainer.remove_callback(PrinterCallback)
+    trainer.train()
+    return statistics.median(timer.seconds[len(timer.seconds) // 2 :])
 
 
 if __name__ == "__main__":

@@ -18,15 +18,20 @@ Importing this module does not import torch: the config is read by every job.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple
-
-import lazy_loader
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 else:
-    torch = lazy_loader.load("torch")
+
+    class _WhenUsed(ModuleType):
+        def __getattr__(self, name: str) -> Any:
+            return getattr(import_module(self.__name__), name)
+
+    torch = _WhenUsed("torch")
 
 Reads = Literal["order", "scores", "judgements"]
 # How many relevant passages a group must have.

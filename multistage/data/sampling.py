@@ -1,12 +1,74 @@
-"""The seeded sampling of training groups: which groups, and which passages of each, an optimizer step trains on."""
+"""Groups, and their seeded sampling: which of them, and which passages of each, an optimizer step trains on."""
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
-from multistage.data.groups import Groups, padded
-from multistage.data.tokens import Ints
+from multistage.data.tokens import Ints, TokenStore
+from multistage.jobs.errors import InputError
+from multistage.jobs.files import readable, replacing
+
+KINDS = {"queries": "int32", "passages": "int32", "grades": "int16", "ranks": "int16", "scores": "float32"}
+
+
+@dataclass(frozen=True)
+class Groups:
+    """The passages of a training or validation set's queries, and what is known of them.
+
+    queries: (queries,) int32 rows of the query store. Each of the others is (queries, widest):
+    passages: int32 rows of the passage store, -1 where there is none.
+    grades: int16 judgements, -1 where there is none; what does not count as relevant is 0 in training sets.
+    ranks: int16 ranks that the teacher gave, 1 is best, 0 where it gave none. None without a teacher.
+    scores: float32 scores that the teacher gave, nan where it gave none. None without a teacher.
+    """
+
+    queries: npt.NDArray[np.int32]
+    passages: npt.NDArray[np.int32]
+    grades: npt.NDArray[np.int16]
+    ranks: npt.NDArray[np.int16] | None = None
+    scores: npt.NDArray[np.float32] | None = None
+
+    @property
+    def pairs(self) -> int:
+        """How many passages there are."""
+        return int((self.passages >= 0).sum())
+
+    def write(self, path: str | Path) -> None:
+        """Write the matrices as safetensors."""
+        with replacing(path) as (partial,):
+            save_file({name: matrix for name, matrix in vars(self).items() if matrix is not None}, partial)
+
+    @classmethod
+    def read(cls, path: str | Path, wanted: int = 0) -> "Groups":
+        """Map what `write` wrote into memory.
+
+        Raises InputError for a damaged file, and when it holds no groups, or none of as many passages as are wanted.
+        """
+        with readable(path), safe_open(path, framework="pt") as file:  # maps tensors, where framework="numpy" reads them
+            groups = cls(**{name: file.get_tensor(name).numpy() for name in file.keys()})  # noqa: SIM118
+            for name, matrix in vars(groups).items():
+                shape = groups.queries.shape if name == "queries" else (len(groups.queries), groups.passages.shape[1])
+                if matrix is not None and (matrix.shape != shape or matrix.dtype != KINDS[name]):
+                    raise ValueError(f"{name} holds {matrix.shape} {matrix.dtype}, and must hold {shape} {KINDS[name]}")
+        if not len(groups.queries):
+            raise InputError(f"{path}: no group is left; the log of the rule that made it says what was dropped.")
+        most = groups.passages.shape[1]
+        if most < wanted:
+            raise InputError(f"{path}: no query has more than {most} passages, but the objective's group_size is {wanted}.")
+        return groups
+
+    def require_texts(self, queries: TokenStore, passages: TokenStore, path: str | Path) -> None:
+        """Raise InputError, naming the file of the groups, where their rows are not those of the stores."""
+        for rows, store in ((self.queries, queries), (self.passages, passages)):
+            if rows.min() < -1 or rows.max() >= len(store):
+                raise InputError(
+                    f"{path}: made of other texts than {store.name}. Delete both, and the next run makes them again."
+                )
 
 
 class StepBatch(NamedTuple):
@@ -102,3 +164,13 @@ def _sample(generator: np.random.Generator, columns: Ints, size: int) -> Ints:
     if len(columns) <= size:
         return columns
     return np.sort(generator.choice(columns, size=size, replace=False))
+
+
+def padded(values: npt.NDArray[Any], sizes: Ints, nothing: float) -> npt.NDArray[Any]:
+    """Values of one query after another as a matrix, (queries, widest), with `nothing` where a query has no more.
+
+    sizes: how many of the values each query has.
+    """
+    matrix = np.full((len(sizes), sizes.max(initial=0)), nothing, dtype=values.dtype)
+    matrix[np.arange(matrix.shape[1]) < sizes[:, None]] = values
+    return matrix

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from npy_append_array import NpyAppendArray
 
 from multistage.data.templates import pieces_of
 from multistage.jobs.errors import InputError, because
@@ -112,6 +111,8 @@ def build_store(batches: Iterable[list[str]], texts: int, tokenizer: "PreTrained
 
     texts: how many there are in all. Only one batch is in memory at a time.
     """
+    from npy_append_array import NpyAppendArray
+
     end = 0
     with replacing(*output) as (ids_file, offsets_file, description_file):
         with NpyAppendArray(ids_file) as ids, NpyAppendArray(offsets_file) as offsets:

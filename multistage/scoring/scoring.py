@@ -9,7 +9,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from multistage.config.training import PairSettings
 from multistage.data.tokens import Ints, Pairs, PairTemplate, TokenStore, vocabulary_fingerprint
 from multistage.jobs.errors import InputError
 from multistage.jobs.log import Rate, logger
@@ -17,13 +16,17 @@ from multistage.jobs.log import Rate, logger
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from multistage.config.training import PairSettings
+
 # Batches that are on their way through the device while the next one is put together.
 IN_FLIGHT = 3
 # What a batch costs beside its tokens, in tokens.
 BATCH_COST = 512
 
 
-def pairs_for(tokenizer: "PreTrainedTokenizerBase", queries: TokenStore, passages: TokenStore, backbone: PairSettings) -> Pairs:
+def pairs_for(
+    tokenizer: "PreTrainedTokenizerBase", queries: TokenStore, passages: TokenStore, backbone: "PairSettings"
+) -> Pairs:
     """Pairs from two stores, after checking that both were made with the model's own vocabulary."""
     own = vocabulary_fingerprint(tokenizer)
     for store in (queries, passages):

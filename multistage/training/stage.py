@@ -13,8 +13,7 @@ import numpy as np
 from transformers.utils import logging as transformers_logging
 
 from multistage.config.training import Backbone, Objective, PairSettings, Training, Validation
-from multistage.data.groups import Groups
-from multistage.data.sampling import GroupSampler
+from multistage.data.sampling import Groups, GroupSampler
 from multistage.data.templates import set_template
 from multistage.data.tokens import (
     PairTemplate,

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from multistage.config.training import Objective
-from multistage.data.groups import Groups
+from multistage.data.sampling import Groups
 from multistage.data.tokens import Pairs
 from multistage.jobs.errors import InputError
 from multistage.scoring.scoring import score_pairs

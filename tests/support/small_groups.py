@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from multistage.data.groups import Groups, padded
+from multistage.data.sampling import Groups, padded
 
 
 def groups_from(grades: list[list[int]], taught: bool = False, passages: list[list[int]] | None = None) -> Groups:

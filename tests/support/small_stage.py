@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from multistage.config.training import Backbone, Lora, Objective, Training, Validation
-from multistage.data.groups import Groups
 from multistage.data.runs import read_run
+from multistage.data.sampling import Groups
 from multistage.data.tables import read_ids
 from multistage.data.tokens import StoreFiles, TokenStore, build_store, load_tokenizer
 from multistage.model.checkpoint import load_cross_encoder

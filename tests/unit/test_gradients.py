@@ -10,8 +10,7 @@ from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification
 
-from multistage.data.groups import Groups
-from multistage.data.sampling import GroupSampler
+from multistage.data.sampling import Groups, GroupSampler
 from multistage.data.tokens import load_tokenizer
 from multistage.jobs.errors import InputError
 from multistage.losses import LOSSES

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from multistage.data.groups import Groups, training_groups, validation_set
-from multistage.data.sampling import GroupSampler
+from multistage.data.groups import training_groups, validation_set
+from multistage.data.sampling import Groups, GroupSampler
 from multistage.jobs.errors import InputError
 from multistage.scoring.scoring import BATCH_COST, by_token_budget
 from multistage.training.gradients import _dealt

@@ -11,8 +11,8 @@ from configs import merged
 from multistage.config.fields import FORMS, Section
 from multistage.config.files import refuse_files
 from multistage.config.whole import SHARED, complete_config
-from multistage.data.groups import Groups
 from multistage.data.leaks import check_leaks
+from multistage.data.sampling import Groups
 from multistage.data.tables import write_queries
 from multistage.jobs.errors import InputError
 from small_groups import groups_from

@@ -12,7 +12,7 @@ import polars as pl
 import torch
 from safetensors.torch import load_file, save_file
 
-from multistage.data.groups import Groups
+from multistage.data.sampling import Groups
 from multistage.data.tables import count_texts, read_ids, read_qrels, read_texts, stream_rows, write_qrels, write_texts
 from multistage.data.tokens import StoreFiles, TokenStore
 from multistage.evaluation.fusion import fuse_files
