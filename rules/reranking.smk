@@ -27,7 +27,7 @@ rule rerank:
     conda:
         "../envs/models.yaml"
     resources:
-        **job(runtime=240, gpu=GPU),
+        **job(mem_mb=8000, runtime=240, gpu=GPU),
     params:
         depth=GRID["depth"],
         backbone=lambda wc: settings.backbones[wc.backbone].definition(),
