@@ -129,11 +129,15 @@ def _where(place: Any) -> str:
 
 
 def comparisons_table(chosen: pd.DataFrame, means: pd.DataFrame, baseline: str, confidence: float) -> str:
-    """Comparisons with the baseline by one measure, as a Markdown table."""
+    """Comparisons with the baseline by one measure, as Markdown: what is adjusted, and the table."""
     measure = chosen["measure"].iloc[0]
     rows = chosen.merge(means[["benchmark", *POOLED, "measure", "mean"]], on=["benchmark", *POOLED, "measure"])
     first = {"First stage": rows["retriever"]} if rows["retriever"].any() else {}
-    return markdown_table(
+    adjusted = (
+        "p, and so the verdict, is adjusted for all comparisons of the same kind on a benchmark (Holm): with first stages, or "
+        f"with the baseline. The {confidence:.0%} interval is not, and may leave out zero where the verdict is *undecided*."
+    )
+    table = markdown_table(
         {
             "Benchmark": rows["benchmark"],
             **first,
@@ -141,13 +145,14 @@ def comparisons_table(chosen: pd.DataFrame, means: pd.DataFrame, baseline: str, 
             measure: fixed(rows["mean"]),
             baseline: fixed(rows["mean"] - rows["difference"]),
             "Difference": rows["difference"].map(signed),
-            f"Interval ({confidence:.0%})": rows["low"].map(signed) + " to " + rows["high"].map(signed),
-            "p (Holm)": rows["p_holm"].map(_p),
-            "p, equivalence (Holm)": rows["p_equivalence_holm"].map(_p),
+            "Interval": rows["low"].map(signed) + " to " + rows["high"].map(signed),
+            "p": rows["p_holm"].map(_p),
+            "p, equivalence": rows["p_equivalence_holm"].map(_p),
             "Verdict": rows["verdict"],
         },
         "l" * (2 + len(first)) + "rrrrrrl",
     )
+    return f"{adjusted}\n\n{table}"
 
 
 def _trained(table: pd.DataFrame) -> pd.DataFrame:
@@ -182,9 +187,7 @@ def how_to_read(seeds: int, settings: Evaluation) -> str:
     )
     return (
         f"*Better* and *worse*: shown to differ from zero. *Equivalent*: shown to be smaller than ±{settings.margin:g}, tested "
-        "from both sides. *Undecided*: neither could be shown, which does not mean on par. p-values, and so verdicts, are "
-        "adjusted for all comparisons of the same kind on a benchmark (Holm): with first stages, or with the baseline. "
-        f"Intervals are not: one may leave out zero where the verdict is *undecided*. {scope}"
+        f"from both sides. *Undecided*: neither could be shown, which does not mean on par. {scope}"
     )
 
 
