@@ -212,12 +212,13 @@ class Cluster:
     def crash(self, node: str) -> None:
         """kill -9 slurmd, its jobs and all of their processes, as when a node loses power."""
         log = str(self.folder / "log" / f"slurmd-{node}.log")
-        own = set()
+        daemons, jobs = [], []
         for process in self._processes():
             with contextlib.suppress(psutil.Error):
                 if log in {file.path for file in process.open_files()}:
-                    own |= {process, *process.children(recursive=True)}
-        _kill(sorted(own, key=lambda process: process.pid))  # daemons first: a step whose job dies reports that
+                    daemons.append(process)
+                    jobs += process.children(recursive=True)
+        _kill([*daemons, *jobs])  # daemons first: a step whose job dies reports that; numbers of processes begin anew
 
     @staticmethod
     def wait(condition, what: str, seconds: float = 60.0):
