@@ -3,7 +3,7 @@
 Peers, on the same weights and texts, in the same run and in a process of their own, since ours changes how a process
 multiplies and keeps memory: sentence-transformers' `CrossEncoder.predict` in float32 and in bfloat16, at its best batch size
 (tried first), and batches of whole queries padded to their longest pair. They tokenise while they score; the workflow does
-that once a collection, and what it takes is printed. Rankings of one precision must be the same.
+that once a collection, and what it takes is printed. With `--precision float32` the rankings must be those of float32.
 """
 
 import multiprocessing
