@@ -6,7 +6,6 @@ as in trec_eval, which also compares scores in single precision; ranks in a file
 written here is in that order, so no measure ever meets a tie of its own.
 """
 
-import logging
 import re
 import time
 from collections.abc import Container, Iterable, Iterator, Sequence
@@ -22,8 +21,7 @@ import polars as pl
 from multistage.data.packed import line_of, plain_file
 from multistage.jobs.errors import InputError
 from multistage.jobs.files import replacing
-
-logger = logging.getLogger("jobs")
+from multistage.jobs.log import logger
 
 RUN = {"query": pl.String, "passage": pl.String, "score": pl.Float32}
 COLUMNS = ["query", "Q0", "passage", "rank", "score", "tag"]

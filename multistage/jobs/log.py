@@ -34,7 +34,7 @@ def log_to_stderr() -> Iterator[None]:
     """Log to standard error, and end with time and peak memory, or as `errors.one_message` says.
 
     A warning of the logger "jobs" says what was dropped, repaired or cut, or looks wrong: people see it as one of the run's
-    `jobs.run_log`.
+    notices (`jobs.run_log`).
     """
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s: %(message)s", force=True

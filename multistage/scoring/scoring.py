@@ -63,6 +63,8 @@ def by_token_budget(lengths: Ints, budget: int, packed: bool = False) -> list[In
     one of the lowest cost, tokens with padding and `BATCH_COST` a batch, by dynamic programming over the distinct lengths.
     packed: without padding, so in few batches of about as many tokens each.
     """
+    if not len(lengths):
+        return []
     order = np.argsort(-lengths, kind="stable")
     if packed:
         ends = lengths[order].cumsum()

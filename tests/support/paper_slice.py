@@ -15,6 +15,7 @@ VOCABULARY = ["[unused0]", "[unused1]", *TERMS]
 PASSAGES = 240
 # Ids of TREC DL queries that DL-Hard has too, and one of its own 2020 queries.
 DL19, DL20 = ["915593", "451602", "1056204", "300000"], ["794429", "588587", "300001"]
+REFUSAL = "I cannot rank these passages."
 
 
 class Words:
@@ -122,10 +123,13 @@ def _candidates(path: Path, rankings: dict[str, list[str]], words: Words, train:
 
 
 def _permutations(path: Path, rankings: dict[str, list[str]]) -> None:
-    """marco-train-100k-gpt3.5.json: aligned with the candidates."""
-    generator = random.Random(7)
-    orders = [generator.sample(range(1, 21), 20) for _ in rankings]
-    path.write_text(json.dumps([" > ".join(f"[{number}]" for number in order) for order in orders]))
+    """marco-train-100k-gpt3.5.json: aligned with the candidates; one in ten malformed, one a refusal."""
+    generator, texts = random.Random(7), []
+    for number in range(len(rankings)):
+        order = generator.sample(range(1, 21), 20)
+        text = " > ".join(f"[{identifier}]" for identifier in order)
+        texts.append(REFUSAL if number == 5 else text + "." if number % 10 == 3 else text)
+    path.write_text(json.dumps(texts))
 
 
 def _write_models(folder: Path) -> None:
