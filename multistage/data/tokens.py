@@ -221,35 +221,36 @@ class Pairs:
 
         packed: all but the mask are (1, tokens), the pairs end to end without padding.
         """
-        query_lengths, passage_lengths = self.lengths(query_rows, passage_rows)
-        total = query_lengths + passage_lengths + self.template.special
-        shape = (len(query_rows), int(total.max()))
-        position = np.arange(shape[1])
-        ids = np.full(shape, self.template.pad, dtype=np.int64)
-        ids[:, : len(self.template.before)] = self.template.before
-        query_start = np.full(len(query_rows), len(self.template.before))
-        _copy(ids, self.queries, rows=query_rows, starts=query_start, lengths=query_lengths)
-        between_start = query_start + query_lengths
-        _place(ids, between_start, self.template.between)
-        passage_start = between_start + len(self.template.between)
-        _copy(ids, self.passages, rows=passage_rows, starts=passage_start, lengths=passage_lengths)
-        after_start = passage_start + passage_lengths
-        _place(ids, after_start, self.template.after)
-        mask = position < total[:, None]
-        inputs = {"input_ids": ids, "attention_mask": mask.astype(np.int64)}
-        if self.template.types is not None:
-            before, query, between, passage, after = self.template.types
-            within_query = (position >= query_start[:, None]) & (position < between_start[:, None])
-            within_passage = (position >= passage_start[:, None]) & (position < after_start[:, None])
-            types = within_query * np.int64(query[0]) + within_passage * np.int64(passage[0])
-            types[:, : len(before)] = before
-            _place(types, between_start, between)
-            _place(types, after_start, after)
-            inputs["token_type_ids"] = types
-        if packed:
-            inputs = {name: values[mask][None] for name, values in inputs.items()} | {
-                "attention_mask": inputs["attention_mask"]
-            }
+        template = self.template
+        query, passage = self.lengths(query_rows, passage_rows)
+        ids: list[Sequence[int] | Ints] = [
+            template.before,
+            self.queries.ids[_spans(self.queries.offsets[query_rows], query)],
+            template.between,
+            self.passages.ids[_spans(self.passages.offsets[passage_rows], passage)],
+            template.after,
+        ]
+        # Of each pair the tokens of its five parts; with all pairs end to end, where each part starts, and the places it takes.
+        lengths = np.stack(np.broadcast_arrays(len(ids[0]), query, len(ids[2]), passage, len(ids[4])), axis=1)
+        starts = (lengths.cumsum() - lengths.ravel()).reshape(lengths.shape)
+        places = [_spans(*part) for part in zip(starts.T, lengths.T, strict=True)]
+        total = lengths.sum(axis=1)
+        mask = np.arange(total.max()) < total[:, None]
+
+        def laid_out(parts: Sequence[Sequence[int] | Ints], padding: int) -> Ints:
+            """parts: the values of each part, for all pairs, or for each the same ones."""
+            flat = np.empty(total.sum(), dtype=np.int64)
+            for place, values in zip(places, parts, strict=True):
+                flat[place] = np.tile(values, len(place) // max(len(values), 1))
+            if packed:
+                return flat[None]
+            padded = np.full(mask.shape, padding)
+            padded[mask] = flat
+            return padded
+
+        inputs = {"input_ids": laid_out(ids, template.pad), "attention_mask": mask.astype(np.int64)}
+        if template.types is not None:
+            inputs["token_type_ids"] = laid_out(template.types, 0)
         return inputs
 
 
@@ -265,18 +266,8 @@ def _tokenised(batches: Iterable[list[str]], texts: int, tokenizer: "PreTrainedT
         rate.advance(len(batch))
 
 
-def _copy(out: npt.NDArray[np.int64], store: TokenStore, *, rows: Ints, starts: Ints, lengths: Ints) -> None:
-    """Copy the first `lengths` ids of the texts `rows` into the lines of `out`, each from its column in `starts`."""
-    before = np.cumsum(lengths) - lengths  # tokens copied before each text's
-    places = np.arange(len(rows)) * out.shape[1] + starts
-    count = np.arange(lengths.sum())
-    out.ravel()[np.repeat(places - before, lengths) + count] = store.ids[
-        np.repeat(store.offsets[rows] - before, lengths) + count
-    ]
-
-
-def _place(out: npt.NDArray[np.int64], starts: Ints, values: list[int]) -> None:
-    """Put the same `values` into every line of `out`, each from its column in `starts`."""
-    lines = np.arange(len(starts))
-    for step, value in enumerate(values):
-        out[lines, starts + step] = value
+def _spans(starts: Ints, lengths: Ints) -> Ints:
+    """The numbers from each start on, as many as its length says, end to end."""
+    before = np.cumsum(lengths) - lengths
+    spans: Ints = np.repeat(starts - before, lengths) + np.arange(lengths.sum())
+    return spans

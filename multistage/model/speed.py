@@ -14,20 +14,17 @@ of a weight with all tokens is left in the layer. That is 8% of the products of 
 import ctypes
 import os
 from shutil import which
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout, pad, scaled_dot_product_attention
-from transformers import AttentionInterface, AttentionMaskInterface
+from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from multistage.jobs.errors import InputError
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
 
 # Parameters of glibc's mallopt (malloc.h), the largest threshold that it accepts, and "never".
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
@@ -37,7 +34,7 @@ NEVER = -1
 MODEL_TYPES = ("bert", "electra", "roberta", "xlm-roberta")
 
 
-def read_first_token_only(model: "PreTrainedModel") -> None:
+def read_first_token_only(model: PreTrainedModel) -> None:
     """Let a sequence classifier's last layer compute the first token only, no forward pass wait for the device, and packed
     pairs be read as well.
 
@@ -85,7 +82,7 @@ def _ready_inputs(trunk: Any, inputs: tuple[Any, ...], options: dict[str, Any]) 
     return inputs, options | ready
 
 
-def reads_packed(model: "PreTrainedModel") -> bool:
+def reads_packed(model: PreTrainedModel) -> bool:
     """Whether a re-ranker that was loaded here reads packed pairs."""
     return model.config._attn_implementation == WITHIN_PAIRS
 
@@ -158,7 +155,7 @@ def _by_head(layer: nn.Linear, size: int) -> tuple[Tensor, Tensor]:
     return layer.weight.unflatten(0, (-1, size)), layer.bias.unflatten(0, (-1, size))
 
 
-def compile_layers(model: "PreTrainedModel", backend: str = "inductor") -> None:
+def compile_layers(model: PreTrainedModel, backend: str = "inductor") -> None:
     """Compile each layer by `torch.compile` when it is first called, for batches of any size; parameters keep their names.
 
     Raises InputError where the C++ compiler is missing that PyTorch calls.

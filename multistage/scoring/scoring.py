@@ -2,21 +2,18 @@
 
 from collections import deque
 from inspect import signature
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from multistage.config.training import PairSettings
 from multistage.data.tokens import Ints, Pairs, PairTemplate, TokenStore, vocabulary_fingerprint
 from multistage.jobs.errors import InputError
 from multistage.jobs.log import Rate, logger
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-    from multistage.config.training import PairSettings
 
 # Batches that are on their way through the device while the next one is put together.
 IN_FLIGHT = 3
@@ -24,9 +21,7 @@ IN_FLIGHT = 3
 BATCH_COST = 512
 
 
-def pairs_for(
-    tokenizer: "PreTrainedTokenizerBase", queries: TokenStore, passages: TokenStore, backbone: "PairSettings"
-) -> Pairs:
+def pairs_for(tokenizer: PreTrainedTokenizerBase, queries: TokenStore, passages: TokenStore, backbone: PairSettings) -> Pairs:
     """Pairs from two stores, after checking that both were made with the model's own vocabulary."""
     own = vocabulary_fingerprint(tokenizer)
     for store in (queries, passages):
@@ -47,7 +42,7 @@ def on_device(arrays: dict[str, npt.NDArray[Any]], device: torch.device) -> dict
     return {name: tensor.pin_memory().to(device, non_blocking=True) for name, tensor in tensors.items()}
 
 
-def logits(model: "PreTrainedModel", inputs: dict[str, Tensor]) -> Tensor:
+def logits(model: PreTrainedModel, inputs: dict[str, Tensor]) -> Tensor:
     """The relevance logit of each pair: (pairs,) float32 on the model's device."""
     if "token_type_ids" not in signature(model.forward).parameters:  # DistilBERT, whose tokenizer is BERT's
         inputs = {name: values for name, values in inputs.items() if name != "token_type_ids"}
@@ -91,7 +86,7 @@ def by_token_budget(lengths: Ints, budget: int, packed: bool = False) -> list[In
 
 @torch.inference_mode()
 def score_pairs(
-    model: "PreTrainedModel",
+    model: PreTrainedModel,
     pairs: Pairs,
     query_rows: Ints,
     passage_rows: Ints,

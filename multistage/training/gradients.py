@@ -11,11 +11,12 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
+from transformers import PreTrainedModel
 
 from multistage.data.sampling import StepBatch
 from multistage.data.tokens import Ints, Pairs
@@ -23,9 +24,6 @@ from multistage.jobs.errors import InputError
 from multistage.losses import Loss, Mixture, kendall_tau
 from multistage.scoring.scoring import by_token_budget, logits, on_device
 from multistage.training.parallel import gradients_summed
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
 
 
 @dataclass(frozen=True)
@@ -101,7 +99,7 @@ def prepare(
 
 
 def accumulate(
-    model: "PreTrainedModel", chunks: list[Chunk], loss_of: Loss | Mixture, *, groups: int, tokens_kept: int
+    model: PreTrainedModel, chunks: list[Chunk], loss_of: Loss | Mixture, *, groups: int, tokens_kept: int
 ) -> tuple[Tensor, Tensor]:
     """Add the gradient of the chunks' share of a step's mean loss to the parameters, and sum it over processes.
 
@@ -144,7 +142,7 @@ def work_of(chunks: list[Chunk]) -> Work:
     )
 
 
-def _score(model: "PreTrainedModel", batch: MicroBatch) -> Tensor:
+def _score(model: PreTrainedModel, batch: MicroBatch) -> Tensor:
     torch.manual_seed(batch.seed)
     return logits(model, batch.inputs)
 

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from transformers import PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from multistage.config.training import Backbone, Objective, PairSettings, Training, Validation
@@ -43,9 +44,6 @@ from multistage.training.parallel import launch, process_number
 from multistage.training.state import StageState, sole_writer, stage_key
 from multistage.training.steps import Stage
 from multistage.training.validation import Validator
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
 
 transformers_logging.disable_progress_bar()
 # Groups whose pairs are looked at for texts that are cut.
@@ -201,7 +199,7 @@ def _finished(output: str | Path, key: str) -> bool:
 
 def _write_stage(
     stage: Stage,
-    tokenizer: "PreTrainedTokenizerBase",
+    tokenizer: PreTrainedTokenizerBase,
     max_length: int,
     *,
     export: str,

@@ -5,11 +5,11 @@ import time
 from collections import deque
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from transformers import get_scheduler
+from transformers import PreTrainedModel, get_scheduler
 
 from multistage.config.training import Backbone, Objective, Training
 from multistage.data.sampling import GroupSampler
@@ -23,9 +23,6 @@ from multistage.training.parallel import process_count, process_number, summed
 from multistage.training.record import Progress, StageRecord
 from multistage.training.state import StageState
 from multistage.training.validation import Validator, validation_interval
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
 
 
 class Trained(NamedTuple):
@@ -43,7 +40,7 @@ class Stage:
 
     def __init__(
         self,
-        model: "PreTrainedModel",
+        model: PreTrainedModel,
         *,
         sampler: GroupSampler,
         pairs: Pairs,

@@ -2,10 +2,10 @@
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from transformers import PreTrainedModel
 
 from multistage.config.training import Objective
 from multistage.data.sampling import Groups
@@ -13,9 +13,6 @@ from multistage.data.tokens import Pairs
 from multistage.jobs.errors import InputError
 from multistage.scoring.scoring import score_pairs
 from multistage.training.parallel import process_count, process_number, summed
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
 
 # What a training step costs of a pair, in forward passes: measured on a CPU; by multiplications it is three.
 PASSES_PER_STEP = 2.5
@@ -39,7 +36,7 @@ class Validator:
     pairs: Pairs
     share: float
 
-    def ndcg(self, model: "PreTrainedModel", tokens_per_batch: int) -> float:
+    def ndcg(self, model: PreTrainedModel, tokens_per_batch: int) -> float:
         """Mean nDCG@10 (linear gain) of the model's order of each query's candidates, against their ideal order.
 
         Processes that train together score a share of the pairs each, and all have the result.

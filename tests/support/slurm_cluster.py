@@ -268,6 +268,7 @@ class Cluster:
     def _processes(self) -> list[psutil.Process]:
         """Daemons and jobs of this cluster, by their environment or their working folder."""
         found = []
+        psutil.process_iter.cache_clear()  # it takes a process for an older one of the same number, and does not kill it
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
                 own = process.environ().get("SLURM_CONF") == str(self.configuration)
