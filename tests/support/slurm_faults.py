@@ -86,6 +86,7 @@ class Faults:
         self._outage(again)
         again.succeed()
         self.unlocked = again.text()
+        print((self.cluster.folder / "log" / "slurmctld.log").read_text())  # pytest shows it beside a test that fails
 
     def resumed(self, name):
         """The step from which the last attempt of a stage went on, by its log."""
