@@ -36,7 +36,7 @@ def training_groups(
     is_here = pl.col("passage").is_in(passages.implode())
     here = own.filter(is_here)
     if absent := len(own.filter(~is_here, pl.col("grade") >= relevance)):
-        logger.warning("%s relevant passages left out: they are not in the collection", f"{absent:,}")
+        logger.warning(f"{absent:,} relevant passages left out: they are not in the collection")
     judged = here.select(
         query=pl.Series(rows_of(here["query"], queries, "judgements", "query")),
         passage=pl.Series(rows_of(here["passage"], passages, "judgements", "passage")),
@@ -55,13 +55,10 @@ def training_groups(
     usable = is_relevant.any() & ~is_relevant.all() if contrast else pl.col("rank").count() > 1
     sizes = known.group_by("query").agg(pl.len(), usable=usable).filter("usable").sort("query")
     known = known.join(sizes, on="query", how="semi").sort("query", maintain_order=True)
-    told = (
-        "of %s queries, %s have candidates and %s a relevant passage: %s make a group",
-        *(f"{number:,}" for number in (len(queries), run["query"].n_unique(), relevant["query"].n_unique(), len(sizes))),
-    )
-    logger.info(*told)
+    found = f"{run['query'].n_unique():,} have candidates and {relevant['query'].n_unique():,} a relevant passage"
+    logger.info(f"of {len(queries):,} queries, {found}: {len(sizes):,} make a group")
     if left_out := len(queries) - len(sizes):
-        logger.warning("%s queries left out of training: they cannot make a group", f"{left_out:,}")
+        logger.warning(f"{left_out:,} queries left out of training: they cannot make a group")
     each = sizes["len"].to_numpy()
     return Groups(
         queries=sizes["query"].to_numpy(),
@@ -86,11 +83,8 @@ def _without_likely_relevant(known: pl.DataFrame, teacher: pl.DataFrame, share: 
         likely=likely.fill_null(False), unknown=best.is_null()
     )
     logger.warning(
-        "%s unjudged passages left out of negatives: the teacher scores them at least %g of a relevant one; of %s queries it "
-        "ranks no relevant passage, and all stay",
-        f"{judged['likely'].sum():,}",
-        share,
-        f"{judged.filter('unknown')['query'].n_unique():,}",
+        f"{judged['likely'].sum():,} unjudged passages left out of negatives: the teacher scores them at least {share:g} of a "
+        f"relevant one; of {judged.filter('unknown')['query'].n_unique():,} queries it ranks no relevant passage, and all stay"
     )
     return known.filter(~judged["likely"])
 

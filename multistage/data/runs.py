@@ -96,12 +96,12 @@ def read_run(
     rankings = merged[0].select(query="query_row", passage="passage_row", score="score")
     run, told = rankings.explode("passage", "score"), f"{names[0]}{f' and {len(names) - 1} more' * (len(names) > 1)}"
     seconds = time.perf_counter() - start
-    logger.info("%s: %s passages of %s queries, read in %.1f s", told, f"{len(run):,}", f"{len(rankings):,}", seconds)
+    logger.info(f"{told}: {len(run):,} passages of {len(rankings):,} queries, read in {seconds:.1f} s")
     if queries is not None and not keep_unknown:  # else it is measured, and what is not judged is told with the query set
         if others:
-            logger.warning("%s: %s queries left out: they are not in the query set", told, f"{len(others):,}")
+            logger.warning(f"{told}: {len(others):,} queries left out: they are not in the query set")
         if lacking := len(queries) - len(rankings):
-            logger.warning("%s: %s queries without a ranking: they count as zero and are not trained on", told, f"{lacking:,}")
+            logger.warning(f"{told}: {lacking:,} queries without a ranking: they count as zero and are not trained on")
     rows = [name for name, known in (("query", queries), ("passage", passages)) if known is not None]
     return run.with_columns(pl.col(rows).cast(pl.Int32).fill_null(-1))
 

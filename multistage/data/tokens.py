@@ -204,7 +204,7 @@ class Pairs:
         ):
             if cut := int((read < whole).sum()):
                 share = f"{cut:,} of {len(read):,} pairs ({cut / len(read):.1%})"
-                logger.warning("%s are read in part: the %s is cut at %s", share, text, limit)
+                logger.warning(f"{share} are read in part: the {text} is cut at {limit}")
 
     def total_lengths(self, query_rows: Ints, passage_rows: Ints) -> Ints:
         """Tokens of each pair after truncation, special tokens included, (pairs,)."""

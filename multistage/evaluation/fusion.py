@@ -63,9 +63,9 @@ def choose_weight(
     both, judgements = read_both(reranked, first_stage, depth), read_judgements(qrels, relevance)
     means = {weight: mean_of(fused(both, weight, norm), judgements, measure) for weight in WEIGHTS}
     best, queries = max(means, key=means.__getitem__), len(judgements.queries)
-    logger.info("weight of the re-ranker %.2f: %s %.4f on %d queries", best, measure, means[best], queries)
+    logger.info(f"weight of the re-ranker {best:.2f}: {measure} {means[best]:.4f} on {queries} queries")
     if best in (0, 1):
-        logger.warning("%s: fusion chose %s alone", output, "the re-ranker" if best else "the first stage")
+        logger.warning(f"{output}: fusion chose {'the re-ranker' if best else 'the first stage'} alone")
     record = {
         "weight_of_reranker": best,
         "weight_of_first_stage": round(1.0 - best, 2),

@@ -101,8 +101,8 @@ def evaluate_runs(
         rate.advance(1)
     most = max(unjudged, key=unjudged.__getitem__)
     if unjudged[most] > MANY_UNJUDGED:
-        text = "up to %.0f%% of a run's first 10 passages are unjudged (%s), at least %.0f%%; they count as not relevant"
-        logger.warning(text, 100 * unjudged[most], most, 100 * min(unjudged.values()))
+        share, least = f"{unjudged[most]:.0%} of a run's first 10 passages", min(unjudged.values())
+        logger.warning(f"up to {share} are unjudged ({most}), at least {least:.0%}; they count as not relevant")
     return pl.concat(parts).select(*SYSTEM, "query", *measures)
 
 

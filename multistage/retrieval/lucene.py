@@ -63,8 +63,8 @@ def index_passages(passages: str | Path, output: str | Path, threads: int) -> No
                 "What Lucene says of it stands above, in the log."
             )
     if empty:
-        logger.warning("%s: %s passages left out of the index: they have no text", passages, f"{empty:,}")
-    logger.info("%s passages indexed", f"{indexed:,}")
+        logger.warning(f"{passages}: {empty:,} passages left out of the index: they have no text")
+    logger.info(f"{indexed:,} passages indexed")
 
 
 def count_documents(index: str | Path) -> int:

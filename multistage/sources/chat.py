@@ -110,16 +110,16 @@ class Chat:
         """Log what was asked of this file in all, and now."""
         spent, server = self.spent, self.server
         money = (spent["read"] * server.price_read + spent["written"] * server.price_written) / 1e6
-        logger.info(
-            "%s: %s requests answered, %s of them now; %s tokens read and %s written%s",
-            *(self.path, f"{spent['requests']:,}", f"{spent['requests'] - self.before:,}"),
-            *(f"{spent['read']:,}", f"{spent['written']:,}", f"; {money:.2f} to pay by the config's prices" if money else ""),
-        )
+        asked = f"{spent['requests']:,} requests answered, {spent['requests'] - self.before:,} of them now"
+        tokens = f"{spent['read']:,} tokens read and {spent['written']:,} written"
+        cost = f"; {money:.2f} to pay by the config's prices" if money else ""
+        logger.info(f"{self.path}: {asked}; {tokens}{cost}")
         if spent["cut"]:
-            logger.warning("%s: %s answers were cut; raise answer_tokens", self.path, f"{spent['cut']:,}")
+            logger.warning(f"{self.path}: {spent['cut']:,} answers were cut; raise answer_tokens")
         if spent["uncounted"]:
-            text = "%s: %s answers came without a count of tokens; the most possible is counted"
-            logger.warning(text, self.path, f"{spent['uncounted']:,}")
+            logger.warning(
+                f"{self.path}: {spent['uncounted']:,} answers came without a count of tokens; the most possible is counted"
+            )
 
     def _pay(self, digest: str, request: dict[str, Any]) -> None:
         """Ask the server, and keep its answer."""

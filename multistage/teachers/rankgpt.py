@@ -89,7 +89,7 @@ def is_intact(text: str, order: Sequence[int]) -> bool:
 
 def _log_counts(path: str | Path, things: str, counts: Counter[str]) -> None:
     for what, count in counts.items():
-        logger.log(logging.INFO if what == "intact" else logging.WARNING, "%s: %s %s %s", path, f"{count:,}", things, what)
+        logger.log(logging.INFO if what == "intact" else logging.WARNING, f"{path}: {count:,} {things} {what}")
 
 
 def _as_run(rankings: list[tuple[str, list[str]]]) -> pl.DataFrame:
@@ -153,7 +153,7 @@ def rank_by_windows(
     if not ranked:
         raise InputError(f"{chat.path}: all answers for {len(rankings):,} queries are refusals. Take another model.")
     if refused := len(rankings) - len(ranked):
-        logger.warning("%s: %s queries left out: all answers to them are refusals", chat.path, f"{refused:,}")
+        logger.warning(f"{chat.path}: {refused:,} queries left out: all answers to them are refusals")
     return _as_run(ranked)
 
 
