@@ -195,11 +195,8 @@ def ready_run(wildcards):
     return source_of(runs[wildcards.queryset])
 
 
-def choice_of(retriever):
-    """The file of the settings that validation queries have chosen for a retriever."""
-    return f"results/runs/{retriever}/{VALIDATION}.tuned.json"
-
-
+# The settings that validation queries have chosen for a retriever.
+CHOICE = f"results/runs/{{retriever}}/{VALIDATION}.tuned.json"
 # A retriever's first passages for a query set, re-ranked by a model.
 CANDIDATES = "<experiment>/candidates/{backbone}/{recipe}/seed{seed}/{retriever}/depth{depth}/{queryset}.run"
 

@@ -71,7 +71,7 @@ rule bm25_search:
     input:
         index=with_collection("results/indexes/{retriever}/{collection}"),
         queries=table("queries"),
-        chosen=lambda wc: choice_of(wc.retriever) if config["retrievers"][wc.retriever]["tune"] else [],
+        chosen=branch(lookup("retrievers/{retriever}/tune", within=config), then=CHOICE),
     output:
         run="results/runs/{retriever}/{queryset}.run",
     log:
