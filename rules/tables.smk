@@ -103,14 +103,13 @@ rule plot:
 
 rule view_queries:
     input:
+        **TEXTS,
         values="<experiment>/evaluation/{benchmark}.parquet",
         runs=lambda wc: [
             run_of((wc.retriever, backbone, recipe, GRID["seeds"][0]), wc.benchmark)
             for backbone, *recipes in grid.further_stages(config)
             for recipe in recipes
         ],
-        queries=table("queries"),
-        passages=table("passages"),
         qrels=table("qrels"),
     output:
         csv="<experiment>/queries/{retriever}/{benchmark}.csv",

@@ -19,11 +19,10 @@ MODEL_FILES = ("model.safetensors", "config.json", "tokenizer.json", "tokenizer_
 
 rule training_groups:
     input:
+        **TEXTS,
         run=candidate_run,
         teacher=teacher_run,
         qrels=table("qrels"),
-        queries=table("queries"),
-        passages=table("passages"),
     output:
         groups="<experiment>/training{fold}/{objective}.groups.safetensors",
     log:
