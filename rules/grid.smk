@@ -49,11 +49,6 @@ def published_results(wildcards):
     return str(ROOT / EVALUATION["reference"])
 
 
-def of_models(pattern, models, **others):
-    """A path for each of the models."""
-    return [path for model in models for path in expand(pattern, **dict(zip(("backbone", "recipe", "seed"), model)), **others)]
-
-
 def report_files():
     """Tables, plots and pages."""
     tables = expand("<experiment>/tables/{name}.{suffix}", name=["effectiveness", "costs"], suffix=["csv", "md", "html"])
@@ -67,7 +62,10 @@ def report_files():
     )
     # Where nothing is trained, no other rule looks for them.
     leaks = [f"<experiment>/training/{VALIDATION}.leaks.csv"] if TUNED else []
-    # An untrained model is the same in each fold.
-    models = [model for one in RERANKERS for model in ([one] if one[1] == UNTRAINED else grid.in_folds(config, [one]))]
-    cards = of_models("<experiment>/models/{backbone}/{recipe}/seed{seed}/README.html", models)
+    cards = [
+        f"<experiment>/models/{backbone}/{recipe}/seed{seed}/README.html"
+        for model in RERANKERS
+        # An untrained model is the same in each fold.
+        for backbone, recipe, seed in ([model] if model[1] == UNTRAINED else grid.in_folds(config, [model]))
+    ]
     return [*tables, *plots, *views, *leaks, *cards]

@@ -20,7 +20,7 @@ rule tabulate:
     input:
         means="<experiment>/tables/effectiveness.csv",
         differences="<experiment>/tables/comparisons.csv",
-        training=of_models("<experiment>/models/{backbone}/{recipe}/seed{seed}/training.json", STAGES),
+        training=[f"<experiment>/models/{backbone}/{recipe}/seed{seed}/training.json" for backbone, recipe, seed in STAGES],
         weights=[
             f"<experiment>/fused/{backbone}/{recipe.removesuffix(FUSED)}/seed{seed}/{retriever}/weight.json"
             for retriever, backbone, recipe, seed in FUSED_SYSTEMS
