@@ -155,7 +155,9 @@ def _add_comparing(commands: Any) -> None:
 def _add_tables(command: argparse.ArgumentParser, baseline: str) -> None:
     command.add_argument("--measures", nargs="+", type=measure, help=f"of {CHOICES}; the first that can decides")
     command.add_argument("--baseline", help=baseline)
-    command.add_argument("--output", type=Path, metavar="FOLDER", help="also write tables there, as an experiment's folder has")
+    command.add_argument(
+        "--output", type=own_folder, metavar="FOLDER", help="also write tables there, as an experiment's folder has"
+    )
 
 
 def _named(given: argparse.Namespace, texts: list[str], several: bool) -> tuple[list[str], list[str]]:
@@ -186,6 +188,13 @@ def _add_rerank(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tokens-per-batch", type=positive, help="padded tokens in one forward pass (cpu: 4096, cuda: 65536)")
     parser.add_argument("--max-length", type=positive, help="tokens of a pair (what the checkpoint records)")
     parser.add_argument("--max-query-length", type=positive, help="tokens of a query (as recorded, else half a pair)")
+
+
+def own_folder(text: str) -> Path:
+    """A folder for tables, in which no experiment has its own."""
+    if Path(text, "logs").is_dir():
+        raise argparse.ArgumentTypeError(f"{text} is an experiment's folder, whose tables would be replaced; give another")
+    return Path(text)
 
 
 def measure(text: str) -> str:

@@ -13,6 +13,7 @@ from multistage.config.messages import explain
 from multistage.config.ranking import Retriever, Teacher
 from multistage.config.training import Backbone, Objective, ObjectiveName, Training, Validation, changed
 from multistage.jobs.errors import InputError
+from multistage.measures import split_cutoff
 
 # Folders of results/ that all experiments share.
 SHARED = ("answers", "checkpoints", "collections", "indexes", "logs", "runs", "sources", "teachers", "tokens")
@@ -93,7 +94,13 @@ class Config(Section):
             "and not of those that people ask."
             for name, (model, found) in generated.items()
         ]
-        return [domains] * (len(users) > 1) + rising + written
+        depth, cut = self.grid.depth, self.grid.recipes or self.evaluation.passages == "reranked"
+        deeper = [
+            f"Measure {measure} counts more passages than grid.depth leaves, which is {depth}."
+            for measure in self.evaluation.measures
+            if cut and split_cutoff(measure)[1] > depth
+        ]
+        return [domains] * (len(users) > 1) + rising + written + deeper
 
     def _generated(self, queryset: str) -> tuple[str, str] | None:
         """Which model wrote the queries of a set, and what filtered them; None where none did."""
