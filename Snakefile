@@ -29,9 +29,8 @@ from multistage.config.files import refuse_files
 from multistage.config.recipes import FUSED, PARTS, UNTRAINED, last_objective, parent_of, stages_of
 from multistage.config.whole import complete_config
 from multistage.jobs.errors import InputError, one_message
-from multistage.jobs.run_log import show_notices
 from multistage.jobs.files import cached_digest
-from multistage.jobs.run_log import messages
+from multistage.jobs.run_log import messages, show_notices
 from multistage.jobs.slurm import prepare
 from multistage.sources.checkpoints import model_files
 

@@ -22,7 +22,7 @@ rule prepare_passages:
         **job(runtime=120),
     params:
         kind=lookup("collections/{collection}/kind", within=config),
-        settings=reader_settings,
+        settings=settings_of(entry_read, "member", "articles", "id"),
         contents=contents_of(files_read),
     message:
         "Preparing the passages of {wildcards.collection}"
@@ -47,7 +47,7 @@ rule prepare_queries:
         **job(),
     params:
         kind=lookup("collections/{collection}/kind", within=config),
-        settings=reader_settings,
+        settings=settings_of(entry_read, "member", "articles", "id"),
         draw=lookup("querysets/{queryset}/draw", within=config),
         contents=contents_of(files_read),
     message:

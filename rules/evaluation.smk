@@ -53,7 +53,7 @@ rule depth_curves:
         measure=MEASURE,
         relevance=lookup("querysets/{benchmark}/relevance", within=config),
         candidates=GRID["depth"],
-        depths=reranking_depths(config),
+        depths=grid.reranking_depths(config),
     message:
         "Evaluating {wildcards.benchmark} by re-ranking depth"
     script:

@@ -54,7 +54,7 @@ if FOLDS:
         input:
             runs=lambda wc: [
                 f"<experiment>/{wc.scores}/{wc.backbone}/{wc.recipe}/seed{seed}/{wc.over}/{part_of(wc.queryset, 'test', {'seed': seed})}.run"
-                for *_, seed in in_folds(config, [(wc.seed,)])
+                for *_, seed in grid.in_folds(config, [(wc.seed,)])
             ],
         output:
             run="<experiment>/{scores}/{backbone}/{recipe}/seed{seed}/{over}/{queryset}.run",

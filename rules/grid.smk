@@ -1,31 +1,17 @@
 """What the grid is: its models and systems, their runs, and the files that it ends in."""
 
-from multistage.config.grid import (
-    further_stages,
-    in_folds,
-    reranking_depths,
-    rerankers,
-    systems,
-    trained_stages,
-    tuned_retrievers,
-)
+from multistage.config import grid
 
 GRID, EVALUATION = config["grid"], config["evaluation"]
 # (backbone, recipe, seed) of each re-ranker; (retriever, backbone, recipe, seed) of everything that is compared.
-RERANKERS, SYSTEMS = rerankers(config), systems(config)
-STAGES = in_folds(config, trained_stages(config))
+RERANKERS, SYSTEMS = grid.rerankers(config), grid.systems(config)
+STAGES = grid.in_folds(config, grid.trained_stages(config))
 # What plots, costs and the answer are about.
 MEASURE = EVALUATION["measures"][0]
 # What comparisons depend on.
 COMPARISON = {key: EVALUATION[key] for key in ("baseline", "margin", "confidence", "permutations", "seed")}
-TUNED = tuned_retrievers(config)
-FUSED_SYSTEMS = in_folds(config, [system for system in SYSTEMS if system[2].endswith(FUSED)])
-
-
-def weight_of(system):
-    """The file of the weight with which a system is fused."""
-    retriever, backbone, recipe, seed = system
-    return f"<experiment>/fused/{backbone}/{recipe.removesuffix(FUSED)}/seed{seed}/{retriever}/weight.json"
+TUNED = grid.tuned_retrievers(config)
+FUSED_SYSTEMS = grid.in_folds(config, [system for system in SYSTEMS if system[2].endswith(FUSED)])
 
 
 def run_of(system, benchmark):
@@ -63,11 +49,6 @@ def published_results(wildcards):
     return str(ROOT / EVALUATION["reference"])
 
 
-def of_models(pattern, models, **others):
-    """A path for each of the models."""
-    return [path for model in models for path in expand(pattern, **dict(zip(("backbone", "recipe", "seed"), model)), **others)]
-
-
 def report_files():
     """Tables, plots and pages."""
     tables = expand("<experiment>/tables/{name}.{suffix}", name=["effectiveness", "costs"], suffix=["csv", "md", "html"])
@@ -76,12 +57,15 @@ def report_files():
     plots = expand("<experiment>/plots/{name}.svg", name=PLOTS)
     views = expand(
         "<experiment>/queries/{retriever}/{benchmark}.html",
-        retriever=GRID["retrievers"] if further_stages(config) else [],
+        retriever=GRID["retrievers"] if grid.further_stages(config) else [],
         benchmark=GRID["benchmarks"],
     )
     # Where nothing is trained, no other rule looks for them.
     leaks = [f"<experiment>/training/{VALIDATION}.leaks.csv"] if TUNED else []
-    # An untrained model is the same in each fold.
-    models = [model for one in RERANKERS for model in ([one] if one[1] == UNTRAINED else in_folds(config, [one]))]
-    cards = of_models("<experiment>/models/{backbone}/{recipe}/seed{seed}/README.html", models)
+    cards = [
+        f"<experiment>/models/{backbone}/{recipe}/seed{seed}/README.html"
+        for model in RERANKERS
+        # An untrained model is the same in each fold.
+        for backbone, recipe, seed in ([model] if model[1] == UNTRAINED else grid.in_folds(config, [model]))
+    ]
     return [*tables, *plots, *views, *leaks, *cards]

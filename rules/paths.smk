@@ -31,8 +31,9 @@ def having(section, key):
 
 
 def settings_of(path, *keys, within=config):
-    """Some settings of the entry that a path of the config names: when another changes, the job does not run again."""
-    return lambda wc: {key: value for key, value in lookup(dpath=path.format(**wc), within=within).items() if key in keys}
+    """Some settings of an entry, by its path in the config or from a function: when another changes, the job does not run again."""
+    entry = path if callable(path) else lookup(path, within=within)
+    return lambda wc: {key: value for key, value in entry(wc).items() if key in keys}
 
 
 OBJECTIVE = any_of(config["objectives"])
@@ -106,6 +107,10 @@ def table(name, queryset=queryset_of):
     return lambda wc: f"results/collections/{texts_of(name, queryset(wc))}.parquet"
 
 
+# The queries and the passages of the job's query set.
+TEXTS = {"queries": table("queries"), "passages": table("passages")}
+
+
 def tokens(name, queryset=queryset_of):
     """The three files of the token store of queries or passages, in the vocabulary of the job's backbone."""
 
@@ -176,11 +181,6 @@ def files_read(wildcards):
     return named + ([f"results/sources/ir_datasets/{entry['id']}.downloaded"] if "id" in entry else [])
 
 
-def reader_settings(wildcards):
-    """What the reader of passages or queries must know beside their files."""
-    return {key: value for key, value in entry_read(wildcards).items() if key in ("member", "articles", "id")}
-
-
 # Retrievers and teachers by the folder of their vectors or runs: a teacher may have the name of a retriever.
 ENTRIES = {"indexes": config["retrievers"], "runs": config["retrievers"], "teachers": config["teachers"]}
 
@@ -202,11 +202,8 @@ def ready_run(wildcards):
     return source_of(runs[wildcards.queryset])
 
 
-def choice_of(retriever):
-    """The file of the settings that validation queries have chosen for a retriever."""
-    return f"results/runs/{retriever}/{VALIDATION}.tuned.json"
-
-
+# The settings that validation queries have chosen for a retriever.
+CHOICE = f"results/runs/{{retriever}}/{VALIDATION}.tuned.json"
 # A retriever's first passages for a query set, re-ranked by a model.
 CANDIDATES = "<experiment>/candidates/{backbone}/{recipe}/seed{seed}/{retriever}/depth{depth}/{queryset}.run"
 

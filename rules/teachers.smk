@@ -15,9 +15,8 @@ Gives  results/teachers/{teacher}/{queryset}.run: the teacher's scores, a TREC r
 
 rule teacher_rank:
     input:
+        **TEXTS,
         run=lambda wc: f"results/runs/{config['teachers'][wc.teacher]['retriever']}/{wc.queryset}.run",
-        queries=table("queries"),
-        passages=table("passages"),
         vectors=with_collection("results/teachers/{teacher}/{collection}/shard0.vectors.safetensors"),
         checkpoint=checkpoint_of("teachers"),
     output:
@@ -65,9 +64,8 @@ rule read_permutations:
 
 rule llm_rank:
     input:
+        **TEXTS,
         run=lambda wc: f"results/runs/{config['teachers'][wc.teacher]['retriever']}/{wc.queryset}.run",
-        queries=table("queries"),
-        passages=table("passages"),
     output:
         run="results/teachers/{teacher}/{queryset}.run",
     log:
@@ -88,9 +86,8 @@ rule llm_rank:
 
 use rule fuse_retrievers as mean_teacher with:
     input:
+        **TEXTS,
         runs=lambda wc: [run_of_teacher(name, wc.queryset) for name in config["teachers"][wc.teacher]["teachers"]],
-        queries=table("queries"),
-        passages=table("passages"),
     output:
         run="<experiment>/teachers/{teacher}/{queryset}.run",
     log:

@@ -14,22 +14,15 @@ Gives  <experiment>/training/{objective}.groups.safetensors: what the objective 
 
 # They share a stage's steps.
 PROCESSES = config["training"]["processes"]
-MODEL_FILES = {
-    "model": "model.safetensors",
-    "config": "config.json",
-    "tokenizer": "tokenizer.json",
-    "tokenizer_config": "tokenizer_config.json",
-    "training": "training.json",
-}
+MODEL_FILES = ("model.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json", "training.json")
 
 
 rule training_groups:
     input:
+        **TEXTS,
         run=candidate_run,
         teacher=teacher_run,
         qrels=table("qrels"),
-        queries=table("queries"),
-        passages=table("passages"),
     output:
         groups="<experiment>/training{fold}/{objective}.groups.safetensors",
     log:
@@ -119,7 +112,7 @@ rule initialise:
         checkpoint=checkpoint_of("backbones"),
         vocabulary=lambda wc: f"results/checkpoints/{config['backbones'][wc.backbone]['tokenizer']}",
     output:
-        multiext("<experiment>/models/{backbone}/untrained/seed{seed}/", **MODEL_FILES),
+        multiext("<experiment>/models/{backbone}/untrained/seed{seed}/", **{Path(file).stem: file for file in MODEL_FILES}),
     log:
         "<experiment>/logs/initialise/{backbone}/seed{seed}.log",
     wildcard_constraints:
@@ -151,8 +144,8 @@ rule finetune:
     output:
         # No multiext: with --cache, its prefix must not end in a folder.
         **{
-            name: f"<experiment>/models/{{backbone}}/{{recipe}}/seed{{seed}}/{file}"
-            for name, file in (MODEL_FILES | {"best": "best.safetensors", "last": "last.safetensors"}).items()
+            Path(file).stem: f"<experiment>/models/{{backbone}}/{{recipe}}/seed{{seed}}/{file}"
+            for file in (*MODEL_FILES, "best.safetensors", "last.safetensors")
         },
     log:
         "<experiment>/logs/finetune/{backbone}/{recipe}/seed{seed}.log",
@@ -171,7 +164,7 @@ rule finetune:
     params:
         objective=lambda wc: settings.stage(wc.recipe),
         backbone=lambda wc: settings.backbones[wc.backbone].definition(),
-        validation={key: config["validation"][key] for key in ("share", "export")},
+        validation=settings.validation.definition(),
         state=f"{EXPERIMENT}/state",
         tensorboard=f"{EXPERIMENT}/tensorboard",
         precision=config["precision"],

@@ -4,26 +4,9 @@ from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
-from multistage.config.data import (
-    FoundQueries,
-    GeneratedQueries,
-    IrDatasetsQueries,
-    LocalQueries,
-    Package,
-    PackagedCheckpoint,
-    QuerySet,
-)
+from multistage.config import data, ranking
+from multistage.config.fields import Section
 from multistage.config.grid import members, tuned_retrievers
-from multistage.config.ranking import (
-    BM25,
-    FusedRetriever,
-    MeanTeacher,
-    OrderingTeacher,
-    RankGPT,
-    RankingTeacher,
-    ReadyRun,
-    RecipeTeacher,
-)
 from multistage.config.training import Candidates, FirstStageCandidates, Objective
 from multistage.jobs.errors import InputError
 from multistage.losses import LOSSES
@@ -32,10 +15,10 @@ if TYPE_CHECKING:
     from multistage.config.whole import Config
 
 # What a query set says, by the kind of its collection, and the keys that it does it with.
-QUERYSETS: dict[str, tuple[type[QuerySet], str]] = {
-    "vital-articles": (QuerySet, "neither id nor queries and qrels"),
-    "ir_datasets": (IrDatasetsQueries, "the key id"),
-    "local": (LocalQueries, "the keys queries and qrels"),
+QUERYSETS: dict[str, tuple[type[data.QuerySet], str]] = {
+    "vital-articles": (data.QuerySet, "neither id nor queries and qrels"),
+    "ir_datasets": (data.IrDatasetsQueries, "the key id"),
+    "local": (data.LocalQueries, "the keys queries and qrels"),
 }
 
 
@@ -50,25 +33,14 @@ def refuse_contradictions(config: "Config") -> None:
 def _cycles(config: "Config") -> Iterator[str]:
     """No objective learns from a model that it has trained, no teacher from itself; no query set is found in itself, or by a
     retriever that is tuned on it."""
-    needs = {}
-    for name, queryset in config.querysets.items():
-        if isinstance(queryset, FoundQueries):
-            needs[f"querysets.{name}"] = [f"querysets.{queryset.queryset}", f"retrievers.{queryset.retriever}"]
+    needs = {
+        f"{section}.{name}": [*_needed(entry)]
+        for section in ("querysets", "retrievers", "objectives", "teachers")
+        for name, entry in getattr(config, section).items()
+    }
     for name, retriever in config.retrievers.items():
-        if isinstance(retriever, FusedRetriever):
-            needs[f"retrievers.{name}"] = [f"retrievers.{each}" for each in retriever.retrievers]
-        elif isinstance(retriever, BM25) and retriever.tune:
+        if isinstance(retriever, ranking.BM25) and retriever.tune:
             needs[f"retrievers.{name}"] = [f"querysets.{config.validation.queryset}"]
-    for name, objective in config.objectives.items():
-        candidates = objective.candidates
-        own = needs[f"objectives.{name}"] = [f"teachers.{candidates.teacher}"] if candidates.teacher else []
-        if isinstance(candidates, FirstStageCandidates) and candidates.reranked_by:
-            own += _in(candidates.reranked_by.recipe)
-    for name, teacher in config.teachers.items():
-        if isinstance(teacher, RecipeTeacher):
-            needs[f"teachers.{name}"] = _in(teacher.recipe)
-        elif isinstance(teacher, MeanTeacher):
-            needs[f"teachers.{name}"] = [f"teachers.{each}" for each in teacher.teachers]
     try:
         TopologicalSorter(needs).prepare()
     except CycleError as error:
@@ -76,8 +48,17 @@ def _cycles(config: "Config") -> Iterator[str]:
         yield f"{first} needs {', which needs '.join(others)}; break this cycle"
 
 
-def _in(recipe: str) -> list[str]:
-    return [f"objectives.{name}" for name in recipe.split("-")]
+def _needed(entry: Section) -> Iterator[str]:
+    """The entries that an entry names, each as section.name."""
+    for key, value in entry:
+        if isinstance(value, Section):
+            yield from _needed(value)
+        elif key in ("queryset", "retriever", "teacher") and value:
+            yield f"{key}s.{value}"
+        elif key in ("retrievers", "teachers"):
+            yield from (f"{key}.{name}" for name in value)
+        elif key == "recipe":
+            yield from (f"objectives.{name}" for name in value.split("-"))
 
 
 def _members(config: "Config") -> dict[str, list[str]]:
@@ -89,19 +70,19 @@ def _members(config: "Config") -> dict[str, list[str]]:
 def _data(config: "Config") -> Iterator[str]:
     """Of checkpoints, query sets, retrievers and backbones."""
     for name, checkpoint in config.checkpoints.items():
-        if isinstance(checkpoint, PackagedCheckpoint) and not isinstance(config.sources[checkpoint.source], Package):
+        if isinstance(checkpoint, data.PackagedCheckpoint) and not isinstance(config.sources[checkpoint.source], data.Package):
             yield f"checkpoints.{name}.source: {checkpoint.source} is not a package"
     for name, queryset in config.querysets.items():
         kind = config.collections[queryset.collection].kind
         wanted, keys = QUERYSETS[kind]
-        if isinstance(queryset, FoundQueries):
+        if isinstance(queryset, data.FoundQueries):
             if (other := config.querysets[queryset.queryset].collection) != queryset.collection:
                 yield f"querysets.{name}.collection is {queryset.collection}, but {queryset.queryset} is of {other}"
-        elif not isinstance(queryset, GeneratedQueries) and type(queryset) is not wanted:
+        elif not isinstance(queryset, data.GeneratedQueries) and type(queryset) is not wanted:
             yield f"querysets.{name}: its collection {queryset.collection} is of kind {kind}, so it needs {keys}"
     for name, retriever in config.retrievers.items():
-        for each in retriever.retrievers if isinstance(retriever, FusedRetriever) else []:
-            if isinstance(config.retrievers[each], FusedRetriever):
+        for each in retriever.retrievers if isinstance(retriever, ranking.FusedRetriever) else []:
+            if isinstance(config.retrievers[each], ranking.FusedRetriever):
                 yield f"retrievers.{name}.retrievers: {each} is a fusion itself; name the retrievers that it fuses"
     chosen_on, validation = config.validation.queryset, config.querysets[config.validation.queryset]
     measured = [config.querysets[benchmark].collection for benchmark in config.grid.benchmarks]
@@ -126,13 +107,13 @@ def _rankings(config: "Config") -> Iterator[str]:
     asked = list(_asked(config))
     for _, name, querysets, _ in asked.copy():
         fused = config.retrievers[name]
-        if isinstance(fused, FusedRetriever):
+        if isinstance(fused, ranking.FusedRetriever):
             asked += [(f"retrievers.{name}", each, querysets, fused.depth) for each in fused.retrievers]
     for key, name, querysets, depth in asked:
         retriever = config.retrievers[name]
         if depth > retriever.depth:
             yield f"{key}.depth is {depth}, but retrievers.{name}.depth keeps {retriever.depth} passages"
-        if isinstance(retriever, ReadyRun):
+        if isinstance(retriever, ranking.ReadyRun):
             given = ", ".join(retriever.runs)
             for queryset in [each for each in querysets if each not in retriever.runs]:
                 yield f"{key} needs a run for {queryset}, and retrievers.{name}.runs has only {given}; name its source there"
@@ -150,11 +131,11 @@ def _asked(config: "Config") -> Iterator[tuple[str, str, list[str], int]]:
         if isinstance(each, FirstStageCandidates):
             yield f"objectives.{name}.candidates", each.retriever, [each.queryset], each.depth
     for name, queryset in config.querysets.items():
-        if isinstance(queryset, FoundQueries):
+        if isinstance(queryset, data.FoundQueries):
             yield f"querysets.{name}", queryset.retriever, [queryset.queryset], queryset.depth
     behind = _members(config)
     for name, teacher in config.teachers.items():
-        if isinstance(teacher, RankingTeacher):
+        if isinstance(teacher, ranking.RankingTeacher):
             taught = [each.queryset for each in candidates.values() if each.teacher and name in behind[each.teacher]]
             yield f"teachers.{name}", teacher.retriever, taught, teacher.depth
 
@@ -211,13 +192,13 @@ def _candidates(config: "Config", objective: Objective) -> tuple[str | None, int
     """Why candidates have no scores (None: they have), and the most that a query has of them (None: not known)."""
     candidates = objective.candidates
     teacher = config.teachers[candidates.teacher] if candidates.teacher else None
-    most = None if isinstance(teacher, RankGPT | MeanTeacher | None) else teacher.depth
+    most = None if isinstance(teacher, ranking.RankGPT | ranking.MeanTeacher | None) else teacher.depth
     if isinstance(candidates, FirstStageCandidates):
         first = candidates.reranked_by.top if candidates.reranked_by else candidates.depth
         most = first + 1  # the last: a relevant passage that was not found
     if teacher is None:
         return "its candidates have none", most
-    return f"{candidates.teacher} has permutations only" if isinstance(teacher, OrderingTeacher) else None, most
+    return f"{candidates.teacher} has permutations only" if isinstance(teacher, ranking.OrderingTeacher) else None, most
 
 
 def _taught(config: "Config", key: str, candidates: Candidates, lack: str | None) -> Iterator[str]:
@@ -228,7 +209,7 @@ def _taught(config: "Config", key: str, candidates: Candidates, lack: str | None
         yield f"{key}.drop_above compares a teacher's scores; {lack}"
     for name in _members(config)[candidates.teacher]:
         teacher = config.teachers[name]
-        if isinstance(teacher, RankingTeacher):
+        if isinstance(teacher, ranking.RankingTeacher):
             own = f"teachers.{name}"
             if teacher.retriever != candidates.retriever:
                 yield f"{key}.retriever is {candidates.retriever}, but {own} ranks the candidates of {teacher.retriever}"

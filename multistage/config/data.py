@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from multistage.config.fields import (
-    COUNTABLE,
     LETTERS,
     Count,
     Name,
+    Natural,
     NotNegative,
     Positive,
     Section,
@@ -132,7 +132,7 @@ class Server(Section):
     )
     parallel: Count = Field(8, description="Requests under way at once.")
     timeout: Positive = Field(120.0, description="Seconds that an answer may take.")
-    retries: Annotated[int, Field(ge=0), COUNTABLE] = Field(
+    retries: Natural = Field(
         5, description="How often a request without an answer is sent again, after waiting as the server asks."
     )
     max_requests: Count | None = Field(
@@ -176,7 +176,7 @@ class Draw(Section):
     """Of all queries of a set, in an order shuffled with a seed, those from one position up to another."""
 
     seed: Seed = Field(description="The seed of the shuffle. Draws with one seed and other positions share no query.")
-    start: Annotated[int, Field(ge=0), COUNTABLE] = Field(0, alias="from", description="The first position, counted from 0.")
+    start: Natural = Field(0, alias="from", description="The first position, counted from 0.")
     stop: Count | None = Field(None, alias="to", description="The position after the last; null for the end.")
 
     @field_validator("stop")

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from multistage.config.data import OwnPath, QuerySetName, RetrieverName
-from multistage.config.fields import COUNTABLE, ComparedMeasure, Count, Measure, Positive, Section, Seed, Some, Unique, compares
+from multistage.config.fields import ComparedMeasure, Count, Measure, Positive, Section, Seed, Several, Some, Unique, compares
 from multistage.config.ranking import BackboneName, Recipe
 from multistage.measures import CHOICES
 
@@ -34,7 +34,7 @@ class Grid(Section):
     retrievers: Some[RetrieverName] = Field(description="First stages whose candidates are re-ranked.")
     benchmarks: Some[QuerySetName] = Field(description="Query sets that are re-ranked and evaluated.")
     depth: Count = Field(100, description="Candidates of each query that are re-ranked.")
-    folds: Annotated[int, Field(ge=2), COUNTABLE] | None = Field(
+    folds: Several | None = Field(
         None,
         description="Cross-validation, for few queries: the benchmark is split into so many folds, each recipe is trained once "
         "a fold on queries of the others, and every query is ranked by the model that has not seen it. The benchmark is then "

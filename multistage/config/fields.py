@@ -116,7 +116,10 @@ Name = Annotated[
 ]
 Text = Annotated[str, matching(r"^[^\x00-\x1f]+$", "text (on one line)")]
 COUNTABLE = AfterValidator(_countable)
+Natural = Annotated[int, Field(ge=0), COUNTABLE]
 Count = Annotated[int, Field(ge=1), COUNTABLE]
+# Of fewer, nothing can be ordered or split.
+Several = Annotated[int, Field(ge=2), COUNTABLE]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]

@@ -6,13 +6,13 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator, mod
 
 from multistage.config.data import QuerySetName, RetrieverName, Server, SourceName
 from multistage.config.fields import (
-    COUNTABLE,
     ComparedMeasure,
     Count,
     Name,
     NotNegative,
     Section,
     Seed,
+    Several,
     Share,
     Some,
     Told,
@@ -40,8 +40,6 @@ TeacherName = Annotated[Name, refers_to("teachers")]
 RECIPE = matching(r"^[a-z0-9_]+(-[a-z0-9_]+)*$", "a recipe (objectives joined by dashes)")
 Recipe = Annotated[str, RECIPE, Field(max_length=200), AfterValidator(_of_objectives)]
 BackboneName = Annotated[Name, refers_to("backbones")]
-# A ranking of fewer has nothing to order.
-Ranked = Annotated[int, Field(ge=2), COUNTABLE]
 
 # A Literal would take true for 1, and 2.0 for 2.
 BITS = [1, 2, 4, 8]
@@ -143,7 +141,7 @@ class RankingTeacher(Section):
     """One that ranks a retriever's candidates."""
 
     retriever: RetrieverName = Field(description="The retriever whose candidates are ranked.")
-    depth: Ranked = Field(100, description="Candidates of each query that are ranked.")
+    depth: Several = Field(100, description="Candidates of each query that are ranked.")
 
 
 class BiEncoder(RankingTeacher):
@@ -171,7 +169,7 @@ class LLM(RankingTeacher, Server):
     from the last candidates to the first. Malformed answers are repaired, and counted."""
 
     kind: Literal["llm"]
-    window: Ranked = Field(20, description="Candidates in a request.")
+    window: Several = Field(20, description="Candidates in a request.")
     step: Count = Field(10, description="Candidates by which the window moves, fewer than it holds.")
 
     @field_validator("step")
@@ -187,7 +185,7 @@ class TeacherRun(Section):
 
     kind: Literal["run"]
     run: SourceName = Field(description="The source of the run.")
-    depth: Ranked = Field(100, description="Passages of each query that are taken.")
+    depth: Several = Field(100, description="Passages of each query that are taken.")
 
 
 class RecipeTeacher(RankingTeacher):

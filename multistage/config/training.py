@@ -12,6 +12,7 @@ from multistage.config.fields import (
     NotNegative,
     Positive,
     Section,
+    Several,
     Share,
     Some,
     Text,
@@ -20,13 +21,7 @@ from multistage.config.fields import (
     matching,
     one_of,
 )
-from multistage.config.ranking import (
-    BackboneName,
-    CheckpointName,
-    Ranked,
-    Recipe,
-    TeacherName,
-)
+from multistage.config.ranking import BackboneName, CheckpointName, Recipe, TeacherName
 from multistage.config.recipes import TEACHER, UNTRAINED
 from multistage.losses import LOSSES, Mixture
 
@@ -181,7 +176,7 @@ class Objective(Section):
         description="What is learned: a loss, or several with their weights, such as {localized-contrastive: 1.0, "
         "margin-mse: 0.1}. From judgements, relevant passages before the others: "
         f"{_reading('judgements')}. An order, a teacher's or relevant before the rest: {_reading('order')}. "
-        f"A teacher's scores: {_reading('scores')}.",
+        f"A teacher's scores: {_reading('scores')}."
     )
     temperature: OneOrByLoss[Positive] = Field(
         1.0,
@@ -192,7 +187,7 @@ class Objective(Section):
         1.0, description=f"The weight of relevant passages beside others. For {_taking('positive_weight')}."
     )
     candidates: Candidates = Field(description="The passages it trains on.")
-    group_size: Ranked = Field(
+    group_size: Several = Field(
         description="Passages of a query in a group; with a retriever's candidates, or a loss from judgements, one is relevant."
     )
     positives: Literal["one", "all"] = Field(
@@ -271,7 +266,7 @@ class Validation(Section):
 
     queryset: QuerySetName = Field(description="The query set.")
     retriever: RetrieverName = Field(description="The retriever whose passages are re-ranked.")
-    depth: Ranked = Field(20, description="Passages of each query that are re-ranked.")
+    depth: Several = Field(20, description="Passages of each query that are re-ranked.")
     queries: Count = Field(100, description="Use only the first so many queries.")
     share: Share = Field(0.03, description="The share of a stage's compute that validation may take, or it is done less often.")
     export: Literal["best", "last"] = Field(

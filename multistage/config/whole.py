@@ -34,8 +34,7 @@ class Config(Section):
     )
     device: Literal["cpu", "cuda"] = Field("cpu", description="Where models run; with cuda, each such job asks for one GPU.")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto",
-        description="What encoders compute in (the rest is float32). auto: bfloat16 where the hardware has it.",
+        "auto", description="What encoders compute in (the rest is float32). auto: bfloat16 where the hardware has it."
     )
     training: Training = Field(default_factory=Training, description="How fine-tuning runs.")
     grid: Grid = Field(description="What is trained and evaluated.")
@@ -82,17 +81,16 @@ class Config(Section):
             users.setdefault(self.querysets[queryset].collection, []).append(user)
         parts = "; ".join(f"{collection} ({', '.join(names)})" for collection, names in users.items())
         domains = f"Training, validation and benchmarks are of several collections, so results are out of domain: {parts}."
-        patient = {name: self.objectives[name] for name in trained if self.objectives[name].patience}
-        generated = {name: each for name in self.grid.benchmarks if (each := self._generated(name))}
         rising = [
             f"Objective {name} has patience, so it may end while its learning rate, whose schedule is {each.schedule}, is high."
-            for name, each in patient.items()
-            if each.schedule != "constant_with_warmup"
+            for name in trained
+            if (each := self.objectives[name]).patience and each.schedule != "constant_with_warmup"
         ]
         written = [
-            f"Benchmark {name} has generated queries, which {model} wrote{found}. Its results speak of such queries only, "
+            f"Benchmark {name} has generated queries, which {written}. Its results speak of such queries only, "
             "and not of those that people ask."
-            for name, (model, found) in generated.items()
+            for name in self.grid.benchmarks
+            if (written := self._written(name))
         ]
         depth, cut = self.grid.depth, self.grid.recipes or self.evaluation.passages == "reranked"
         deeper = [
@@ -102,14 +100,14 @@ class Config(Section):
         ]
         return [domains] * (len(users) > 1) + rising + written + deeper
 
-    def _generated(self, queryset: str) -> tuple[str, str] | None:
-        """Which model wrote the queries of a set, and what filtered them; None where none did."""
+    def _written(self, queryset: str) -> str:
+        """Which model wrote the queries of a set, and what filtered them; empty where none did."""
         entry = self.querysets[queryset]
         if isinstance(entry, GeneratedQueries):
-            return entry.generator.model, ""
-        if not isinstance(entry, FoundQueries) or (written := self._generated(entry.queryset)) is None:
-            return None
-        return written[0], f", kept where {entry.retriever} finds their passage, which makes its own numbers too good"
+            return f"{entry.generator.model} wrote"
+        if not isinstance(entry, FoundQueries) or not (written := self._written(entry.queryset)):
+            return ""
+        return f"{written}, kept where {entry.retriever} finds their passage, which makes its own numbers too good"
 
     def stage(self, recipe: str) -> dict[str, Any]:
         """What defines the last stage of a recipe: its objective, as it is at that position."""
