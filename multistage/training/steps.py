@@ -55,8 +55,8 @@ class Stage:
         state: StageState,
         tensorboard: str | Path,
     ) -> None:
-        """tensorboard: a folder for event files, where the training section asks for them. Raises InputError as `freeze` does, and
-        for packed pairs that the model cannot read."""
+        """tensorboard: a folder for event files, where the training section asks for them. Raises InputError as `freeze` does,
+        and for packed pairs that the model cannot read."""
         self.model, self.sampler, self.pairs, self.validator = model, sampler, pairs, validator
         self.objective, self.state = objective, state
         self.memory = Memory(backbone.tokens_per_batch, backbone.tokens_kept, backbone.packed)
