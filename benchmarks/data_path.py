@@ -20,7 +20,7 @@ from multistage.data.sampling import Groups, GroupSampler
 from multistage.data.tokens import Pairs, PairTemplate, StoreFiles, TokenStore
 from multistage.scoring.scoring import by_token_budget
 
-BERT = PairTemplate(before=[101], between=[102], after=[102], types=[[0], [0], [0], [1], [1]], pad=0)
+BERT = PairTemplate(ids=[101, 0, 102, 0, 102], query=1, passage=3, types=[0, 0, 0, 1, 1], pad=0)
 
 
 def write_store(files: StoreFiles, *, texts: int, mean: float, spread: float, longest: int) -> None:

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from benchmarks.texts import Candidates, demo_candidates, run_candidates
-from multistage.data.sampling import Groups, padded
-from multistage.data.tokens import Pairs, PairTemplate, TokenStore, load_tokenizer
+from multistage.data.sampling import Groups
+from multistage.data.tokens import Pairs, PairTemplate, TokenStore, load_tokenizer, padded
 
 LENGTHS = {"max_length": 256, "max_query_length": 64}
 

@@ -101,7 +101,7 @@ def write_qrels(path: str, candidates: np.ndarray, generator: np.random.Generato
 def one_run(path: str, qrels: str) -> Callable[[], object]:
     """Measuring one run, as `evaluate_runs` does."""
     judgements = read_judgements(qrels, 1)
-    return lambda: measure_ranking(read_ranking(path, judgements, 1000), judgements, MEASURES, 1)
+    return lambda: measure_ranking(read_ranking(path, judgements, 1000), judgements, MEASURES)
 
 
 def peer_run(path: str, qrels: str) -> Callable[[], None]:

@@ -31,7 +31,7 @@ def bm25() -> None:
     for split in SPLITS:
         judgements = read_judgements(COLLECTION / f"{split}.qrels.parquet", relevance=1)
         ranking = read_ranking(RESULTS / "runs" / "bm25" / f"{split}.run", judgements)
-        parts.append(pd.DataFrame(measure_ranking(ranking, judgements, ["RR@10", "R@10", "R@100"], relevance=1)))
+        parts.append(pd.DataFrame(measure_ranking(ranking, judgements, ["RR@10", "R@10", "R@100"])))
     values = pd.concat(parts)
     print(f"BM25 over {len(values):,} queries: " + ", ".join(f"{name} {mean:.3f}" for name, mean in values.mean().items()))
 

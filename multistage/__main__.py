@@ -12,8 +12,8 @@ python -m multistage schema
 import argparse
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from multistage.jobs.errors import one_message
 from multistage.jobs.log import log_to_stderr
@@ -29,19 +29,51 @@ def main() -> None:
         prog="python -m multistage", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(required=True)
-    _add_rerank(commands.add_parser("rerank", help="re-rank TREC runs, or score pairs, of your own with any trained model"))
-    _add_comparing(commands)
-    command = commands.add_parser("power", help="say how many seeds and queries a question needs, from what an experiment saw")
-    command.set_defaults(command=power)
+
+    def add(work: Callable[[argparse.Namespace], None], help: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(work.__name__, help=help)
+        command.set_defaults(command=work, usage=command.error)
+        return command
+
+    command = add(rerank, "re-rank TREC runs, or score pairs, of your own with any trained model")
+    command.add_argument("--model", type=Path, required=True, help="folder of a checkpoint with one label, ours or another's")
+    what = command.add_mutually_exclusive_group(required=True)
+    what.add_argument("--run", nargs="+", help="TREC runs to re-rank; several are scored together, each pair once")
+    what.add_argument("--pairs", help="JSON lines with query and passage; each gets its score")
+    command.add_argument("--queries", help=f"with --run: {TEXTS}")
+    command.add_argument("--passages", help="with --run: the same, of any size")
+    command.add_argument("--output", nargs="+", required=True, help="one file for each run, or for the pairs")
+    command.add_argument("--depth", type=positive, help="with --run: passages of each query that are re-ranked (all)")
+    command.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="where the model runs (cpu)")
+    precisions, which = ["auto", "float32", "bfloat16"], "of the encoder (auto: bfloat16 if it is built in)"
+    command.add_argument("--precision", choices=precisions, default="auto", help=which)
+    command.add_argument("--tokens-per-batch", type=positive, help="padded tokens in one forward pass (cpu: 4096, cuda: 65536)")
+    command.add_argument("--max-length", type=positive, help="tokens of a pair (what the checkpoint records)")
+    command.add_argument("--max-query-length", type=positive, help="tokens of a query (as recorded, else half a pair)")
+
+    command = add(evaluate, "measure and compare TREC runs of your own, as the workflow does its own")
+    command.add_argument("--qrels", required=True, help="TREC's or BEIR's judgements, or a table of the workflow's (.parquet)")
+    runs = "TREC runs; those of one NAME= are one system with several seeds (the file's name)"
+    command.add_argument("--run", nargs="+", required=True, metavar="[NAME=]RUN", help=runs)
+    command.add_argument("--relevance", type=positive, default=1, help="least grade that binary measures count as relevant (1)")
+    command.add_argument("--depth", type=positive, help="passages of each query that are measured (all)")
+    _add_tables(command, "the NAME that the others are compared with (the first)")
+
+    command = add(compare, "compare the recipes of several experiments on the benchmarks they share")
+    folders = "folders of experiments that were evaluated, such as results/wikipedia (NAME: the folder's name)"
+    command.add_argument("experiment", nargs="+", metavar="[NAME=]FOLDER", help=folders)
+    _add_tables(command, "NAME:recipe that the others of its backbone are compared with (the first)")
+
+    command = add(power, "say how many seeds and queries a question needs, from what an experiment saw")
     command.add_argument("experiment", type=Path, help="folder of an experiment that was evaluated, such as results/wikipedia")
     command.add_argument("--measure", help="which of its measures (the first)")
     command.add_argument("--level", type=share, default=0.05, help="of the test (0.05)")
-    command = commands.add_parser("watch", help="say how far the workflow is: what runs where, time left, what failed")
-    command.set_defaults(command=watch)
+
+    command = add(watch, "say how far the workflow is: what runs where, time left, what failed")
     command.add_argument("--directory", type=Path, default=Path(), help="Snakemake's working folder (this one)")
     command.add_argument("--every", type=float, metavar="SECONDS", help="print the page again and again")
-    command = commands.add_parser("schema", help="write the config's JSON schema and reference page anew")
-    command.set_defaults(command=write_schema)
+
+    add(schema, "write the config's JSON schema and reference page anew")
     given = parser.parse_args()
     given.command(given)
 
@@ -128,28 +160,11 @@ def watch(given: argparse.Namespace) -> None:
         print(f"\033[2J\033[H{page(given.directory.resolve())}", flush=True)
 
 
-def write_schema(given: argparse.Namespace) -> None:
+def schema(given: argparse.Namespace) -> None:
     """Write what is made of the config's models, beside the package."""
     from multistage.config.documents import write_documents
 
     write_documents(Path(__file__).resolve().parents[1])
-
-
-def _add_comparing(commands: Any) -> None:
-    """The commands that compare systems without a config."""
-    command = commands.add_parser("evaluate", help="measure and compare TREC runs of your own, as the workflow does its own")
-    command.set_defaults(command=evaluate, usage=command.error)
-    command.add_argument("--qrels", required=True, help="TREC's or BEIR's judgements, or a table of the workflow's (.parquet)")
-    runs = "TREC runs; those of one NAME= are one system with several seeds (the file's name)"
-    command.add_argument("--run", nargs="+", required=True, metavar="[NAME=]RUN", help=runs)
-    command.add_argument("--relevance", type=positive, default=1, help="least grade that binary measures count as relevant (1)")
-    command.add_argument("--depth", type=positive, help="passages of each query that are measured (all)")
-    _add_tables(command, "the NAME that the others are compared with (the first)")
-    command = commands.add_parser("compare", help="compare the recipes of several experiments on the benchmarks they share")
-    command.set_defaults(command=compare, usage=command.error)
-    folders = "folders of experiments that were evaluated, such as results/wikipedia (NAME: the folder's name)"
-    command.add_argument("experiment", nargs="+", metavar="[NAME=]FOLDER", help=folders)
-    _add_tables(command, "NAME:recipe that the others of its backbone are compared with (the first)")
 
 
 def _add_tables(command: argparse.ArgumentParser, baseline: str) -> None:
@@ -168,26 +183,6 @@ def _named(given: argparse.Namespace, texts: list[str], several: bool) -> tuple[
         if names.count(name) > 1 and not (several and "=" in text):
             given.usage(f"{name} is there more than once; tell them apart: NAME={path}")
     return names, paths
-
-
-def _add_rerank(parser: argparse.ArgumentParser) -> None:
-    parser.set_defaults(command=rerank, usage=parser.error)
-    parser.add_argument("--model", type=Path, required=True, help="folder of a checkpoint with one label, ours or another's")
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--run", nargs="+", help="TREC runs to re-rank; several are scored together, each pair once")
-    what.add_argument("--pairs", help="JSON lines with query and passage; each gets its score")
-    parser.add_argument("--queries", help=f"with --run: {TEXTS}")
-    parser.add_argument("--passages", help="with --run: the same, of any size")
-    parser.add_argument("--output", nargs="+", required=True, help="one file for each run, or for the pairs")
-    parser.add_argument("--depth", type=positive, help="with --run: passages of each query that are re-ranked (all)")
-    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="where the model runs (cpu)")
-    precisions = ["auto", "float32", "bfloat16"]
-    parser.add_argument(
-        "--precision", choices=precisions, default="auto", help="of the encoder (auto: bfloat16 if it is built in)"
-    )
-    parser.add_argument("--tokens-per-batch", type=positive, help="padded tokens in one forward pass (cpu: 4096, cuda: 65536)")
-    parser.add_argument("--max-length", type=positive, help="tokens of a pair (what the checkpoint records)")
-    parser.add_argument("--max-query-length", type=positive, help="tokens of a query (as recorded, else half a pair)")
 
 
 def own_folder(text: str) -> Path:

@@ -106,11 +106,8 @@ def bce(scores: "Tensor", grades: "Tensor", *, positive_weight: float = 1.0) -> 
     -log(1 - sigmoid(s)) of another one, the mean over the group's passages.
     """
     present = grades >= 0
-    filled, labels, weight = (
-        torch.where(present, scores, 0.0),
-        (grades > 0).to(scores.dtype),
-        scores.new_tensor(positive_weight),
-    )
+    filled, labels = torch.where(present, scores, 0.0), (grades > 0).to(scores.dtype)
+    weight = scores.new_tensor(positive_weight)
     losses = torch.nn.functional.binary_cross_entropy_with_logits(filled, labels, pos_weight=weight, reduction="none")
     return torch.where(present, losses, 0.0).sum(dim=1) / present.sum(dim=1).clamp(min=1)
 

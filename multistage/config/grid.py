@@ -43,14 +43,15 @@ def further_stages(config: Config) -> list[tuple[str, str, str]]:
 
 def systems(config: Config) -> list[System]:
     """What is compared, in the table's order: under each first stage itself, the teachers that rank its candidates, and every
-    re-ranker, followed by its scores fused with the first stage's where the grid has fusion."""
+    re-ranker, one that is trained followed by its scores fused with the first stage's where the grid has fusion."""
     found: list[System] = []
     for retriever in config["grid"]["retrievers"]:
         found.append((retriever, "", "first-stage", ""))
         found += [(retriever, teacher, "teacher", "") for teacher in _teachers(config, retriever)]
         for backbone, recipe, seed in rerankers(config):
-            recipes = [recipe, f"{recipe}{FUSED}"] if config["grid"]["fusion"] else [recipe]
-            found += [(retriever, backbone, name, seed) for name in recipes]
+            found.append((retriever, backbone, recipe, seed))
+            if config["grid"]["fusion"] and recipe != UNTRAINED:
+                found.append((retriever, backbone, f"{recipe}{FUSED}", seed))
     return found
 
 

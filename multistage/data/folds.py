@@ -55,7 +55,7 @@ def split_queries(
         for ids, query_file, qrels_file in zip(parts, files[: len(queries)], files[len(queries) :], strict=True):
             all_queries.filter(pl.col("id").is_in(ids)).write_parquet(query_file)
             all_qrels.filter(pl.col("query").is_in(ids)).write_parquet(qrels_file)
-    logger.info("%s queries in %d folds", f"{len(all_queries):,}", folds)
+    logger.info(f"{len(all_queries):,} queries in {folds} folds")
 
 
 def split_run(run: str | Path, queries: Sequence[str], outputs: Sequence[str]) -> None:

@@ -3,8 +3,9 @@
 import numpy as np
 import polars as pl
 
-from multistage.data.runs import ranks_of, rows_of
-from multistage.data.sampling import Groups, padded
+from multistage.data.runs import ranks_of, rows_of, with_ids
+from multistage.data.sampling import Groups
+from multistage.data.tokens import padded
 from multistage.jobs.log import logger
 
 PAIR = ["query", "passage"]
@@ -35,7 +36,7 @@ def training_groups(
     is_here = pl.col("passage").is_in(passages.implode())
     here = own.filter(is_here)
     if absent := len(own.filter(~is_here, pl.col("grade") >= relevance)):
-        logger.warning("%s relevant passages left out: they are not in the collection", f"{absent:,}")
+        logger.warning(f"{absent:,} relevant passages left out: they are not in the collection")
     judged = here.select(
         query=pl.Series(rows_of(here["query"], queries, "judgements", "query")),
         passage=pl.Series(rows_of(here["passage"], passages, "judgements", "passage")),
@@ -54,13 +55,10 @@ def training_groups(
     usable = is_relevant.any() & ~is_relevant.all() if contrast else pl.col("rank").count() > 1
     sizes = known.group_by("query").agg(pl.len(), usable=usable).filter("usable").sort("query")
     known = known.join(sizes, on="query", how="semi").sort("query", maintain_order=True)
-    told = (
-        "of %s queries, %s have candidates and %s a relevant passage: %s make a group",
-        *(f"{number:,}" for number in (len(queries), run["query"].n_unique(), relevant["query"].n_unique(), len(sizes))),
-    )
-    logger.info(*told)
+    found = f"{run['query'].n_unique():,} have candidates and {relevant['query'].n_unique():,} a relevant passage"
+    logger.info(f"of {len(queries):,} queries, {found}: {len(sizes):,} make a group")
     if left_out := len(queries) - len(sizes):
-        logger.warning("%s queries left out of training: they cannot make a group", f"{left_out:,}")
+        logger.warning(f"{left_out:,} queries left out of training: they cannot make a group")
     each = sizes["len"].to_numpy()
     return Groups(
         queries=sizes["query"].to_numpy(),
@@ -85,11 +83,8 @@ def _without_likely_relevant(known: pl.DataFrame, teacher: pl.DataFrame, share: 
         likely=likely.fill_null(False), unknown=best.is_null()
     )
     logger.warning(
-        "%s unjudged passages left out of negatives: the teacher scores them at least %g of a relevant one; of %s queries it "
-        "ranks no relevant passage, and all stay",
-        f"{judged['likely'].sum():,}",
-        share,
-        f"{judged.filter('unknown')['query'].n_unique():,}",
+        f"{judged['likely'].sum():,} unjudged passages left out of negatives: the teacher scores them at least {share:g} of a "
+        f"relevant one; of {judged.filter('unknown')['query'].n_unique():,} queries it ranks no relevant passage, and all stay"
     )
     return known.filter(~judged["likely"])
 
@@ -101,8 +96,9 @@ def validation_set(run: pl.DataFrame, qrels: pl.DataFrame, *, queries: pl.Series
     """
     sizes = run.group_by("query", maintain_order=True).len().head(limit)
     run = run.join(sizes, on="query", how="semi")
-    ids = pl.DataFrame({"query": queries.gather(run["query"]), "passage": passages.gather(run["passage"])})
-    grades = ids.join(qrels, on=PAIR, how="left", maintain_order="left")["grade"].fill_null(0).clip(0)
+    grades = (
+        with_ids(run, queries, passages).join(qrels, on=PAIR, how="left", maintain_order="left")["grade"].fill_null(0).clip(0)
+    )
     each = sizes["len"].to_numpy()
     return Groups(
         queries=sizes["query"].to_numpy(),

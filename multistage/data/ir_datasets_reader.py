@@ -37,7 +37,7 @@ class Dataset:
             for kind in ("docs", "queries", "qrels"):
                 if self.loaded.has(kind):
                     next(self._records(kind), None)
-        logger.info("%s: complete in %s", self.name, self.home)
+        logger.info(f"{self.name}: complete in {self.home}")
 
     def passages(self) -> Iterator[tuple[str, str]]:
         """(id, text) of its documents, the title before the text where there is one."""

@@ -45,10 +45,11 @@ def check_leaks(
             counts.append(f"{name},{benchmark},{len(shared)}")
             for query, text, _ in shared.head(1).iter_rows():
                 what = f"{benchmark} has {len(shared)} of its {len(tables[benchmark])} queries in common with {name}"
+                what += f", such as {query!r} ({text!r})"
                 if benchmark in allowed:
-                    logger.warning("%s, such as %r (%r); evaluation.leaks allows it.", what, query, text)
+                    logger.warning(f"{what}; evaluation.leaks allows it.")
                 else:
-                    refused.append(f"{what}, such as {query!r} ({text!r}).")
+                    refused.append(f"{what}.")
     if refused:
         raise InputError("\n".join([*refused, ADVICE]))
     write_texts({output: "\n".join(counts) + "\n"})

@@ -141,7 +141,7 @@ def _tabbed_texts(lines: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str, 
         if not tab:
             raise InputError(f"{place}: no tab; expected id, tab, text, or JSON lines.")
         if count == 1 and HEADER.fullmatch(line):
-            logger.warning("%s: left out, for it names the columns (%s, %s)", place, name, text)
+            logger.warning(f"{place}: left out, for it names the columns ({name}, {text})")
             continue
         if "\t" in text:
             more, example = more + 1, example or place
@@ -149,4 +149,4 @@ def _tabbed_texts(lines: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str, 
     if 3 * more > count:
         raise InputError(f"{example}: more than one tab, as {more:,} of {count:,} lines have; expected id, tab, text.")
     if more:
-        logger.warning("%s: the text has a tab in it, as in %s of %s lines; it was kept", example, f"{more:,}", f"{count:,}")
+        logger.warning(f"{example}: the text has a tab in it, as in {more:,} of {count:,} lines; it was kept")

@@ -104,15 +104,11 @@ def _open_zip(path: str | Path, mode: str) -> Any:
     return archive.open(entries[0])
 
 
-def _open_zstandard(path: str | Path, mode: str) -> Any:
-    return pa.input_stream(str(path), compression="zstd")
-
-
 OPENERS: dict[bytes, Callable[..., Any]] = {
     b"\x1f\x8b": gzip.open,
     b"BZh": bz2.open,
     b"\xfd7zXZ\0": lzma.open,
-    b"\x28\xb5\x2f\xfd": _open_zstandard,
+    b"\x28\xb5\x2f\xfd": lambda path, mode: pa.input_stream(str(path), compression="zstd"),
     b"PK\x03\x04": _open_zip,
     b"PK\x05\x06": _open_zip,
 }

@@ -62,25 +62,23 @@ def prepare_queries(
     names = pl.Series([name for name, _ in known], dtype=pl.String)
     judged = given.judgements.filter(_shared(given.judgements["query"], names, f"{source}: the judgements", "the query set"))
     if unknown := len(given.judgements) - len(judged):
-        logger.warning("%s: %s judgements left out: their queries are not in the query set", source, f"{unknown:,}")
+        logger.warning(f"{source}: {unknown:,} judgements left out: their queries are not in the query set")
     rows = range(len(known)) if draw is None else draw_queries(len(known), draw.seed, draw.start, draw.stop)
     kept = judged.filter(pl.col("query").is_in(names.gather(list(rows)).implode()))
     if passages:
         absent = kept.filter(~_shared(kept["passage"], read_ids(passages), f"{source}: the judgements", "the collection"))
         if not absent.is_empty():
-            text = (
-                "%s: %s judgements kept, though their passages, such as %r, are not in the collection: no system can find them"
-            )
-            logger.warning(text, source, f"{len(absent):,}", absent["passage"].min())
+            lacking = f"their passages, such as {absent['passage'].min()!r}, are not in the collection"
+            logger.warning(f"{source}: {len(absent):,} judgements kept, though {lacking}: no system can find them")
     with replacing(queries, qrels) as (queries, qrels):  # both or neither
         write_queries(queries, [known[row] for row in rows], source)
         write_qrels(qrels, kept, source, relevance)
-    logger.info("%s: %s of %s queries, %s judgements", source, *(f"{len(some):,}" for some in (rows, known, kept)))
+    logger.info(f"{source}: {len(rows):,} of {len(known):,} queries, {len(kept):,} judgements")
     if unjudged := len(rows) - kept["query"].n_unique():
-        logger.warning("%s: %s queries kept without a judgement: no measure counts them", source, f"{unjudged:,}")
+        logger.warning(f"{source}: {unjudged:,} queries kept without a judgement: no measure counts them")
     if irrelevant := (kept.group_by("query").agg(pl.col("grade").max())["grade"] < relevance).sum():
-        text = "%s: %s queries have judgements but no relevant passage: RR, AP, recall and precision are 0 for every system"
-        logger.warning(text, source, f"{irrelevant:,}")
+        without = f"{irrelevant:,} queries have judgements but no relevant passage"
+        logger.warning(f"{source}: {without}: RR, AP, recall and precision are 0 for every system")
 
 
 def _shared(ids: pl.Series, known: pl.Series, source: str, where: str) -> pl.Series:

@@ -9,10 +9,8 @@ written here is in that order, so no measure ever meets a tie of its own.
 import re
 import time
 from collections.abc import Container, Iterable, Iterator, Sequence
-from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -60,35 +58,50 @@ def read_run(
     query_rows, passage_rows = (None if known is None else _Rows(known) for known in (queries, passages))
     # Ties are ordered by a number, the passage's rank among all ids, where all ids are known.
     ranks = None if passages is None or keep_unknown else passages.rank("ordinal")
-    read = partial(_read, depth=depth, queries=query_rows, passages=passage_rows, ranks=ranks, keep_unknown=keep_unknown)
     merged, others = list[pl.DataFrame](), set[str]()
+
+    def best_of(lines: pl.DataFrame) -> pl.DataFrame:
+        """The best passages of each query in some lines of a file; queries that are not in the query set join the others."""
+        if query_rows is not None:
+            found = query_rows.of(lines["query"])
+            others.update(lines["query"].filter(found.is_null()).unique())
+            lines = lines.with_columns(query=found).filter(found.is_not_null())
+        row = lines["passage"] if passage_rows is None else passage_rows.of(lines["passage"])
+        tie = lines["passage"] if ranks is None else ranks.gather(row)
+        unknown = row.is_null() & (not keep_unknown)
+        return _best(lines.select("number", "score", query_row="query", passage_row=row, tie=tie, wrong=unknown), depth)
+
     for path in names:
         with plain_file(path) as file:
-            found = read(_scan_fields(file))
-            if found.wrong is not None:
-                raise _bad_line(path, found.wrong)
-            if not found.lines:
+            parts, lines = [], 0
+            for part in _scan_fields(file).collect_batches(chunk_size=LINES_AT_ONCE, maintain_order=True, engine="streaming"):
+                for number in part.filter(pl.col("score").is_null())["number"].head(1):
+                    raise _bad_line(path, number)
+                parts.append(best_of(part))
+                lines += len(part)
+            if not lines:
                 raise InputError(f"{path}: the run is empty. {HINT}")
-            if queries is not None and found.rankings.is_empty():
+            own = _merged(parts, depth)
+            if queries is not None and own.is_empty():
                 raise InputError(
-                    f"{path}: none of its {len(found.others):,} queries, such as {min(found.others)!r}, is in the query set, "
+                    f"{path}: none of its {len(others):,} queries, such as {min(others)!r}, is in the query set, "
                     f"whose first is {queries[0]!r}; run and query set must come from the same source."
                 )
-            for query in found.rankings.filter("wrong").sort("number")["query_row"].head(1):
-                own = _scan_fields(file).filter(pl.col("query") == (query if queries is None else queries[query]))
-                raise _bad_passage(path, own.collect(engine="streaming"), passages)
-        after = found.rankings.with_columns(pl.col("number") + sum(map(len, merged)))
+            for query in own.filter("wrong").sort("number")["query_row"].head(1):
+                of_query = _scan_fields(file).filter(pl.col("query") == (query if queries is None else queries[query]))
+                raise _bad_passage(path, of_query.collect(engine="streaming"), passages)
+        after = own.with_columns(pl.col("number") + sum(map(len, merged)))
         rankings = _merged([*merged, after], depth).sort("number")
-        merged, others = [rankings.with_columns(number=pl.int_range(pl.len(), dtype=pl.UInt32))], others | found.others
+        merged = [rankings.with_columns(number=pl.int_range(pl.len(), dtype=pl.UInt32))]
     rankings = merged[0].select(query="query_row", passage="passage_row", score="score")
     run, told = rankings.explode("passage", "score"), f"{names[0]}{f' and {len(names) - 1} more' * (len(names) > 1)}"
     seconds = time.perf_counter() - start
-    logger.info("%s: %s passages of %s queries, read in %.1f s", told, f"{len(run):,}", f"{len(rankings):,}", seconds)
+    logger.info(f"{told}: {len(run):,} passages of {len(rankings):,} queries, read in {seconds:.1f} s")
     if queries is not None and not keep_unknown:  # else it is measured, and what is not judged is told with the query set
         if others:
-            logger.warning("%s: %s queries left out: they are not in the query set", told, f"{len(others):,}")
+            logger.warning(f"{told}: {len(others):,} queries left out: they are not in the query set")
         if lacking := len(queries) - len(rankings):
-            logger.warning("%s: %s queries without a ranking: they count as zero and are not trained on", told, f"{lacking:,}")
+            logger.warning(f"{told}: {lacking:,} queries without a ranking: they count as zero and are not trained on")
     rows = [name for name, known in (("query", queries), ("passage", passages)) if known is not None]
     return run.with_columns(pl.col(rows).cast(pl.Int32).fill_null(-1))
 
@@ -167,45 +180,6 @@ def rows_of(ids: pl.Series, known: pl.Series, source: str | Path, what: str) -> 
             "run and collection must come from the same source."
         )
     return rows.cast(pl.Int32).to_numpy()
-
-
-class _Found(NamedTuple):
-    """What was read of a file.
-
-    rankings: of each query its `query_row`, the `number` of its first line, whether a passage is `wrong`, and lists of
-    `passage_row`, `tie` and `score`. wrong: the first wrong line. others: queries that are not in the query set.
-    """
-
-    rankings: pl.DataFrame
-    lines: int
-    wrong: int | None
-    others: set[str]
-
-
-def _read(
-    lines: pl.LazyFrame,
-    *,
-    depth: int | None,
-    queries: "_Rows | None",
-    passages: "_Rows | None",
-    ranks: pl.Series | None,
-    keep_unknown: bool,
-) -> _Found:
-    """Read the lines that a scan gives, LINES_AT_ONCE at a time, of which the best passages of each query stay in memory."""
-    parts, count, wrong, others = [], 0, None, set[str]()
-    for part in lines.collect_batches(chunk_size=LINES_AT_ONCE, maintain_order=True, engine="streaming"):
-        count += len(part)
-        for number in part.filter(pl.col("score").is_null())["number"].head(1 if wrong is None else 0):
-            wrong = int(number)
-        if queries is not None:
-            found = queries.of(part["query"])
-            others.update(part["query"].filter(found.is_null()).drop_nulls().unique())
-            part = part.with_columns(query=found).filter(found.is_not_null())
-        row = part["passage"] if passages is None else passages.of(part["passage"])
-        tie = part["passage"] if ranks is None else ranks.gather(row)
-        unknown = row.is_null() & (not keep_unknown)
-        parts.append(_best(part.select("number", "score", query_row="query", passage_row=row, tie=tie, wrong=unknown), depth))
-    return _Found(_merged(parts, depth) if parts else pl.DataFrame(), count, wrong, others)
 
 
 def _merged(parts: Sequence[pl.DataFrame], depth: int | None) -> pl.DataFrame:

@@ -1,6 +1,7 @@
 """Groups, and their seeded sampling: which of them, and which passages of each, an optimizer step trains on."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,7 +10,7 @@ import numpy.typing as npt
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from multistage.data.tokens import Ints, TokenStore
+from multistage.data.tokens import Ints, TokenStore, padded
 from multistage.jobs.errors import InputError
 from multistage.jobs.files import readable, replacing
 
@@ -104,8 +105,7 @@ class GroupSampler:
     ) -> None:
         self.groups, self.contrast, self.size, self.several = groups, contrast, size, several
         self.queries_per_step, self.seed = queries_per_step, seed
-        self._epoch = -1
-        self._order: Ints = np.empty(0, dtype=np.int64)
+        self._order = lru_cache(1)(lambda epoch: _generator(seed, epoch, -1).permutation(len(groups.queries)))
 
     def step(self, step: int) -> StepBatch:
         """The groups of the step with this number, counted from 0."""
@@ -131,10 +131,7 @@ class GroupSampler:
 
     def _group(self, epoch: int, position: int) -> tuple[int, Ints]:
         """Line and sampled columns of the query at `position` in `epoch`."""
-        if epoch != self._epoch:
-            self._order = _generator(self.seed, epoch, -1).permutation(len(self.groups.queries))
-            self._epoch = epoch
-        line = int(self._order[position])
+        line = int(self._order(epoch)[position])
         generator = _generator(self.seed, epoch, line)
         if not self.contrast:
             assert self.groups.ranks is not None, "without a teacher the config has groups contrast"
@@ -164,13 +161,3 @@ def _sample(generator: np.random.Generator, columns: Ints, size: int) -> Ints:
     if len(columns) <= size:
         return columns
     return np.sort(generator.choice(columns, size=size, replace=False))
-
-
-def padded(values: npt.NDArray[Any], sizes: Ints, nothing: float) -> npt.NDArray[Any]:
-    """Values of one query after another as a matrix, (queries, widest), with `nothing` where a query has no more.
-
-    sizes: how many of the values each query has.
-    """
-    matrix = np.full((len(sizes), sizes.max(initial=0)), nothing, dtype=values.dtype)
-    matrix[np.arange(matrix.shape[1]) < sizes[:, None]] = values
-    return matrix

@@ -58,7 +58,7 @@ def write_texts(path: str | Path, texts: Iterable[tuple[str, str]], source: str 
         ):
             for name in ids.filter(wrong).head(1):
                 raise InputError(f"{source}: id {name!r} {what}.")
-    logger.info("%s: %s texts", source, f"{len(ids):,}")
+    logger.info(f"{source}: {len(ids):,} texts")
     return len(ids)
 
 
@@ -92,7 +92,7 @@ def checked_qrels(given: pl.DataFrame, source: str | Path, relevance: int = 1) -
     """
     table = given.unique(maintain_order=True)
     if repeated := len(given) - len(table):
-        logger.warning("%s: %s judgements left out: they are there already", source, f"{repeated:,}")
+        logger.warning(f"{source}: {repeated:,} judgements left out: they are there already")
     if not (table["grade"] >= relevance).any():
         largest = "" if table.is_empty() else f"; the largest is {table['grade'].max()!r}"
         raise InputError(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -127,47 +127,42 @@ def build_store(batches: Iterable[list[str]], texts: int, tokenizer: "PreTrained
 
 @dataclass(frozen=True)
 class PairTemplate:
-    """What is put around (query, passage): special tokens and segments, read from the tokenizer's own output, or a template.
+    """A pair of two texts of one token each: special tokens and segments, from the tokenizer's own output or its template.
 
-    before, between, after: token ids. types: token type of before, query, between, passage, after; None where
-    every token is of type 0 (RoBERTa), which is what a model assumes without types, and where the tokenizer gives models
-    none (ALBERT). pad: the padding id.
+    ids, types: of all tokens. query, passage: where the texts stand among them. types is None where all are 0 (RoBERTa), which
+    is what a model assumes without types, and where the tokenizer gives models none (ALBERT). pad: the padding id.
     """
 
-    before: list[int]
-    between: list[int]
-    after: list[int]
-    types: list[list[int]] | None
+    ids: list[int]
+    query: int
+    passage: int
+    types: list[int] | None
     pad: int
 
     @classmethod
     def of(cls, tokenizer: "PreTrainedTokenizerBase") -> "PairTemplate":
-        """Tokenise the pieces of the tokenizer's template, or encode a probe pair and see what was put around it.
+        """Tokenise the pieces of the tokenizer's template, or encode a probe pair.
 
         Raises InputError when the probe does not survive, and for a tokenizer without a padding token.
         """
-        name = tokenizer.name_or_path
-        if tokenizer.pad_token_id is None:
+        name, pad = tokenizer.name_or_path, tokenizer.pad_token_id
+        if pad is None:
             raise InputError(f"{name}: the tokenizer has no padding token; name one as pad_token in tokenizer_config.json.")
         if pieces := pieces_of(tokenizer):
             encoded = tokenizer.backend_tokenizer.encode_batch(pieces, add_special_tokens=False)
             before, between, after = (encoding.ids for encoding in encoded)
-            return cls(before, between, after, None, tokenizer.pad_token_id)
+            return cls([*before, pad, *between, pad, *after], len(before), len(before) + 1 + len(between), None, pad)
         probe = tokenizer.backend_tokenizer.encode("a", "a")
         sequence = probe.sequence_ids
         if sequence.count(0) != 1 or sequence.count(1) != 1:
             raise InputError(f"{name}: its tokenizer does not make one token of the letter 'a'; take a model that does.")
-        query, passage = sequence.index(0), sequence.index(1)
-        spans = [slice(0, query), slice(query, query + 1), slice(query + 1, passage), slice(passage, passage + 1)]
-        spans.append(slice(passage + 1, len(probe.ids)))
         typed = any(probe.type_ids) and "token_type_ids" in tokenizer.model_input_names
-        types = [probe.type_ids[span] for span in spans] if typed else None
-        return cls(probe.ids[spans[0]], probe.ids[spans[2]], probe.ids[spans[4]], types, tokenizer.pad_token_id)
+        return cls(probe.ids, sequence.index(0), sequence.index(1), probe.type_ids if typed else None, pad)
 
     @property
     def special(self) -> int:
         """How many tokens a pair has beside its texts."""
-        return len(self.before) + len(self.between) + len(self.after)
+        return len(self.ids) - 2
 
 
 def require_room(template: PairTemplate, max_length: int, max_query_length: int) -> None:
@@ -209,7 +204,7 @@ class Pairs:
         ):
             if cut := int((read < whole).sum()):
                 share = f"{cut:,} of {len(read):,} pairs ({cut / len(read):.1%})"
-                logger.warning("%s are read in part: the %s is cut at %s", share, text, limit)
+                logger.warning(f"{share} are read in part: the {text} is cut at {limit}")
 
     def total_lengths(self, query_rows: Ints, passage_rows: Ints) -> Ints:
         """Tokens of each pair after truncation, special tokens included, (pairs,)."""
@@ -221,36 +216,34 @@ class Pairs:
 
         packed: all but the mask are (1, tokens), the pairs end to end without padding.
         """
-        query_lengths, passage_lengths = self.lengths(query_rows, passage_rows)
-        total = query_lengths + passage_lengths + self.template.special
-        shape = (len(query_rows), int(total.max()))
-        position = np.arange(shape[1])
-        ids = np.full(shape, self.template.pad, dtype=np.int64)
-        ids[:, : len(self.template.before)] = self.template.before
-        query_start = np.full(len(query_rows), len(self.template.before))
-        _copy(ids, self.queries, rows=query_rows, starts=query_start, lengths=query_lengths)
-        between_start = query_start + query_lengths
-        _place(ids, between_start, self.template.between)
-        passage_start = between_start + len(self.template.between)
-        _copy(ids, self.passages, rows=passage_rows, starts=passage_start, lengths=passage_lengths)
-        after_start = passage_start + passage_lengths
-        _place(ids, after_start, self.template.after)
-        mask = position < total[:, None]
-        inputs = {"input_ids": ids, "attention_mask": mask.astype(np.int64)}
-        if self.template.types is not None:
-            before, query, between, passage, after = self.template.types
-            within_query = (position >= query_start[:, None]) & (position < between_start[:, None])
-            within_passage = (position >= passage_start[:, None]) & (position < after_start[:, None])
-            types = within_query * np.int64(query[0]) + within_passage * np.int64(passage[0])
-            types[:, : len(before)] = before
-            _place(types, between_start, between)
-            _place(types, after_start, after)
-            inputs["token_type_ids"] = types
+        template, (query_lengths, passage_lengths) = self.template, self.lengths(query_rows, passage_rows)
+        # Of each pair how many tokens stand in the place of each one of the template's.
+        tokens = np.ones((len(query_rows), len(template.ids)), dtype=np.int64)
+        tokens[:, template.query], tokens[:, template.passage] = query_lengths, passage_lengths
+        starts, total = tokens.cumsum().reshape(tokens.shape) - tokens, tokens.sum(axis=1)
+        padding = {"input_ids": template.pad, "token_type_ids": 0}
+        inputs = {
+            name: np.tile(np.array(values), len(tokens)).repeat(tokens.ravel())
+            for name, values in zip(padding, (template.ids, template.types), strict=True)
+            if values is not None
+        }
+        ids = inputs["input_ids"]
+        _copy(ids, self.queries, rows=query_rows, starts=starts[:, template.query], lengths=query_lengths)
+        _copy(ids, self.passages, rows=passage_rows, starts=starts[:, template.passage], lengths=passage_lengths)
+        mask = {"attention_mask": padded(np.ones(total.sum(), dtype=np.int64), total, 0)}
         if packed:
-            inputs = {name: values[mask][None] for name, values in inputs.items()} | {
-                "attention_mask": inputs["attention_mask"]
-            }
-        return inputs
+            return {name: values[None] for name, values in inputs.items()} | mask
+        return {name: padded(values, total, padding[name]) for name, values in inputs.items()} | mask
+
+
+def padded(values: npt.NDArray[Any], sizes: Ints, nothing: float) -> npt.NDArray[Any]:
+    """Values of one query or pair after another as a matrix, (queries, widest), with `nothing` where one has no more.
+
+    sizes: how many of the values each has.
+    """
+    matrix = np.full((len(sizes), sizes.max(initial=0)), nothing, dtype=values.dtype)
+    matrix[np.arange(matrix.shape[1]) < sizes[:, None]] = values
+    return matrix
 
 
 def _tokenised(batches: Iterable[list[str]], texts: int, tokenizer: "PreTrainedTokenizerBase") -> Iterator[tuple[Ints, Ints]]:
@@ -266,17 +259,7 @@ def _tokenised(batches: Iterable[list[str]], texts: int, tokenizer: "PreTrainedT
 
 
 def _copy(out: npt.NDArray[np.int64], store: TokenStore, *, rows: Ints, starts: Ints, lengths: Ints) -> None:
-    """Copy the first `lengths` ids of the texts `rows` into the lines of `out`, each from its column in `starts`."""
+    """Copy the first `lengths` ids of the texts `rows` into `out`, each from its place in `starts`."""
     before = np.cumsum(lengths) - lengths  # tokens copied before each text's
-    places = np.arange(len(rows)) * out.shape[1] + starts
     count = np.arange(lengths.sum())
-    out.ravel()[np.repeat(places - before, lengths) + count] = store.ids[
-        np.repeat(store.offsets[rows] - before, lengths) + count
-    ]
-
-
-def _place(out: npt.NDArray[np.int64], starts: Ints, values: list[int]) -> None:
-    """Put the same `values` into every line of `out`, each from its column in `starts`."""
-    lines = np.arange(len(starts))
-    for step, value in enumerate(values):
-        out[lines, starts + step] = value
+    out[np.repeat(starts - before, lengths) + count] = store.ids[np.repeat(store.offsets[rows] - before, lengths) + count]

@@ -33,9 +33,9 @@ def compare(values: dict[str, pd.DataFrame], settings: Evaluation) -> tuple[pd.D
     means, differences = [], []
     for benchmark, table in values.items():
         systems = {(measure, *key): own for measure in measures_of(table) for key, own in by_system(table, measure).items()}
-        means.append(_means(systems, settings.confidence).assign(benchmark=benchmark))
-        differences.append(_differences(systems, settings).assign(benchmark=benchmark))
-    return _in_order(pd.concat(means, ignore_index=True), []), _in_order(pd.concat(differences, ignore_index=True), ["against"])
+        means.append(_means(benchmark, systems, settings.confidence))
+        differences.append(_differences(benchmark, systems, settings))
+    return pd.concat(means, ignore_index=True), pd.concat(differences, ignore_index=True)
 
 
 def by_system(table: pd.DataFrame, measure: str) -> dict[Key, Values]:
@@ -56,28 +56,30 @@ def pairs(systems: list[Key], baseline: str | None) -> Iterator[tuple[Key, Key, 
             yield key, other, str(baseline)
 
 
-def _means(systems: dict[Key, Values], confidence: float) -> pd.DataFrame:
+def _means(benchmark: str, systems: dict[Key, Values], confidence: float) -> pd.DataFrame:
     rows = []
-    for key, values in systems.items():
+    for (measure, *system), values in systems.items():
         seeds, queries = values.shape
         spread = float(values.mean(1).std(ddof=1)) if seeds > 1 else np.nan
         # The same model without another side; measures are from 0 to 1, and so are their means.
         low, high = np.clip(difference(values, np.zeros((1, queries))).interval(confidence), 0.0, 1.0)
-        rows.append([*key, seeds, queries, float(values.mean()), low, high, spread])
-    return pd.DataFrame(rows, columns=["measure", *POOLED, "seeds", "queries", "mean", "low", "high", "seed_sd"])
+        rows.append([benchmark, *system, measure, seeds, queries, float(values.mean()), low, high, spread])
+    columns = ["seeds", "queries", "mean", "low", "high", "seed_sd"]
+    return pd.DataFrame(rows, columns=["benchmark", *POOLED, "measure", *columns])
 
 
-def _differences(systems: dict[Key, Values], settings: Evaluation) -> pd.DataFrame:
+def _differences(benchmark: str, systems: dict[Key, Values], settings: Evaluation) -> pd.DataFrame:
     """The tests on a benchmark, p-values adjusted for all that ask the same question by the same measure, and verdicts."""
     rows, by_query = [], []
     for key, other, against in pairs([key for key in systems if compares(key[0])], settings.baseline):
-        a, b = systems[key], systems[other]
+        (measure, *system), a, b = key, systems[key], systems[other]
         found = difference(a, b)
         by_query.append(a.mean(0) - b.mean(0))
         tests = [found.effect, found.p, found.p_equivalence(settings.margin)]
-        rows.append([*key, against, len(a), a.shape[1], found.mean, *found.interval(settings.confidence), *tests])
-    columns = ["seeds", "queries", "difference", "low", "high"]
-    table = pd.DataFrame(rows, columns=["measure", *POOLED, "against", *columns, "effect", "p", "p_equivalence"])
+        size, interval = (len(a), a.shape[1]), found.interval(settings.confidence)
+        rows.append([benchmark, *system, against, measure, *size, found.mean, *interval, *tests])
+    columns = ["seeds", "queries", "difference", "low", "high", "effect", "p", "p_equivalence"]
+    table = pd.DataFrame(rows, columns=["benchmark", *POOLED, "against", "measure", *columns])
     table["p_randomization"] = randomization_tests(np.array(by_query), settings) if rows else []
     question = table.groupby(["measure", "against"], sort=False)
     for name in ("p", "p_equivalence", "p_randomization"):
@@ -85,9 +87,3 @@ def _differences(systems: dict[Key, Values], settings: Evaluation) -> pd.DataFra
         table[f"{name}_holm"] = question[name].transform(lambda p: multipletests(p, method="holm")[1]) if rows else []
     judged = zip(table["difference"], table["p_holm"], table["p_equivalence_holm"], strict=True)
     return table.assign(verdict=[verdict(*found, 1 - settings.confidence) for found in judged])
-
-
-def _in_order(table: pd.DataFrame, more: list[str]) -> pd.DataFrame:
-    """With the columns that say which row it is in front."""
-    front = ["benchmark", *POOLED, *more, "measure"]
-    return table[[*front, *(name for name in table.columns if name not in front)]]

@@ -44,7 +44,7 @@ def depth_curves(
         for depth in (0, *depths):
             below = pl.col("first_place") >= depth
             ranking = judgements.ranking(found.sort("query", below, pl.when(below).then("first_place").otherwise("place")))
-            values = measure_ranking(ranking, judgements, [measure], relevance)[measure]
+            values = measure_ranking(ranking, judgements, [measure])[measure]
             rows.append([retriever, *model, depth, measure, float(values.mean())])
         rate.advance(1)
     curves = pd.DataFrame(rows, columns=[*SYSTEM, "depth", "measure", "value"])

@@ -50,7 +50,7 @@ def _of_benchmark(benchmark: str, tables: Experiment, wanted: list[str] | None) 
     several = whole[whole.duplicated(key, keep=False)]
     differing = several.groupby(key, sort=False)[measures].nunique().gt(1).any()
     for measure in differing[differing].index:
-        logger.warning("%s: %s left out: a first stage or teacher has other values in each experiment", benchmark, measure)
+        logger.warning(f"{benchmark}: {measure} left out: a first stage or teacher has other values in each experiment")
     if differing.all():
         raise InputError(f"{benchmark}: {' and '.join(tables)} have no measure in common by which first stages are the same.")
     whole = whole.drop_duplicates(key).drop(columns=differing[differing].index)

@@ -57,15 +57,15 @@ def choose_weight(
 ) -> None:
     """Try every weight on validation queries and write the best as JSON, beside what each reached.
 
-    measure, relevance: as in `measures.measure_ranking`; the mean over queries counts, and of equal weights the smallest.
+    measure: its mean over queries counts; of equal weights the smallest is taken. relevance: the least relevant grade.
     Raises InputError as `read_both` does, or when run and judgements share no query.
     """
     both, judgements = read_both(reranked, first_stage, depth), read_judgements(qrels, relevance)
-    means = {weight: mean_of(fused(both, weight, norm), judgements, measure, relevance) for weight in WEIGHTS}
+    means = {weight: mean_of(fused(both, weight, norm), judgements, measure) for weight in WEIGHTS}
     best, queries = max(means, key=means.__getitem__), len(judgements.queries)
-    logger.info("weight of the re-ranker %.2f: %s %.4f on %d queries", best, measure, means[best], queries)
+    logger.info(f"weight of the re-ranker {best:.2f}: {measure} {means[best]:.4f} on {queries} queries")
     if best in (0, 1):
-        logger.warning("%s: fusion chose %s alone", output, "the re-ranker" if best else "the first stage")
+        logger.warning(f"{output}: fusion chose {'the re-ranker' if best else 'the first stage'} alone")
     record = {
         "weight_of_reranker": best,
         "weight_of_first_stage": round(1.0 - best, 2),

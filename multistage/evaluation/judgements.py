@@ -21,10 +21,12 @@ class Judgements:
     """The judgements of a query set.
 
     queries, passages: their ids, by row. Each judged passage of a query has a column, by falling grade.
+    relevance: the least grade that counts as relevant for binary measures.
     """
 
-    def __init__(self, qrels: pl.DataFrame) -> None:
+    def __init__(self, qrels: pl.DataFrame, relevance: int) -> None:
         """qrels: columns query, passage, grade."""
+        self.relevance = relevance
         self.queries, self.passages = (qrels[name].unique(maintain_order=True) for name in ("query", "passage"))
         judged = self.rows(qrels).sort("query", "grade", descending=[False, True], maintain_order=True)
         self._judged = judged.with_columns(column=pl.int_range(pl.len()).over("query"))
@@ -75,12 +77,9 @@ class Judgements:
 
 
 def read_judgements(path: str | Path, relevance: int) -> Judgements:
-    """Read qrels, a table of the workflow's or a file of anybody's. Raises InputError for what is wrong in such a file, or when
-    no judgement reaches the relevance level of the query set."""
-    qrels = read_qrels(path) if Path(path).suffix == ".parquet" else checked_qrels(read_qrels_file(path), path)
-    if not (qrels["grade"] >= relevance).any():
-        raise InputError(f"{path}: no judgement reaches the relevance level {relevance}.")
-    return Judgements(qrels)
+    """Read qrels, a table of the workflow's or a file of anybody's. Raises InputError as `checked_qrels` does."""
+    given = read_qrels(path) if Path(path).suffix == ".parquet" else read_qrels_file(path)
+    return Judgements(checked_qrels(given, path, relevance), relevance)
 
 
 def read_ranking(path: str | Path, judgements: Judgements, depth: int | None = None) -> Grades:

@@ -60,11 +60,11 @@ def measures_of(table: pd.DataFrame, wanted: list[str] | None = None) -> list[st
     return wanted or measures
 
 
-def measure_ranking(ranking: Grades, judgements: Judgements, measures: list[str], relevance: int) -> dict[str, Values]:
+def measure_ranking(ranking: Grades, judgements: Judgements, measures: list[str]) -> dict[str, Values]:
     """Each measure's values, (queries,), in the order of the judgements' queries.
 
-    ranking: what `Judgements.ranking` gives. relevance: the least grade that counts as relevant for binary measures;
-    nDCG takes all grades above 0 as linear gains. A query without a relevant passage, or that the run lacks, counts as zero.
+    ranking: what `Judgements.ranking` gives. Which grades count as relevant for binary measures, the judgements say; nDCG takes
+    all above 0 as linear gains. A query without a relevant passage, or that the run lacks, counts as zero.
     """
     from ranx import metrics
 
@@ -72,15 +72,15 @@ def measure_ranking(ranking: Grades, judgements: Judgements, measures: list[str]
     for measure in measures:
         definition, cutoff = split_cutoff(measure)
         qrels = judgements.judged if definition.reads == "judged" else judgements.grades
-        level = relevance if definition.reads == "relevant" else 1
+        level = judgements.relevance if definition.reads == "relevant" else 1
         values[measure] = getattr(metrics, definition.function)(qrels, ranking, cutoff, level)
     return values
 
 
-def mean_of(run: pl.DataFrame, judgements: Judgements, measure: str, relevance: int) -> float:
+def mean_of(run: pl.DataFrame, judgements: Judgements, measure: str) -> float:
     """The mean of one measure over queries. run: with ids, in run order. Raises InputError as `Judgements.locate` does."""
     ranking = judgements.ranking(judgements.locate(run))
-    return float(measure_ranking(ranking, judgements, [measure], relevance)[measure].mean())
+    return float(measure_ranking(ranking, judgements, [measure])[measure].mean())
 
 
 def evaluate_runs(
@@ -95,14 +95,14 @@ def evaluate_runs(
     rate, parts, unjudged = Rate(len(runs), "runs"), [], {}
     for system, path in zip(systems, runs, strict=True):
         ranking = read_ranking(path, judgements, depth)
-        values = measure_ranking(ranking, judgements, [*measures, JUDGED], relevance)
+        values = measure_ranking(ranking, judgements, [*measures, JUDGED])
         unjudged[" ".join(filter(None, system))] = 1 - values[JUDGED].mean()
         parts.append(pl.DataFrame(dict(zip(SYSTEM, system, strict=True)) | {"query": judgements.queries, **values}))
         rate.advance(1)
     most = max(unjudged, key=unjudged.__getitem__)
     if unjudged[most] > MANY_UNJUDGED:
-        text = "up to %.0f%% of a run's first 10 passages are unjudged (%s), at least %.0f%%; they count as not relevant"
-        logger.warning(text, 100 * unjudged[most], most, 100 * min(unjudged.values()))
+        share, least = f"{unjudged[most]:.0%} of a run's first 10 passages", min(unjudged.values())
+        logger.warning(f"up to {share} are unjudged ({most}), at least {least:.0%}; they count as not relevant")
     return pl.concat(parts).select(*SYSTEM, "query", *measures)
 
 

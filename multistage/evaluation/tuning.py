@@ -40,16 +40,16 @@ def tune_bm25(
 
     def reached(k1: float, b: float) -> dict[str, float]:
         run = pl.concat(search(index, asked, k1=k1, b=b, depth=depth, threads=threads))
-        return {"k1": k1, "b": b, "mean": mean_of(in_run_order(run), judgements, tune["measure"], relevance)}
+        return {"k1": k1, "b": b, "mean": mean_of(in_run_order(run), judgements, tune["measure"])}
 
     tried = [reached(k1, b) for k1, b in product(tune["k1"], tune["b"])]
     best = max(tried, key=lambda each: each["mean"])
-    logger.info("k1 %g, b %g: %s %.4f", best["k1"], best["b"], tune["measure"], best["mean"])
+    logger.info(f"k1 {best['k1']:g}, b {best['b']:g}: {tune['measure']} {best['mean']:.4f}")
     for key, most in (("k1", math.inf), ("b", 1)):  # beyond 0 and most nothing can be tried
         ends = {min(tune[key]): ("lowest", "lower"), max(tune[key]): ("highest", "higher")}
         if len(ends) == 2 and best[key] in ends and 0 < best[key] < most:
             end, beyond = ends[best[key]]
-            logger.warning("%s: %g, the %s %s that was tried, is best; try %s ones too", output, best[key], end, key, beyond)
+            logger.warning(f"{output}: {best[key]:g}, the {end} {key} that was tried, is best; try {beyond} ones too")
     record = {
         **best,
         "untuned": reached(**untuned),

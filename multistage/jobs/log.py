@@ -46,9 +46,9 @@ def log_to_stderr() -> Iterator[None]:
         with one_message():
             yield
     except RunAgain as request:
-        logger.info("stopped on request, with everything saved: run again to resume. %s", request)
+        logger.info(f"stopped on request, with everything saved: run again to resume. {request}")
         sys.exit(os.EX_TEMPFAIL)
-    logger.info("done in %.1f s, peak memory %.0f MB", time.perf_counter() - start, peak_memory_mb())
+    logger.info(f"done in {time.perf_counter() - start:.1f} s, peak memory {peak_memory_mb():.0f} MB")
 
 
 def peak_memory_mb() -> float:
@@ -75,6 +75,4 @@ class Rate:
         self.last_line = now
         rate = (self.done - self.before) / max(now - self.start, 1e-9)
         left = timedelta(seconds=round((self.total - self.done) / max(rate, 1e-9)))
-        logger.info(
-            "%s of %s %s, %.1f/s, %s left%s", f"{self.done:,}", f"{self.total:,}", self.unit, rate, left, note and f", {note}"
-        )
+        logger.info(f"{self.done:,} of {self.total:,} {self.unit}, {rate:.1f}/s, {left} left{note and f', {note}'}")

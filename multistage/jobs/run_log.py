@@ -120,7 +120,8 @@ def notices(of_config: Iterable[str], jobs: Iterable[Any]) -> list[str]:
         if Path(log).is_file():
             for warning in dict.fromkeys(WARNING.findall(Path(log).read_text(encoding="utf-8", errors="replace"))):
                 places.setdefault(warning, []).append(log)
-    found = [*of_config, *(f"{warning} ({_named(*logs)})" for warning, logs in places.items())]
+    logs = [log if not others else f"{log} and {len(others)} more" for log, *others in places.values()]
+    found = [*of_config, *map("{} ({})".format, places, logs)]
     more = [f"and {len(found) - MOST} more: grep -r 'jobs WARNING' results"] if len(found) > MOST else []
     return found[:MOST] + more
 
@@ -129,10 +130,6 @@ def show_notices(of_config: Iterable[str], jobs: Iterable[Any]) -> None:
     """Say them on the screen."""
     if found := notices(of_config, jobs):
         print("Left out or cut, or looking wrong:", *found, sep="\n  ", file=sys.stderr)
-
-
-def _named(log: str, *others: str) -> str:
-    return f"{log} and {len(others)} more" if others else log
 
 
 def page(folder: Path) -> str:

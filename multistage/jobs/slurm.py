@@ -46,9 +46,7 @@ def cancel_leftover_jobs(folder: str | Path) -> None:
     """
     if left := [job for job, *_ in jobs_of(folder)]:
         ids = " ".join(left)
-        logger.warning(
-            "Jobs of an earlier run are running in %s: %s. They are cancelled; fine-tuning saves first.", folder, ids
-        )
+        logger.warning(f"Jobs of an earlier run are running in {folder}: {ids}. They are cancelled; fine-tuning saves first.")
         ask("scancel", *left)
     deadline = time.monotonic() + PATIENCE
     while left and (left := [job for job, *_ in jobs_of(folder)]):

@@ -85,7 +85,7 @@ def require_fit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_
             f"{name}: the tokenizer gives ids up to {largest}, and the model's vocabulary has {known}; take its own."
         )
     # A model without a number reads no types (DistilBERT, DeBERTa).
-    if types and template.types and max(map(max, filter(None, template.types))) >= types:
+    if types and template.types and max(template.types) >= types:
         raise InputError(
             f"{name}: the tokenizer gives token types that the model lacks, which has {types}; take token_type_ids out of "
             "model_input_names in tokenizer_config.json."

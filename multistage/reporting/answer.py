@@ -26,10 +26,8 @@ VERDICTS = {
 }
 # The plot, as seen from an experiment's tables.
 PLOT = "../plots/effectiveness.svg"
-PLOT_NOTE = (
-    "Bars are intervals of each mean. Systems are compared on the same queries, so bars that overlap can still differ. Panels "
-    "have scales of their own; an arrow at an edge stands for a mean beyond it."
-)
+PLOT_NOTE = "Bars are intervals of each mean. Systems are compared on the same queries, so bars that overlap can still differ."
+PANELS = "Panels have scales of their own; an arrow at an edge stands for a mean beyond it."
 
 
 def answer(means: pd.DataFrame, differences: pd.DataFrame, settings: Evaluation, *, measure: str, tables: str) -> str:
@@ -38,12 +36,11 @@ def answer(means: pd.DataFrame, differences: pd.DataFrame, settings: Evaluation,
     means, differences: what `comparison.compare` made. measure: the one that decides. tables: those of effectiveness.
     """
     means, differences = (table[table["measure"] == measure] for table in (means, differences))
-    figures = f"![Effectiveness of every system, by first stage]({PLOT})\n\n{PLOT_NOTE}\n\n{tables.strip()}"
-    systems = means[~means["recipe"].isin([FIRST_STAGE, TEACHER])]
-    if systems.empty:
+    plot = f"![Effectiveness of every system, by first stage]({PLOT})\n\n{PLOT_NOTE}"
+    if means["recipe"].isin([FIRST_STAGE, TEACHER]).all():
         found = _highest(means[means["recipe"] == FIRST_STAGE], ["benchmark"])
         heading = "## Which first stage?\n\nThis grid trains nothing and compares first stages"
-        return f"{heading}. By {measure}, the best first:\n\n{found}\n\n{figures}\n"
+        return f"{heading}. By {measure}, the best first:\n\n{found}\n\n{plot}\n\n{tables.strip()}\n"
     seeds, baseline = int(means["seeds"].max()), settings.baseline
     first, beside = differences["against"] == FIRST_STAGE, _trained(differences[differences["against"] != FIRST_STAGE])
     tested = f" (above) and with {recipe_name(str(baseline))} (below)" if not _unfused(beside).empty else ""
@@ -54,7 +51,7 @@ def answer(means: pd.DataFrame, differences: pd.DataFrame, settings: Evaluation,
         f"The highest means by {measure}:",
         _highest(_trained(means), ["benchmark", "retriever"]),
         f"Each recipe was tested against its first stage{tested}, not against all others.",
-        figures,
+        f"{plot} {PANELS}\n\n{tables.strip()}",
         "## Is one training stage enough?",
         _beside_baseline(beside, means, recipe_name(str(baseline)), settings),
         "## How sure is this?",
@@ -67,10 +64,9 @@ def answer(means: pd.DataFrame, differences: pd.DataFrame, settings: Evaluation,
 def _beside_first_stage(rows: pd.DataFrame, means: pd.DataFrame, settings: Evaluation) -> str:
     """For each first stage whether re-rankers are better than it, and which."""
     # That a model is not better before it is trained answers nothing.
-    untrained = rows["recipe"].str.removesuffix(FUSED) == UNTRAINED
+    untrained = rows["recipe"] == UNTRAINED
     rows = rows[(rows["recipe"] != TEACHER) & ~(untrained & ~rows["verdict"].str.startswith("better"))]
-    first = means[means["recipe"] == FIRST_STAGE]
-    alone: dict[Any, float] = dict(zip(zip(first["benchmark"], first["retriever"], strict=True), first["mean"], strict=True))
+    alone = means[means["recipe"] == FIRST_STAGE].set_index(["benchmark", "retriever"])["mean"]
     bullets = []
     for place, own in rows.groupby(["benchmark", "retriever"], sort=False):
         better, worse = (own["verdict"].str.startswith(word) for word in ("better", "worse"))
@@ -86,7 +82,7 @@ def _beside_first_stage(rows: pd.DataFrame, means: pd.DataFrame, settings: Evalu
         short = next(text for text, holds in answers.items() if holds)
         bullets.append(
             f"- **{_where(place)}: {short}.** {own['retriever'].iloc[0]} alone has {own['measure'].iloc[0]} "
-            f"{alone[place]:.3f}. {in_words(own, settings.margin)}"
+            f"{alone.at[place]:.3f}. {in_words(own, settings.margin)}"
         )
     return "\n".join(bullets)
 
@@ -156,7 +152,7 @@ def comparisons_table(chosen: pd.DataFrame, means: pd.DataFrame, baseline: str, 
 
 
 def _trained(table: pd.DataFrame) -> pd.DataFrame:
-    return table[~table["recipe"].str.removesuffix(FUSED).isin([FIRST_STAGE, TEACHER, UNTRAINED])]
+    return table[~table["recipe"].isin([FIRST_STAGE, TEACHER, UNTRAINED])]
 
 
 def _unfused(table: pd.DataFrame) -> pd.DataFrame:

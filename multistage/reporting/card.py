@@ -80,9 +80,4 @@ def _words(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _label(key: str) -> str:
-    """A key of the config as people read it: `learning_rate` as `Learning rate`."""
-    return key.replace("_", " ").capitalize()
-
-
-TEMPLATES.filters |= {"cell": _cell, "label": _label, "last_objective": last_objective}
+TEMPLATES.filters |= {"cell": _cell, "last_objective": last_objective}

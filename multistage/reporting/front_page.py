@@ -9,12 +9,7 @@ from docutils.parsers.rst import Directive, directives
 
 def define(name: str, content: Callable[[], nodes.Node]) -> None:
     """Let the directive `.. name::` stand for `content`, as it is when a report is made."""
-
-    class Content(Directive):
-        def run(self) -> list[nodes.Node]:
-            return [content()]
-
-    directives.register_directive(name, Content)
+    directives.register_directive(name, type(name, (Directive,), {"run": lambda self: [content()]}))
 
 
 def answer(path: str | Path) -> nodes.Node:

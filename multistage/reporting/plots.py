@@ -25,15 +25,16 @@ def plot_effectiveness(means: pd.DataFrame, measure: str, confidence: float) -> 
     """A panel for each benchmark and first stage: the mean of `measure` of every system with its interval.
 
     means: what `comparison.compare` made. The dashed line is the first stage. A mean far below the others, as before training,
-    is an arrow.
+    is an arrow. Panels have scales of their own, first stages alone one scale.
     """
     chosen = means[means["measure"] == measure]
     figure, panels = _panels(chosen, 0.9 + 0.32 * chosen.groupby(["benchmark", "retriever"]).size().max())
+    alone = (chosen["recipe"] == FIRST_STAGE).all()
     for panel, rows in panels:
         rows = rows[::-1]
-        trained = rows[rows["recipe"] != UNTRAINED]
-        margin = 0.15 * (trained["high"].max() - trained["low"].min())
-        left = trained["low"].min() - margin
+        scale = chosen if alone else rows[rows["recipe"] != UNTRAINED]
+        margin = 0.15 * (scale["high"].max() - scale["low"].min())
+        left = scale["low"].min() - margin
         for height, row in enumerate(rows.to_dict("records")):
             colour = GREY if row["recipe"] == FIRST_STAGE else "C0"
             hidden = row["mean"] < left
@@ -44,7 +45,7 @@ def plot_effectiveness(means: pd.DataFrame, measure: str, confidence: float) -> 
             panel.annotate(f"{row['mean']:.3f}", place, (6, 0), textcoords="offset points", va="center", size=9)
         _first_stage_line(panel.axvline, rows)
         panel.set_yticks(range(len(rows)), system_names(rows))
-        panel.set(ylim=(-0.6, len(rows) - 0.4), xlim=(left, trained["high"].max() + 2.5 * margin))
+        panel.set(ylim=(-0.6, len(rows) - 0.4), xlim=(left, scale["high"].max() + 2.5 * margin))
         panel.set_xlabel(f"{measure} (mean, {confidence:.0%} interval)")
     return figure
 

@@ -87,11 +87,9 @@ def as_markdown(found: pd.DataFrame, note: str) -> str:
     parts = []
     for benchmark, rows in found.groupby("benchmark", sort=False):
         table = _systems_by_measures(rows)
-        columns = {
-            heading: table.index.get_level_values(name) for name, heading in HEADINGS.items() if name in table.index.names
-        }
+        columns = table.rename_axis(index=HEADINGS.get).reset_index()
         title = f"### {benchmark} ({rows['queries'].iloc[0]:,} queries)"
-        parts += [title, "", markdown_table({**columns, **table}, "l" * len(columns) + "r" * table.shape[1]), ""]
+        parts += [title, "", markdown_table(dict(columns), "l" * table.index.nlevels + "r" * table.shape[1]), ""]
     return "\n".join([*parts, note, ""])
 
 

@@ -94,7 +94,7 @@ def encode_passages(
         write_vectors(output, map(encode, in_batches(texts, total)), dtype)
     if cut:
         share = f"{cut:,} of {total:,} passages ({cut / total:.1%})"
-        logger.warning("%s are read in part by the encoder: they are cut at max_length %d", share, encoder.max_seq_length)
+        logger.warning(f"{share} are read in part by the encoder: they are cut at max_length {encoder.max_seq_length}")
 
 
 def encode_queries(encoder: Any, texts: list[str]) -> list[torch.Tensor]:

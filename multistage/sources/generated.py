@@ -37,7 +37,7 @@ def generate_queries(
     """
     ids = read_ids(passages)
     if len(ids) < sample:
-        logger.warning("%s: %s passages were asked for; it has %s, and all are taken", passages, f"{sample:,}", f"{len(ids):,}")
+        logger.warning(f"{passages}: {sample:,} passages were asked for; it has {len(ids):,}, and all are taken")
     drawn = ids.gather(draw_queries(len(ids), seed, 0, min(sample, len(ids))))
     texts = texts_of(passages, drawn)
 
@@ -60,7 +60,7 @@ def generate_queries(
         (len(written) - len(kept), "queries left out: their text is that of another"),
     ):
         if count:
-            logger.warning("%s: %s %s", chat.path, f"{count:,}", what)
+            logger.warning(f"{chat.path}: {count:,} {what}")
     if kept.is_empty():
         raise InputError(f"{chat.path}: no answer holds a query. Take another model.")
     judged = kept.select(query="id", passage="passage", grade=pl.lit(1))
@@ -94,8 +94,7 @@ def keep_found(
     found = judged.filter(pl.col("grade") >= relevance).join(read_run(run, depth), on=["query", "passage"], how="semi")
     kept = asked.filter(pl.col("id").is_in(found["query"].implode()))
     if lost := len(asked) - len(kept):
-        text = "%s: %s of %s queries left out: no relevant passage is among the first %s"
-        logger.warning(text, run, f"{lost:,}", f"{len(asked):,}", depth)
+        logger.warning(f"{run}: {lost:,} of {len(asked):,} queries left out: no relevant passage is among the first {depth}")
     if kept.is_empty():
         raise InputError(f"{run}: no query of {texts} has a relevant passage among its first {depth}. Raise depth.")
     drawn = kept if draw is None else kept[draw_queries(len(kept), draw.seed, draw.start, draw.stop)]

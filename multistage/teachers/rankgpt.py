@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 import polars as pl
-from pydantic_core import from_json
+from pydantic import TypeAdapter, ValidationError
 
 from multistage.data.local_files import json_object, numbered_lines
 from multistage.data.packed import open_text
@@ -89,7 +89,7 @@ def is_intact(text: str, order: Sequence[int]) -> bool:
 
 def _log_counts(path: str | Path, things: str, counts: Counter[str]) -> None:
     for what, count in counts.items():
-        logger.log(logging.INFO if what == "intact" else logging.WARNING, "%s: %s %s %s", path, f"{count:,}", things, what)
+        logger.log(logging.INFO if what == "intact" else logging.WARNING, f"{path}: {count:,} {things} {what}")
 
 
 def _as_run(rankings: list[tuple[str, list[str]]]) -> pl.DataFrame:
@@ -100,12 +100,10 @@ def _as_run(rankings: list[tuple[str, list[str]]]) -> pl.DataFrame:
 def _read_answers(path: str | Path) -> list[str]:
     with open_text(path) as stream:
         try:
-            answers = from_json(stream.read())
-        except ValueError as error:
-            raise InputError(f"{path}: not JSON ({error}).") from error
-    if not isinstance(answers, list) or not all(isinstance(answer, str) for answer in answers):
-        raise InputError(f"{path}: expected a JSON list of strings such as '[2] > [1]'.")
-    return answers
+            return TypeAdapter(list[str]).validate_json(stream.read())
+        except ValidationError as error:
+            reason = error.errors()[0]["msg"]
+            raise InputError(f"{path}: expected a JSON list of strings such as '[2] > [1]' ({reason}).") from error
 
 
 def _read_candidates(path: str | Path) -> Iterator[tuple[str, list[str]]]:
@@ -155,7 +153,7 @@ def rank_by_windows(
     if not ranked:
         raise InputError(f"{chat.path}: all answers for {len(rankings):,} queries are refusals. Take another model.")
     if refused := len(rankings) - len(ranked):
-        logger.warning("%s: %s queries left out: all answers to them are refusals", chat.path, f"{refused:,}")
+        logger.warning(f"{chat.path}: {refused:,} queries left out: all answers to them are refusals")
     return _as_run(ranked)
 
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from multistage.data.sampling import Groups, padded
+from multistage.data.sampling import Groups
+from multistage.data.tokens import padded
 
 
 def groups_from(grades: list[list[int]], taught: bool = False, passages: list[list[int]] | None = None) -> Groups:

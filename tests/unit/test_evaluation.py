@@ -56,9 +56,9 @@ def by_trec_eval(run, qrels, relevance):
 
 def measured(path, qrels, measures, relevance, depth=None):
     """Values of a run in a file, a row per query."""
-    judgements = Judgements(qrels)
+    judgements = Judgements(qrels, relevance)
     ranking = read_ranking(path, judgements, depth)
-    return pd.DataFrame(measure_ranking(ranking, judgements, measures, relevance), index=judgements.queries.to_list())
+    return pd.DataFrame(measure_ranking(ranking, judgements, measures), index=judgements.queries.to_list())
 
 
 @pytest.mark.parametrize("relevance", [1, 2])
@@ -114,7 +114,7 @@ def test_values_are_kept_by_system_and_query(tmp_path, caplog):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"relevance": 4}, "no judgement reaches the relevance level 4"),
+        ({"relevance": 4}, "none of .* judgements has a grade of 4 or more"),
         (
             {"change": lambda run: run.unique("passage").with_columns(query=pl.lit("other"))},
             "none of its 1 queries, such as 'other', is in the query set",

@@ -66,7 +66,7 @@ def test_systems_stand_in_the_order_of_the_table(config):
         ("dense", "tiny", "kd", "1"),
     ]
     config["grid"].update(fusion={"norm": "min-max"}, retrievers=["dense"])
-    assert [system[2] for system in systems(config)] == ["first-stage", "untrained", "untrained+fused", "kd", "kd+fused"]
+    assert [system[2] for system in systems(config)] == ["first-stage", "untrained", "kd", "kd+fused"]
 
 
 @pytest.mark.parametrize(("depth", "steps", "depths"), [(7, 4, [2, 4, 5, 7]), (2, 5, [1, 2]), (100, 5, [20, 40, 60, 80, 100])])
