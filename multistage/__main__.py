@@ -170,7 +170,9 @@ def schema(given: argparse.Namespace) -> None:
 def _add_tables(command: argparse.ArgumentParser, baseline: str) -> None:
     command.add_argument("--measures", nargs="+", type=measure, help=f"of {CHOICES}; the first that can decides")
     command.add_argument("--baseline", help=baseline)
-    command.add_argument("--output", type=Path, metavar="FOLDER", help="also write tables there, as an experiment's folder has")
+    command.add_argument(
+        "--output", type=own_folder, metavar="FOLDER", help="also write tables there, as an experiment's folder has"
+    )
 
 
 def _named(given: argparse.Namespace, texts: list[str], several: bool) -> tuple[list[str], list[str]]:
@@ -181,6 +183,13 @@ def _named(given: argparse.Namespace, texts: list[str], several: bool) -> tuple[
         if names.count(name) > 1 and not (several and "=" in text):
             given.usage(f"{name} is there more than once; tell them apart: NAME={path}")
     return names, paths
+
+
+def own_folder(text: str) -> Path:
+    """A folder for tables, in which no experiment has its own."""
+    if Path(text, "logs").is_dir():
+        raise argparse.ArgumentTypeError(f"{text} is an experiment's folder, whose tables would be replaced; give another")
+    return Path(text)
 
 
 def measure(text: str) -> str:

@@ -129,9 +129,16 @@ def checkpoint_of(section):
 
 
 def source_of(source):
-    """The file of a source: a package, a download, or a file of the user's, of which the content counts (see `contents_of`)."""
+    """The file of a source: a package, a download, or a file of the user's, of which the content counts (see `contents_of`).
+
+    Snakemake would take what was made of another file, where there is one, for one that is missing.
+    """
     entry = config["sources"][source]
     if "path" in entry:
+        if not os.path.exists(entry["path"]) and not any(each.is_producer(entry["path"]) for each in workflow.rules):
+            refuse(
+                f"config: sources.{source}.path: {entry['path']} does not exist in {os.getcwd()}; correct it, or put the file there."
+            )
         return ancient(entry["path"])
     if "package" in entry:
         return f"results/sources/{source}.whl"

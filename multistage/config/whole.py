@@ -13,6 +13,7 @@ from multistage.config.messages import explain
 from multistage.config.ranking import Retriever, Teacher
 from multistage.config.training import Backbone, Objective, ObjectiveName, Training, Validation, changed
 from multistage.jobs.errors import InputError
+from multistage.measures import split_cutoff
 
 # Folders of results/ that all experiments share.
 SHARED = ("answers", "checkpoints", "collections", "indexes", "logs", "runs", "sources", "teachers", "tokens")
@@ -91,7 +92,13 @@ class Config(Section):
             for name in self.grid.benchmarks
             if (written := self._written(name))
         ]
-        return [domains] * (len(users) > 1) + rising + written
+        depth, cut = self.grid.depth, self.grid.recipes or self.evaluation.passages == "reranked"
+        deeper = [
+            f"Measure {measure} counts more passages than grid.depth leaves, which is {depth}."
+            for measure in self.evaluation.measures
+            if cut and split_cutoff(measure)[1] > depth
+        ]
+        return [domains] * (len(users) > 1) + rising + written + deeper
 
     def _written(self, queryset: str) -> str:
         """Which model wrote the queries of a set, and what filtered them; empty where none did."""

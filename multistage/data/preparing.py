@@ -97,5 +97,7 @@ def draw_queries(count: int, seed: int, start: int, stop: int | None) -> list[in
     """
     stop = count if stop is None else stop
     if start >= stop or stop > count:
-        raise InputError(f"draw: queries {start} up to {stop} were asked for, and there are {count} of them.")
+        raise InputError(
+            f"draw: queries {start} up to {stop} were asked for, and there are {count} of them; change from and to."
+        )
     return sorted(np.random.default_rng(seed).permutation(count)[start:stop].tolist())

@@ -63,12 +63,15 @@ def write_texts(path: str | Path, texts: Iterable[tuple[str, str]], source: str 
 
 
 def write_queries(path: str | Path, queries: Iterable[tuple[str, str]], source: str | Path) -> None:
-    """Write queries, given as (id, text). Raises InputError also when a query has no text, which no retriever can answer."""
+    """Write queries, given as (id, text). Raises InputError also when a query has no text, which no retriever can
+    answer, or an id that would make comments of its lines in a run."""
 
     def checked() -> Iterator[tuple[str, str]]:
         for query, text in queries:
             if not text.strip():
                 raise InputError(f"{source}: query {query!r} is empty; give it a text or leave it out of the query set.")
+            if query.startswith("#"):
+                raise InputError(f"{source}: id {query!r} begins with #, as comments in TREC files do; give it another id.")
             yield query, text
 
     write_texts(path, checked(), source)

@@ -1,5 +1,6 @@
 """Cross-encoder checkpoints: ordinary Hugging Face folders with one label."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -91,6 +92,17 @@ def require_fit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_
         )
     if config.pad_token_id is None:
         config.pad_token_id = tokenizer.pad_token_id
+
+
+def freeze(model: PreTrainedModel, parts: Sequence[str]) -> None:
+    """Train none of the parameters that have one of the parts in their names. Raises InputError for a part that none has."""
+    names = [name for name, _ in model.named_parameters()]
+    for part in parts:
+        if not any(part in name for name in names):
+            raise InputError(f"frozen: no parameter's name contains {part!r}; the model has {', '.join(names[:6])} and others.")
+    for name, parameter in model.named_parameters():
+        if any(part in name for part in parts):
+            parameter.requires_grad_(False)
 
 
 def distance(model: PreTrainedModel, parent: dict[str, Tensor]) -> dict[str, float]:

@@ -20,7 +20,7 @@ def launch(work: Callable[[str], None], processes: int, device: str) -> None:
 
     device: cpu or cuda; of several processes on cuda each has the GPU of its number. Inside, `process_number` and
     `process_count` say which one it is. Signals that ask to stop are passed on. Raises what `work` says with its exit
-    code: RunAgain, or SystemExit after an error that the process has logged itself.
+    code: RunAgain, or SystemExit after an error that the process has logged itself; InputError where a signal has ended it.
     """
     if processes == 1:
         work(device)
@@ -40,6 +40,11 @@ def launch(work: Callable[[str], None], processes: int, device: str) -> None:
     except ProcessExitedException as error:
         if error.exit_code == os.EX_TEMPFAIL:
             raise RunAgain from error
+        if error.signal_name:  # it has said nothing itself
+            raise InputError(
+                f"process {error.error_index} of training.processes was ended by {error.signal_name}; if memory was short, "
+                "give the job more, or lower the backbone's tokens_per_batch. Run again: the stage resumes from its checkpoint."
+            ) from error
         raise SystemExit(1) from error
 
 

@@ -27,11 +27,12 @@ from multistage.jobs.errors import InputError
 from multistage.jobs.files import digests, read_json, replacing, scratch, versions
 from multistage.jobs.log import logger
 from multistage.jobs.signals import stop_signals_blocked
-from multistage.model.adapter import add_adapter, merged
+from multistage.model.adapter import adapted_layers, add_adapter, merged
 from multistage.model.checkpoint import (
     FILES,
     WEIGHTS,
     distance,
+    freeze,
     load_cross_encoder,
     new_cross_encoder,
     require_fit,
@@ -62,17 +63,21 @@ class StageInputs(NamedTuple):
 
 
 def initialise(
-    checkpoint: str | Path, lengths: PairSettings, *, seed: int, output: str | Path, vocabulary: str | Path | None = None
+    checkpoint: str | Path, settings: PairSettings, *, seed: int, output: str | Path, vocabulary: str | Path | None = None
 ) -> None:
     """Write the untrained re-ranker: the pre-trained backbone with a new head, seeded, for pairs of these lengths and template.
 
     vocabulary: the checkpoint whose tokenizer makes the token stores; None: this one. Raises InputError, before anything is
-    tokenised, for weights that do not belong to the model, and for a tokenizer or lengths that do not fit it.
+    tokenised, for weights that do not belong to the model, for a tokenizer or lengths that do not fit it, and for names of
+    `frozen` or `adapter` that it lacks.
     """
     model, tokenizer = new_cross_encoder(checkpoint, seed), load_tokenizer(checkpoint)
-    set_template(tokenizer, lengths.template)
-    require_fit(model, tokenizer, lengths.max_length)
-    require_room(PairTemplate.of(tokenizer), lengths.max_length, lengths.max_query_length)
+    set_template(tokenizer, settings.template)
+    require_fit(model, tokenizer, settings.max_length)
+    require_room(PairTemplate.of(tokenizer), settings.max_length, settings.max_query_length)
+    freeze(model, settings.frozen)
+    if settings.adapter:
+        adapted_layers(model, settings.adapter)
     record = {
         "recipe": "untrained",
         "parent": str(checkpoint),
@@ -81,7 +86,7 @@ def initialise(
         "versions": versions(),
     }
     with _model_folder(output, FILES) as staging:
-        save_cross_encoder(model, tokenizer, lengths.max_length, staging)
+        save_cross_encoder(model, tokenizer, settings.max_length, staging)
         if vocabulary_fingerprint(load_tokenizer(staging)) != vocabulary_fingerprint(load_tokenizer(vocabulary or checkpoint)):
             raise InputError(
                 f"{vocabulary or checkpoint}: this tokenizer has another vocabulary or splits texts in another way than the "

@@ -17,6 +17,7 @@ from multistage.data.tokens import Pairs
 from multistage.jobs.errors import InputError, RunAgain
 from multistage.jobs.log import logger
 from multistage.jobs.signals import StopRequest, stop_request
+from multistage.model.checkpoint import freeze
 from multistage.model.speed import compile_layers, reads_packed
 from multistage.training.gradients import Chunk, Memory, Work, accumulate, prepare, work_of
 from multistage.training.parallel import process_count, process_number, summed
@@ -51,8 +52,8 @@ class Stage:
         state: StageState,
         tensorboard: str | Path,
     ) -> None:
-        """tensorboard: a folder for event files, where the training section asks for them. Raises InputError when a part of the
-        backbone's `frozen` occurs in no parameter's name."""
+        """tensorboard: a folder for event files, where the training section asks for them. Raises InputError as `freeze` does,
+        and for packed pairs that the model cannot read."""
         self.model, self.sampler, self.pairs, self.validator = model, sampler, pairs, validator
         self.objective, self.state = objective, state
         self.memory = Memory(backbone.tokens_per_batch, backbone.tokens_kept, backbone.packed)
@@ -64,13 +65,7 @@ class Stage:
         self.tensorboard = tensorboard if training.tensorboard else None
         self.steps = objective.total_steps(len(sampler.groups.queries))
         self.interval = validation_interval(objective, self.steps, pairs=validator.candidates.pairs, share=validator.share)
-        names = [name for name, _ in model.named_parameters()]
-        for part in backbone.frozen:
-            if not any(part in name for name in names):
-                raise InputError(f"frozen: no parameter's name contains {part!r}; the model has {', '.join(names[:6])}, …")
-        for name, parameter in model.named_parameters():
-            if any(part in name for part in backbone.frozen):
-                parameter.requires_grad_(False)
+        freeze(model, backbone.frozen)
         # Only these are in the optimizer, in checkpoints and among the best weights.
         self.trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
         self.optimizer = torch.optim.AdamW(

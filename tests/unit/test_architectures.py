@@ -72,12 +72,12 @@ def test_it_trains_and_scores_as_elsewhere(kind, adapter, template, tmp_path):
     backbone = transformers.AutoModel.from_config(transformers.AutoConfig.for_model(kind, **sizes))
     backbone.save_pretrained(tmp_path / "checkpoint")
     tokenizer.save_pretrained(tmp_path / "checkpoint")
-    lengths = {"max_length": 100, "max_query_length": 40, "template": template}
+    lengths = {"max_length": 100, "max_query_length": 40, "template": template, "frozen": []}
     inputs = write_inputs(tmp_path, tmp_path / "checkpoint", **lengths)
     model = train(
         inputs,
         tmp_path / "cl",
-        backbone=(changes := {"frozen": [], "adapter": adapter, "packed": kind in MODEL_TYPES, **lengths}),
+        backbone=(changes := {"adapter": adapter, "packed": kind in MODEL_TYPES, **lengths}),
         steps=1,
         validate_every=1,
         learning_rate=1e-3,

@@ -273,6 +273,10 @@ ASKED["generator"] = {"base_url": "http://localhost:8000/v1", "model": "writer"}
             {"querysets.asked": ASKED, "querysets.found": FOUND | {"queryset": "asked"}, "grid.benchmarks": ["found"]},
             "Benchmark found has generated queries, which writer wrote, kept where bm25 finds their passage",
         ),
+        (
+            {"evaluation.measures": ["nDCG@10", "R@20", "R@21"]},
+            "Measure R@21 counts more passages than grid.depth leaves, which is 20",
+        ),
     ],
 )
 def test_what_is_allowed_but_may_not_be_meant_is_warned_of(changes, warning):

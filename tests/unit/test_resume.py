@@ -126,6 +126,15 @@ def test_a_signal_reaches_all_processes_that_train_together(job, tmp_path):
     assert (tmp_path / "model" / "model.safetensors").exists()
 
 
+def test_a_process_that_is_killed_among_those_that_train_together_is_named(job, tmp_path):
+    process = job(processes=2)
+    wait_for_step(tmp_path, 3, process)
+    started = (Path("/proc") / str(process.pid) / "task" / str(process.pid) / "children").read_text().split()
+    os.kill(int(started[-1]), signal.SIGKILL)
+    assert end(process) == 1
+    assert log(tmp_path, process).count("ERROR: process 1 of training.processes was ended by SIGKILL") == 1
+
+
 def test_a_stage_that_was_finished_meanwhile_is_not_trained_again(inputs, tmp_path):
     model = train(inputs, tmp_path / "model")
     written = (model / "model.safetensors").stat().st_mtime_ns

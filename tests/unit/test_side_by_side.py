@@ -125,5 +125,9 @@ test_inputs = judged(
 )
 
 
-def test_names_that_are_there_twice_are_refused(multistage):
+def test_what_cannot_be_is_refused(multistage, tmp_path):
     assert "a is there more than once; tell them apart: NAME=x/a" in multistage("compare", "x/a", "y/a")
+    (tmp_path / "logs").mkdir()
+    assert "is an experiment's folder, whose tables would be replaced" in multistage(
+        "compare", "x/a", "--output", str(tmp_path)
+    )

@@ -176,6 +176,8 @@ def cases():
         ):
             run = partial(use, partial(settings, **changes))
             yield Case("code that a checkpoint names", f"{use.__name__} {name}", run, place=place)
+    for place, names in {"frozen": ["nowhere"], "adapter": {"kind": "lora", "modules": ["nowhere"]}}.items():
+        yield Case("names of parameters", place, partial(start, lambda folder: None, **{place: names}), place=place)
     yield Case("limits of a model", "encode positions", partial(encode, lambda folder: None, max_length=65), place="max_length")
     for text in (
         "{",

@@ -41,6 +41,8 @@ def test_a_change_counts_and_a_time_stamp_does_not(own, tmp_path):
     os.utime(passages, (1, 1))
     (tmp_path / PASSAGES).touch()  # as if copied without times
     assert jobs(own("-n")) == {"prepare_passages": 1}
+    passages.unlink()  # or a path with a mistake, where Snakemake would take what another file has given
+    assert "ERROR: config: sources.passages.path: passages.tsv does not exist" in own("-n").stderr
 
 
 def test_what_is_wrong_is_said_once_at_the_end(own, tmp_path):
