@@ -133,7 +133,7 @@ def _check_outputs(outputs: Sequence[str | Path], inputs: Sequence[str | Path]) 
 def _wanted(scorer: Scorer, path: str | Path, what: str, runs: dict[str, pl.DataFrame]) -> tuple[pl.Series, TokenStore]:
     """Ids and tokens of the texts that the runs name in their column `what`, in the file's order."""
     wanted = set().union(*(run[what] for run in runs.values()))
-    logger.info("%s: looking for %s texts", path, f"{len(wanted):,}")
+    logger.info(f"{path}: looking for {len(wanted):,} texts")
     found: dict[str, None] = {}
 
     def texts() -> Iterator[str]:

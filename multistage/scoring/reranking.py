@@ -49,7 +49,7 @@ class Scorer:
         """
         keys = query_rows.astype(np.int64) * len(passages) + passage_rows
         distinct, places = np.unique(keys, return_inverse=True)
-        logger.info("%s pairs, %s distinct", f"{len(keys):,}", f"{len(distinct):,}")
+        logger.info(f"{len(keys):,} pairs, {len(distinct):,} distinct")
         model = load_cross_encoder(self.folder, self.device, self.precision)
         tokenizer = load_tokenizer(self.folder)
         require_fit(model, tokenizer, self.lengths.max_length)

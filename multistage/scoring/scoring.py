@@ -127,7 +127,7 @@ def score_pairs(
                 raise InputError(f"the device's memory does not hold one pair of {pairs.max_length} tokens.")
             tokens_per_batch = max(pairs.max_length, tokens_per_batch // 2)
             torch.cuda.empty_cache()
-            logger.warning("out of memory; from here on %d tokens in a batch", tokens_per_batch)
+            logger.warning(f"out of memory; from here on {tokens_per_batch} tokens in a batch")
             left = np.concatenate(batches)
             batches = deque(left[batch] for batch in by_token_budget(lengths[left], tokens_per_batch))
     return scores

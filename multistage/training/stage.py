@@ -153,7 +153,7 @@ def train_stage(
         groups, candidates = Groups.read(inputs.groups, objective.group_size), Groups.read(inputs.validation)
         groups.require_texts(queries, passages, inputs.groups)
         candidates.require_texts(validation_queries, passages, inputs.validation)
-        logger.info("%s: %s groups of up to %d passages", recipe, f"{len(groups.queries):,}", groups.passages.shape[1])
+        logger.info(f"{recipe}: {len(groups.queries):,} groups of up to {groups.passages.shape[1]} passages")
         pairs = pairs_for(tokenizer, queries, passages, backbone)
         # Of all groups it would take a while at full size.
         line, column = np.nonzero(groups.passages[:COUNTED] >= 0)
@@ -238,16 +238,12 @@ def _write_stage(
         _write_record(staging, record | done.summary() | exported)
     stage.state.remove()
     logger.info(
-        "%s pairs, %s tokens in %.0f s, %.0f pairs/s, moved %.4f of the parent's norm",
-        f"{done.pairs:,}",
-        f"{done.tokens:,}",
-        done.seconds,
-        done.pairs / done.seconds,
-        moved[export]["relative"],
+        f"{done.pairs:,} pairs, {done.tokens:,} tokens in {done.seconds:.0f} s, {done.pairs / done.seconds:.0f} pairs/s, "
+        f"moved {moved[export]['relative']:.4f} of the parent's norm"
     )
     if moved[export]["changed"] == 0:
         rate = stage.objective.learning_rate
-        logger.warning("no weight changed in this stage: the learning rate %g is too small.", rate)
+        logger.warning(f"no weight changed in this stage: the learning rate {rate:g} is too small.")
 
 
 @contextmanager

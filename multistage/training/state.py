@@ -52,7 +52,7 @@ def sole_writer(folder: str | Path, patience: float = PATIENCE) -> Iterator[bool
     except Timeout:
         waited = True
         holder = owner.read_text() if owner.exists() else "another process"
-        logger.info("%s is training this stage; it is asked to save and stop", holder)
+        logger.info(f"{holder} is training this stage; it is asked to save and stop")
         request.write_text(myself)
         try:
             lock.acquire(timeout=patience)
@@ -87,7 +87,7 @@ class StageState:
         for path in self._newest_first():
             if path.stem.endswith(sha256(path)[:16]):
                 break
-            logger.warning("%s is damaged and set aside; the checkpoint before it is used.", path)
+            logger.warning(f"{path} is damaged and set aside; the checkpoint before it is used.")
             path.rename(path.with_suffix(".damaged"))
 
     def handover_asked(self) -> bool:

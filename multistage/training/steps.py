@@ -169,7 +169,7 @@ class Stage:
             self.optimizer.zero_grad()
             chunks = []
             torch.cuda.empty_cache()
-            logger.warning("out of memory; from here on %s", self.memory)
+            logger.warning(f"out of memory; from here on {self.memory}")
             chunks = self._prepare()
         norm = torch.nn.utils.clip_grad_norm_(self.trained.values(), self.objective.max_gradient_norm)
         self.optimizer.param_groups[0]["lr"] = self.objective.learning_rate * self.schedule.lr_lambdas[0](self.step)
@@ -189,7 +189,7 @@ class Stage:
         self.record.validation_seconds += time.perf_counter() - start
         values = self.record.add_validation(self.step, ndcg)
         progress.write(values)
-        logger.info("step %d: %s", self.step, ", ".join(f"{name} {value:.4f}" for name, value in values.items()))
+        logger.info(f"step {self.step}: {', '.join(f'{name} {value:.4f}' for name, value in values.items())}")
         if not self.step or ndcg < self.record.best_ndcg:
             return False
         self.record.best_step, self.record.best_ndcg = self.step, ndcg
@@ -214,4 +214,4 @@ class Stage:
             self.step, self.best, self.record = saved["step"], saved["best"], StageRecord(**saved["record"])
             self.record.interruptions += 1
             self.over = self._is_over()
-            logger.info("resuming from the checkpoint of step %d of %d", self.step, self.steps)
+            logger.info(f"resuming from the checkpoint of step {self.step} of {self.steps}")
