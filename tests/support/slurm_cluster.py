@@ -21,7 +21,7 @@ import pytest
 
 NEEDED = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scontrol", "slurmdbd", "mariadbd")
 # Timers are short, for tests. Slurm's own: KillWait 30 s, SlurmdTimeout 300 s, MinJobAge 300 s, cred_expire (for which a
-# requeued job is held back) 120 s. A node must not seem to be down because the machine is busy.
+# requeued job is held back) 120 s. A node must not seem to be down, nor a job lost, because the machine is busy.
 CONFIGURATION = """\
 ClusterName=pretend
 SlurmctldHost=localhost(127.0.0.1)
@@ -49,6 +49,7 @@ SchedulerType=sched/backfill
 SchedulerParameters=sched_interval=1,bf_interval=2,batch_sched_delay=0,requeue_delay=2
 KillWait=15
 SlurmdTimeout=25
+BatchStartTimeout=60
 UnkillableStepTimeout=20
 ReturnToService=2
 PreemptType=preempt/partition_prio
