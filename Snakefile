@@ -26,7 +26,7 @@ configfile: ROOT / "config.yaml"
 sys.path.insert(0, str(ROOT))
 os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [str(ROOT), os.getenv("PYTHONPATH")])))
 from multistage.config.files import refuse_files
-from multistage.config.recipes import FUSED, PARTS, UNTRAINED, last_objective, parent_of, stages_of
+from multistage.config.recipes import FUSED, MODEL_FILES, PARTS, UNTRAINED, last_objective, parent_of, stages_of
 from multistage.config.whole import complete_config
 from multistage.jobs.errors import InputError, one_message
 from multistage.jobs.files import cached_digest

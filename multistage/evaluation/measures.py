@@ -101,8 +101,8 @@ def evaluate_runs(
         rate.advance(1)
     most = max(unjudged, key=unjudged.__getitem__)
     if unjudged[most] > MANY_UNJUDGED:
-        share, least = f"{unjudged[most]:.0%} of a run's first 10 passages", min(unjudged.values())
-        logger.warning(f"up to {share} are unjudged ({most}), at least {least:.0%}; they count as not relevant")
+        shares = " to ".join(dict.fromkeys(f"{share:.0%}" for share in (min(unjudged.values()), unjudged[most])))
+        logger.warning(f"{shares} of a run's first 10 passages are unjudged (most: {most}); they count as not relevant")
     return pl.concat(parts).select(*SYSTEM, "query", *measures)
 
 
