@@ -11,13 +11,6 @@ from multistage.jobs.run_log import notices
 from multistage.reporting.front_page import answer, define, listed
 from multistage.reporting.lineage import lineage
 
-
-def outdated():
-    """That config or files have changed since the results were made, if so. Rule all makes none."""
-    if count := len([job for job in workflow.dag.needrun_jobs() if job.output]):
-        yield f"This is not what the config and the files give now: jobs that would run are {count} (`snakemake -n` says why)."
-
-
 # Another workflow that uses this one as a module has a front page of its own.
 if Path(workflow.main_snakefile).resolve() == ROOT.resolve() / "Snakefile":
     define("answer", lambda: answer(f"{EXPERIMENT}/tables/answer.md"))
