@@ -111,6 +111,13 @@ def test_values_are_kept_by_system_and_query(tmp_path, caplog):
         assert own.set_index("query")["AP"].to_dict() == expected.to_dict()
 
 
+def test_judged_queries_without_a_ranking_are_told(tmp_path, caplog):
+    evaluated(tmp_path)
+    ranked, judged = read_run(tmp_path / "one.run")["query"], random_judgements(7)[0]["query"].unique()
+    lost = len(judged.filter(~judged.is_in(ranked.implode())))
+    assert lost > 1 and f" {lost} of 12 judged queries have no ranking in the run of bm25 first-stage" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
