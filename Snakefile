@@ -58,11 +58,11 @@ onstart:
 
 
 onsuccess:
-    show_notices(settings.warnings, workflow.dag.jobs)
+    show_notices(settings.warnings, made())
 
 
 onerror:
-    show_notices(settings.warnings, workflow.dag.jobs)
+    show_notices(settings.warnings, made())
     # In one message each, below what Snakemake has said of it. `log` is empty inside of a job.
     print(*chain.from_iterable(map(messages, log)), sep="\n", file=sys.stderr, flush=True)
 

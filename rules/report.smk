@@ -15,7 +15,7 @@ from multistage.reporting.lineage import lineage
 if Path(workflow.main_snakefile).resolve() == ROOT.resolve() / "Snakefile":
     define("answer", lambda: answer(f"{EXPERIMENT}/tables/answer.md"))
     define("warnings", lambda: listed([*outdated(), *settings.warnings]))
-    define("notices", lambda: listed(notices([], workflow.dag.jobs), "Nothing that the jobs noticed."))
+    define("notices", lambda: listed(notices([], made()), "Nothing that the jobs noticed."))
 
     report: "../report/front_page.rst"
 
