@@ -57,7 +57,7 @@ def measures_of(table: pd.DataFrame, wanted: list[str] | None = None) -> list[st
     measures = [name for name in table.columns if name not in (*SYSTEM, "query")]
     for lacking in sorted({*(wanted or [])} - {*measures}):
         raise InputError(f"{lacking} was not measured; {', '.join(measures)} were.")
-    return wanted or measures
+    return list(dict.fromkeys(wanted or measures))
 
 
 def measure_ranking(ranking: Grades, judgements: Judgements, measures: list[str]) -> dict[str, Values]:
@@ -108,7 +108,7 @@ def evaluate_runs(
     if unjudged[most] > MANY_UNJUDGED:
         shares = " to ".join(dict.fromkeys(f"{share:.0%}" for share in (min(unjudged.values()), unjudged[most])))
         logger.warning(f"{shares} of a run's first 10 passages are unjudged (most: {most}); they count as not relevant")
-    return pl.concat(parts).select(*SYSTEM, "query", *measures)
+    return pl.concat(parts).select(*SYSTEM, "query", *dict.fromkeys(measures))
 
 
 def write_values(values: pl.DataFrame, path: str | Path) -> None:

@@ -125,6 +125,8 @@ def _check_outputs(outputs: Sequence[str | Path], inputs: Sequence[str | Path]) 
     for path in outputs:
         if Path(path).is_symlink() or (Path(path).exists() and not Path(path).is_file()):
             raise InputError(f"{path}: the output is a folder, a link or a device; give the name of a file.")
+        if Path(path).suffix in (".gz", ".bz2", ".xz", ".zst", ".zip"):
+            raise InputError(f"{path}: outputs are not packed; leave {Path(path).suffix} out of the name.")
         if Path(path).resolve() in taken:
             raise InputError(f"{path}: this file is an input or another output, too; give the output a name of its own.")
         taken.add(Path(path).resolve())

@@ -158,6 +158,7 @@ def test_an_output_replaces_nothing_but_an_output(model, runs, texts, tmp_path):
         (["folder", "two.out"], "folder: the output is a folder"),
         (["link", "two.out"], "link: the output is .*a link"),
         (["pipe.run", "two.out"], "pipe.run: the output is .*a device"),
+        (["new.gz", "two.out"], r"new\.gz: outputs are not packed"),
         (["one.run", "two.out"], r"one\.run: this file is an input"),
         (["folder/../queries.tsv", "two.out"], r"queries\.tsv: this file is an input"),
         (["same.out", "same.out"], r"same\.out: this file is an input or another output"),

@@ -38,7 +38,7 @@ def own(tmp_path):
 
 def test_own_runs_are_measured_and_compared(own, tmp_path, multistage, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    command = "evaluate --qrels own.qrels --run first-try untrained=b.run c=c1 c=c2 --measures AP P@5 judged@5 --output out"
+    command = "evaluate --qrels own.qrels --run first-try untrained=b.run c=c1 c=c2 --measures AP P@5 AP judged@5 --output out"
     printed = multistage(*command.split())
     evaluator = pytrec_eval.RelevanceEvaluator(GRADES, {"map"})
     expected = {name: np.array([each["map"] for each in evaluator.evaluate(run).values()]) for name, run in own.items()}
@@ -53,7 +53,7 @@ def test_own_runs_are_measured_and_compared(own, tmp_path, multistage, monkeypat
     assert re.search(r"^\| first-try \| 0\.\d{3} \| 0\.\d{3} \| 1\.000 \|$", printed, re.M)
     assert "↑ better, ↓ worse than first-try;" in printed and "### Beside first-try, by AP" in printed
     assert list(read_experiment(tmp_path / "out")) == ["own"], "the folder is an experiment's"
-    assert "| c (out) | 0." in multistage("compare", "out", "again=out", "--measures", "AP").replace("out:c", "c (out)")
+    assert "| c (out) | 0." in multistage("compare", "out", "again=out", "--measures", "AP", "AP").replace("out:c", "c (out)")
 
 
 def experiments(*changes):
