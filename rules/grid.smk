@@ -42,19 +42,8 @@ def fusion_settings(wildcards):
     return GRID["fusion"]
 
 
-def published_results(wildcards):
-    """The file of published results that ours are set beside."""
-    if EVALUATION["reference"] is None:
-        refuse("config: evaluation.reference is null; give the CSV file of published results there.")
-    return str(ROOT / EVALUATION["reference"])
-
-
 def report_files():
     """Tables, plots and pages."""
-    tables = expand("<experiment>/tables/{name}.{suffix}", name=["effectiveness", "costs"], suffix=["csv", "md", "html"])
-    tables += ["<experiment>/tables/effectiveness.tex", "<experiment>/tables/answer.md"]
-    tables += ["<experiment>/tables/published.csv"] if EVALUATION["reference"] else []
-    plots = expand("<experiment>/plots/{name}.svg", name=PLOTS)
     views = expand(
         "<experiment>/queries/{retriever}/{benchmark}.html",
         retriever=GRID["retrievers"] if grid.further_stages(config) else [],
@@ -68,4 +57,4 @@ def report_files():
         # An untrained model is the same in each fold.
         for backbone, recipe, seed in ([model] if model[1] == UNTRAINED else grid.in_folds(config, [model]))
     ]
-    return [*tables, *plots, *views, *leaks, *cards]
+    return [*rules.tabulate.output, *views, *leaks, *cards]
