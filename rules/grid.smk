@@ -35,13 +35,6 @@ def measured(wildcards):
     return [part_of(name, "test", wildcards) for name in GRID["benchmarks"]]
 
 
-def fusion_settings(wildcards):
-    """How re-ranked and first-stage scores are fused."""
-    if GRID["fusion"] is None:
-        refuse("config: grid.fusion is null; say how to fuse, such as {norm: min-max, measure: nDCG@10}.")
-    return GRID["fusion"]
-
-
 def report_files():
     """Tables, plots and pages."""
     views = expand(
