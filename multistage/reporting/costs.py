@@ -45,7 +45,7 @@ def reranking_costs(timed: Sequence[tuple[str, ...]], timings: Sequence[str]) ->
     without seconds.
     """
     table = pd.DataFrame(timed, columns=[*MODEL, "benchmark"])
-    return table.assign(seed=table["seed"].str.partition("/")[0], seconds=[_seconds(path) for path in timings])
+    return table.assign(seed=table["seed"].str.replace("/.*", "", regex=True), seconds=[_seconds(path) for path in timings])
 
 
 def _seconds(path: str) -> float:

@@ -56,7 +56,8 @@ def test_of_folds_a_query_costs_what_its_own_job_took(tmp_path):
     means = pd.DataFrame([("test", "bm25", "tiny", "cl", "nDCG@10", 40, 0.5, 0.4, 0.6)]).set_axis(
         ["benchmark", "retriever", "backbone", "recipe", "measure", "queries", "mean", "low", "high"], axis=1
     )
-    assert cost_table(means, training_costs([], []), reranking, "nDCG@10")["rerank_ms"].tolist() == [200]
+    for found, expected in ((reranking, 200), (reranking_costs([], []), 0)):
+        assert cost_table(means, training_costs([], []), found, "nDCG@10")["rerank_ms"].tolist() == [expected]
 
 
 def test_the_front_is_what_nothing_beats():
