@@ -61,6 +61,8 @@ rule tabulate:
         tuned=TUNED,
         validation=VALIDATION,
         timed=TIMED,
+    message:
+        "Writing tables, plots and the answer"
     script:
         "../scripts/tables/tabulate.py"
 
