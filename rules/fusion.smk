@@ -24,7 +24,8 @@ rule choose_fusion_weight:
     params:
         depth=GRID["depth"],
         fusion=lambda wc: (
-            GRID["fusion"] or refuse("config: grid.fusion is null; say how to fuse, such as {norm: min-max, measure: nDCG@10}.")
+            GRID["fusion"]
+            or refuse("config: grid.fusion is null; say how to fuse, such as {norm: min-max, measure: nDCG@10}.")
         ),
         relevance=config["querysets"][VALIDATION]["relevance"],
     message:
