@@ -26,7 +26,7 @@ configfile: ROOT / "config.yaml"
 sys.path.insert(0, str(ROOT))
 os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [str(ROOT), os.getenv("PYTHONPATH")])))
 from multistage.config.files import refuse_files
-from multistage.config.recipes import FUSED, PARTS, UNTRAINED, last_objective, parent_of, stages_of
+from multistage.config.recipes import FUSED, MODEL_FILES, PARTS, UNTRAINED, last_objective, parent_of, stages_of
 from multistage.config.whole import complete_config
 from multistage.jobs.errors import InputError, one_message
 from multistage.jobs.files import cached_digest
@@ -58,11 +58,11 @@ onstart:
 
 
 onsuccess:
-    show_notices(settings.warnings, workflow.dag.jobs)
+    show_notices(settings.warnings, made())
 
 
 onerror:
-    show_notices(settings.warnings, workflow.dag.jobs)
+    show_notices(settings.warnings, made())
     # In one message each, below what Snakemake has said of it. `log` is empty inside of a job.
     print(*chain.from_iterable(map(messages, log)), sep="\n", file=sys.stderr, flush=True)
 

@@ -42,7 +42,7 @@ class Bench:
 def cpu_bench(title: str, queries: int, tokens_per_batch: int) -> Iterator[tuple[argparse.Namespace, Bench, str]]:
     """A bench around a checkpoint with a new head, as the command line says: (options, bench, a folder for the duration)."""
     # Here alone: benchmarks.gpu runs where pydantic is not installed.
-    from multistage.config.training import PairSettings
+    from multistage.config.training import Backbone
     from multistage.training.stage import initialise
 
     parser = argparse.ArgumentParser(description=title)
@@ -62,7 +62,7 @@ def cpu_bench(title: str, queries: int, tokens_per_batch: int) -> Iterator[tuple
     own, size = options.texts, {"queries": options.queries, "depth": options.depth}
     texts = run_candidates(*own, **size) if own else demo_candidates(**size)
     with tempfile.TemporaryDirectory() as folder:
-        settings = PairSettings.model_validate(LENGTHS | {"dropout": 0.0})
+        settings = Backbone.model_validate(LENGTHS | {"checkpoint": "given", "dropout": 0.0})
         initialise(options.checkpoint, settings, seed=42, output=f"{folder}/model")
         bench = prepare_bench(f"{folder}/model", texts)
         lengths = bench.pairs.total_lengths(*bench.rows)

@@ -71,7 +71,7 @@ def main() -> None:
 
     command = add(watch, "say how far the workflow is: what runs where, time left, what failed")
     command.add_argument("--directory", type=Path, default=Path(), help="Snakemake's working folder (this one)")
-    command.add_argument("--every", type=float, metavar="SECONDS", help="print the page again and again")
+    command.add_argument("--every", type=positive, metavar="SECONDS", help="print the page again and again")
 
     add(schema, "write the config's JSON schema and reference page anew")
     given = parser.parse_args()
@@ -177,7 +177,7 @@ def _add_tables(command: argparse.ArgumentParser, baseline: str) -> None:
 
 def _named(given: argparse.Namespace, texts: list[str], several: bool) -> tuple[list[str], list[str]]:
     """The names and paths of NAME=PATH. Without NAME it is the path's last part; such a name is there once."""
-    pairs = [text.split("=", 1) if "=" in text else [Path(text).name, text] for text in texts]
+    pairs = [text.split("=", 1) if text.find("=") > 0 else [Path(text).name, text] for text in texts]
     names, paths = [name for name, _ in pairs], [path for _, path in pairs]
     for name, path, text in zip(names, paths, texts, strict=True):
         if names.count(name) > 1 and not (several and "=" in text):

@@ -62,7 +62,7 @@ if FOLDS:
             "<experiment>/logs/join_folds/{scores}/{backbone}/{recipe}/seed{seed}/{over}/{queryset}.log",
         wildcard_constraints:
             scores="reranked|fused|candidates",
-            seed=r"\d+",
+            seed=NUMBER,
             over=rf"(?:{any_of(config['retrievers'])})(?:/depth\d+)?",
         localrule: True
         conda:

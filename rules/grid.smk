@@ -69,3 +69,14 @@ def report_files():
         for backbone, recipe, seed in ([model] if model[1] == UNTRAINED else grid.in_folds(config, [model]))
     ]
     return [*tables, *plots, *views, *leaks, *cards]
+
+
+def made():
+    """The jobs whose files are what the config and the files give now; logs of others speak of earlier ones."""
+    return set(workflow.dag.jobs).difference(workflow.dag.needrun_jobs())
+
+
+def outdated():
+    """That config or files have changed since the results were made, if so. Rule all makes none."""
+    if count := len([job for job in workflow.dag.needrun_jobs() if job.output]):
+        yield f"This is not what the config and the files give now: jobs that would run are {count} (`snakemake -n` says why)."

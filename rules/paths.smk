@@ -36,6 +36,8 @@ def settings_of(path, *keys, within=config):
     return lambda wc: {key: value for key, value in entry(wc).items() if key in keys}
 
 
+# One path for a number: 7 is not 07.
+NUMBER = r"(?!0\d)\d+"
 OBJECTIVE = any_of(config["objectives"])
 RECIPE = rf"(?:{OBJECTIVE})(?:-(?:{OBJECTIVE}))*"
 VALIDATION = config["validation"]["queryset"]
@@ -51,10 +53,10 @@ wildcard_constraints:
     **{section.removesuffix("s"): any_of(names) for section, names in config.items() if section.endswith("s")},
     benchmark=SET_OR_PART,
     recipe=rf"{UNTRAINED}|{RECIPE}",
-    seed=rf"\d+{FOLD}",
+    seed=rf"{NUMBER}{FOLD}",
     fold=FOLD,
-    depth=r"\d+",
-    shard=r"\d+",
+    depth=NUMBER,
+    shard=NUMBER,
 
 
 def fold_of(*names):

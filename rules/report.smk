@@ -14,8 +14,8 @@ from multistage.reporting.lineage import lineage
 # Another workflow that uses this one as a module has a front page of its own.
 if Path(workflow.main_snakefile).resolve() == ROOT.resolve() / "Snakefile":
     define("answer", lambda: answer(f"{EXPERIMENT}/tables/answer.md"))
-    define("warnings", lambda: listed(settings.warnings))
-    define("notices", lambda: listed(notices([], workflow.dag.jobs), "Nothing that the jobs noticed."))
+    define("warnings", lambda: listed([*outdated(), *settings.warnings]))
+    define("notices", lambda: listed(notices([], made()), "Nothing that the jobs noticed."))
 
     report: "../report/front_page.rst"
 
@@ -59,5 +59,5 @@ use rule model_card as untrained_card with:
         "<experiment>/logs/untrained_card/{backbone}/{recipe}/seed{seed}.log",
     wildcard_constraints:
         recipe="untrained",
-        seed=r"\d+",
+        seed=NUMBER,
     localrule: True

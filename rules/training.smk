@@ -14,7 +14,6 @@ Gives  <experiment>/training/{objective}.groups.safetensors: what the objective 
 
 # They share a stage's steps.
 PROCESSES = config["training"]["processes"]
-MODEL_FILES = ("model.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json", "training.json")
 
 
 rule training_groups:
@@ -116,7 +115,7 @@ rule initialise:
     log:
         "<experiment>/logs/initialise/{backbone}/seed{seed}.log",
     wildcard_constraints:
-        seed=r"\d+",
+        seed=NUMBER,
     # Before millions of passages are tokenised for a model that cannot be used.
     priority: 1
     conda:

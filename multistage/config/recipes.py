@@ -5,6 +5,8 @@ UNTRAINED = "untrained"
 FIRST_STAGE, TEACHER = "first-stage", "teacher"
 # Behind the recipe of a system whose scores are fused with the first stage's; no recipe has a plus sign.
 FUSED = "+fused"
+# What a model's folder holds, the last of which makes it one.
+MODEL_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "training.json", "model.safetensors")
 # The parts of a fold's query set.
 PARTS = ("train", "validation", "test")
 

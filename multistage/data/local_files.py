@@ -72,7 +72,7 @@ def read_pairs(path: str | Path) -> Iterator[tuple[str, str, str]]:
         record = json_object(place, line)
         query, passage = record.get("query"), record.get("passage")
         if not isinstance(query, str) or not isinstance(passage, str):
-            raise InputError(f"{place}: expected the strings query and passage; found {', '.join(record) or 'nothing'}.")
+            raise InputError(f"{place}: expected the strings query and passage; found {line.strip()[:100]}.")
         if not query.strip():
             raise InputError(f"{place}: the query is empty.")
         if "score" in record:

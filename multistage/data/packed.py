@@ -89,7 +89,7 @@ def _open_binary(path: str | Path) -> Iterator[io.BufferedReader]:
 def _start(path: str | Path) -> bytes:
     """How a file begins."""
     if not Path(path).is_file():
-        raise InputError(f"{path}: {'this is a folder; give a file' if Path(path).is_dir() else 'this file does not exist'}.")
+        raise InputError(f"{path}: {'this is not a file; give one' if Path(path).exists() else 'this file does not exist'}.")
     with open(path, "rb") as stream:
         return stream.read(6)
 

@@ -52,7 +52,7 @@ def pairs(systems: list[Key], baseline: str | None) -> Iterator[tuple[Key, Key, 
         alone, other = (measure, retriever, "", FIRST_STAGE), (measure, retriever, backbone, baseline or "")
         if alone in systems and recipe != FIRST_STAGE:
             yield key, alone, FIRST_STAGE
-        if other in systems and recipe not in (baseline, UNTRAINED):
+        if other in systems and recipe != baseline and not (backbone and recipe == UNTRAINED):
             yield key, other, str(baseline)
 
 

@@ -26,7 +26,8 @@ AT_ONCE = 500
 
 class Difference(NamedTuple):
     """mean: of a's values less b's. error: its standard error. freedom: degrees of freedom of t = mean / error. effect: mean
-    over the standard deviation of queries' differences (Cohen's d_z). No query differs: error 0, freedom inf, effect 0."""
+    over the standard deviation of queries' differences (Cohen's d_z). No query differs: error 0, freedom inf, effect 0. One
+    query, which says nothing of others: error inf, freedom 1, effect 0."""
 
     mean: float
     error: float
@@ -56,8 +57,10 @@ class Difference(NamedTuple):
 def difference(a: Values, b: Values) -> Difference:
     """Compare two systems on the same queries. a, b: (seeds, queries), a seed for a system that is not trained."""
     by_query = a.mean(0) - b.mean(0)
-    mean, spread = float(by_query.mean()), float(by_query.std(ddof=1)) if by_query.size > 1 else 0.0
-    queries = by_query.size
+    queries, mean = by_query.size, float(by_query.mean())
+    if queries == 1:
+        return Difference(mean, np.inf, 1.0, 0.0)
+    spread = float(by_query.std(ddof=1))
     variances, freedoms = [spread**2 / queries], [queries - 1.0]
     for side in (a, b):
         between, noise = seed_variances(side)

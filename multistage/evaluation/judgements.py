@@ -60,12 +60,12 @@ class Judgements:
         return self._padded(self._judged, NO_PASSAGE, 1.0)
 
     def ranking(self, run: pl.DataFrame) -> Grades:
-        """A run as ranx takes it, (queries, longest ranking, 2): the columns of its passages, in run order, without scores.
+        """A run as ranx takes it, (queries, longest ranking, 2): the columns of its passages, in run order, each with 1.
 
         run: of `locate`, each query's rows together. A query that the run lacks, and the end of a shorter ranking, are
         UNJUDGED: they count for nothing.
         """
-        return self._padded(run, UNJUDGED, 0.0)
+        return self._padded(run, UNJUDGED, 1.0)
 
     def _padded(self, run: pl.DataFrame, padding: int, scores: Grades | float) -> Grades:
         queries = run["query"].to_numpy()

@@ -89,20 +89,25 @@ def evaluate_runs(
     """Measure every run of a benchmark: one row per system and query, with the columns SYSTEM, query, and the measures.
 
     systems and runs go together. depth: passages of a ranking that are measured; None: all.
-    The log says what share of the first 10 passages is unjudged. Raises InputError for a bad run, or as `read_judgements` does.
+    The log says which share of the first 10 passages is unjudged, and how many queries have no ranking. Raises InputError for a
+    bad run, or as `read_judgements` does.
     """
     judgements = read_judgements(qrels, relevance)
-    rate, parts, unjudged = Rate(len(runs), "runs"), [], {}
+    rate, parts, unjudged, lacking = Rate(len(runs), "runs"), [], {}, {}
     for system, path in zip(systems, runs, strict=True):
         ranking = read_ranking(path, judgements, depth)
         values = measure_ranking(ranking, judgements, [*measures, JUDGED])
-        unjudged[" ".join(filter(None, system))] = 1 - values[JUDGED].mean()
+        name = " ".join(filter(None, system))
+        unjudged[name], lacking[name] = 1 - values[JUDGED].mean(), int((ranking[:, 0, 1] == 0).sum())
         parts.append(pl.DataFrame(dict(zip(SYSTEM, system, strict=True)) | {"query": judgements.queries, **values}))
         rate.advance(1)
+    if count := lacking[most := max(lacking, key=lacking.__getitem__)]:
+        queries = f"{count:,} of {len(judgements.queries):,} judged queries"
+        logger.warning(f"{queries} have no ranking in the run of {most}, which has fewest; they count as zero")
     most = max(unjudged, key=unjudged.__getitem__)
     if unjudged[most] > MANY_UNJUDGED:
-        share, least = f"{unjudged[most]:.0%} of a run's first 10 passages", min(unjudged.values())
-        logger.warning(f"up to {share} are unjudged ({most}), at least {least:.0%}; they count as not relevant")
+        shares = " to ".join(dict.fromkeys(f"{share:.0%}" for share in (min(unjudged.values()), unjudged[most])))
+        logger.warning(f"{shares} of a run's first 10 passages are unjudged (most: {most}); they count as not relevant")
     return pl.concat(parts).select(*SYSTEM, "query", *measures)
 
 

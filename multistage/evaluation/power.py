@@ -31,12 +31,13 @@ class Variances(NamedTuple):
 
 
 def questions(table: pd.DataFrame, measure: str) -> dict[str, Pairs]:
-    """The systems that are compared, each (seeds, queries), by question. table: of `measures.evaluate_runs`."""
+    """The systems that are compared, each (seeds, queries), by question; none on one query. table: of `evaluate_runs`."""
     systems = by_system(table, measure)
     trained = [key for key in systems if key[-1] not in (FIRST_STAGE, TEACHER, UNTRAINED) and not key[-1].endswith(FUSED)]
     recipes = [(systems[a], systems[b]) for a, b in combinations(trained, 2) if a[:2] == b[:2]]
     alone = [(systems[key], systems[key[0], "", FIRST_STAGE]) for key in trained if (key[0], "", FIRST_STAGE) in systems]
-    return {question: found for question, found in ((RECIPES, recipes), (ALONE, alone)) if found}
+    several = table["query"].nunique() > 1
+    return {question: found for question, found in ((RECIPES, recipes), (ALONE, alone)) if found and several}
 
 
 def variances(pairs: Pairs) -> Variances:

@@ -67,9 +67,15 @@ def messages(log: str | Path) -> list[str]:
             path: Path(path).read_text(errors="replace").splitlines()[-20:] for path in failure.logs if Path(path).is_file()
         }
         errors = [f"{end[-1]} (log: {path})" for path, end in ends.items() if end and end[-1].startswith("ERROR: ")]
-        for text in errors or ["\n".join([f"{path} ends:", *end]) for path, end in ends.items()]:
+        for text in errors or ["\n".join([f"{path} ends{_how(end)}:", *end]) for path, end in ends.items()]:
             said[f"{failure.rule}: {text}"] = None
     return list(said)
+
+
+def _how(end: list[str]) -> str:
+    """That the end of a log says nothing of an exception, if so."""
+    raised = end and re.match(r"\w[\w.]*: ", end[-1])
+    return "" if raised else " without an error (was the process killed, for example for its memory?)"
 
 
 def read_run_log(text: str) -> RunLog:

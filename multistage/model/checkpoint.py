@@ -13,7 +13,6 @@ from multistage.model.precision import compute_in
 from multistage.model.speed import read_first_token_only, reuse_freed_memory
 from multistage.model.weights import load_weights, read_config, require_positions
 
-FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "training.json", "model.safetensors")
 # Of a stage's two candidates for model.safetensors.
 WEIGHTS = {"best": "best.safetensors", "last": "last.safetensors"}
 

@@ -40,7 +40,7 @@ def read_first_token_only(model: PreTrainedModel) -> None:
 
     Other kinds of model are left as they are.
     """
-    if model.config.model_type not in MODEL_TYPES or model.config._attn_implementation != "sdpa" or model.config.is_decoder:
+    if not _reads_packed(model):
         return
     trunk: Any = model.base_model
     layer = trunk.encoder.layer[-1]
@@ -82,9 +82,16 @@ def _ready_inputs(trunk: Any, inputs: tuple[Any, ...], options: dict[str, Any]) 
     return inputs, options | ready
 
 
-def reads_packed(model: PreTrainedModel) -> bool:
-    """Whether a re-ranker that was loaded here reads packed pairs."""
-    return model.config._attn_implementation == WITHIN_PAIRS
+def require_packed(model: PreTrainedModel) -> None:
+    """Raise InputError unless a re-ranker reads packed pairs where it is loaded."""
+    if not _reads_packed(model):
+        raise InputError(f"packed: models of the kind {model.config.model_type} cannot train without padding; set it to false.")
+
+
+def _reads_packed(model: PreTrainedModel) -> bool:
+    config = model.config
+    known = config.model_type in MODEL_TYPES and config._attn_implementation in ("sdpa", WITHIN_PAIRS)
+    return known and not config.is_decoder
 
 
 def _is_packed(values: Tensor, mask: Tensor | None) -> bool:

@@ -26,7 +26,7 @@ def power_tables(values: dict[str, pd.DataFrame], measure: str | None, level: fl
         for question, pairs in questions(table, chosen).items():
             parts += [f"### {benchmark}, {chosen}: {question}", *_seen_and_needed(pairs, 1 if question == ALONE else 2, level)]
     if not parts:
-        raise InputError("no trained recipe was evaluated, so nothing is known of how such systems differ.")
+        raise InputError("no trained recipe was evaluated on several queries, so nothing is known of how such systems differ.")
     how = (
         f"Each cell: the smallest true difference that a test at the level {level:g} finds in {POWER:.0%} of experiments of "
         "that size. Holm's method tests the first of N comparisons at the level / N: set `--level` to that."

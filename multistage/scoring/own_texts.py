@@ -11,8 +11,8 @@ import torch
 
 from multistage.config.training import PairSettings
 from multistage.data.local_files import read_own_texts, read_pairs
-from multistage.data.packed import open_text
-from multistage.data.runs import COLUMNS, read_run, rows_of
+from multistage.data.packed import plain_file
+from multistage.data.runs import COLUMNS, columns_pattern, read_run, rows_of, scan_lines
 from multistage.data.tables import ROWS_AT_ONCE
 from multistage.data.tokens import TokenStore, load_tokenizer
 from multistage.jobs.errors import InputError, because
@@ -75,13 +75,13 @@ def rerank_own_runs(
     no text, a query without text, an output that is an input, another output or a folder.
     """
     _check_outputs(outputs, [*runs, queries, passages])
-    candidates = {path: read_run(path, depth) for path in runs}
+    candidates = [(path, read_run(path, depth)) for path in runs]
     files = {"query": queries, "passage": passages}
     texts = {what: _wanted(scorer, path, what, candidates) for what, path in files.items()}
     scorer.rerank(
         [
             run.with_columns(pl.Series(what, rows_of(run[what], ids, path, what)) for what, (ids, _) in texts.items())
-            for path, run in candidates.items()
+            for path, run in candidates
         ],
         queries=texts["query"],
         passages=texts["passage"],
@@ -123,16 +123,16 @@ def _check_outputs(outputs: Sequence[str | Path], inputs: Sequence[str | Path]) 
     """Refuse outputs in whose place something lies that must not be replaced."""
     taken = {Path(path).resolve() for path in inputs}
     for path in outputs:
-        if Path(path).is_dir():
-            raise InputError(f"{path}: the output is a folder; give the name of a file.")
+        if Path(path).is_symlink() or (Path(path).exists() and not Path(path).is_file()):
+            raise InputError(f"{path}: the output is a folder, a link or a device; give the name of a file.")
         if Path(path).resolve() in taken:
             raise InputError(f"{path}: this file is an input or another output, too; give the output a name of its own.")
         taken.add(Path(path).resolve())
 
 
-def _wanted(scorer: Scorer, path: str | Path, what: str, runs: dict[str, pl.DataFrame]) -> tuple[pl.Series, TokenStore]:
+def _wanted(scorer: Scorer, path: str | Path, what: str, runs: list[tuple[str, pl.DataFrame]]) -> tuple[pl.Series, TokenStore]:
     """Ids and tokens of the texts that the runs name in their column `what`, in the file's order."""
-    wanted = set().union(*(run[what] for run in runs.values()))
+    wanted = set().union(*(run[what] for _, run in runs))
     logger.info(f"{path}: looking for {len(wanted):,} texts")
     found: dict[str, None] = {}
 
@@ -146,7 +146,7 @@ def _wanted(scorer: Scorer, path: str | Path, what: str, runs: dict[str, pl.Data
                 found[name] = None
                 yield text
         missing = wanted - found.keys()
-        for run_path, run in runs.items():
+        for run_path, run in runs:
             for name in run[what].filter(run[what].is_in(list(missing))).head(1):
                 raise InputError(
                     f"{run_path}, line {_line_of(run_path, what, name)}: {what} {name!r} is not in {path} "
@@ -159,9 +159,9 @@ def _wanted(scorer: Scorer, path: str | Path, what: str, runs: dict[str, pl.Data
 
 def _line_of(run: str, what: str, name: str) -> int:
     """The first line of a run that names a query or a passage."""
-    column = COLUMNS.index(what)
-    with open_text(run) as stream:
-        return next(number for number, line in enumerate(stream, start=1) if line.split()[column] == name)
+    with plain_file(run) as file:
+        named = pl.col("line").str.extract(columns_pattern(COLUMNS, [what])) == name
+        return int(scan_lines(file).filter(named).head(1).collect()["number"].item())
 
 
 def _store(scorer: Scorer, source: str | Path, texts: Iterator[str], count: int) -> TokenStore:

@@ -92,6 +92,9 @@ class Scorer:
             passage_rows=rows["passage"],
             name_of=lambda row: f"query {queries[0][rows['query'][row]]} and passage {passages[0][rows['passage'][row]]}",
         )
+        same = pairs.with_columns(score=scores).group_by("query").agg(pl.len() > 1, score=pl.col("score").n_unique() == 1)
+        if tied := int((same["len"] & same["score"]).sum()):
+            logger.warning(f"{self.folder}: all passages of {tied:,} queries have one score; their order is that of ids")
         ends = np.cumsum([len(run) for run in runs])
         with replacing(*outputs) as files:
             for run, own, file in zip(runs, np.split(scores, ends[:-1]), files, strict=True):

@@ -13,7 +13,8 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
-from multistage.config.training import Backbone, Objective, PairSettings, Training, Validation
+from multistage.config.recipes import MODEL_FILES
+from multistage.config.training import Backbone, Objective, Training, Validation
 from multistage.data.sampling import Groups, GroupSampler
 from multistage.data.templates import set_template
 from multistage.data.tokens import (
@@ -29,7 +30,6 @@ from multistage.jobs.log import logger
 from multistage.jobs.signals import stop_signals_blocked
 from multistage.model.adapter import adapted_layers, add_adapter, merged
 from multistage.model.checkpoint import (
-    FILES,
     WEIGHTS,
     distance,
     freeze,
@@ -40,6 +40,7 @@ from multistage.model.checkpoint import (
     set_dropout,
 )
 from multistage.model.precision import resolve
+from multistage.model.speed import require_packed
 from multistage.scoring.scoring import pairs_for
 from multistage.training.parallel import launch, process_number
 from multistage.training.state import StageState, sole_writer, stage_key
@@ -63,13 +64,13 @@ class StageInputs(NamedTuple):
 
 
 def initialise(
-    checkpoint: str | Path, settings: PairSettings, *, seed: int, output: str | Path, vocabulary: str | Path | None = None
+    checkpoint: str | Path, settings: Backbone, *, seed: int, output: str | Path, vocabulary: str | Path | None = None
 ) -> None:
     """Write the untrained re-ranker: the pre-trained backbone with a new head, seeded, for pairs of these lengths and template.
 
     vocabulary: the checkpoint whose tokenizer makes the token stores; None: this one. Raises InputError, before anything is
-    tokenised, for weights that do not belong to the model, for a tokenizer or lengths that do not fit it, and for names of
-    `frozen` or `adapter` that it lacks.
+    tokenised, for weights that do not belong to the model, for a tokenizer or lengths that do not fit it, for names of
+    `frozen` or `adapter` that it lacks, and where a backbone's pairs are packed and it cannot read them.
     """
     model, tokenizer = new_cross_encoder(checkpoint, seed), load_tokenizer(checkpoint)
     set_template(tokenizer, settings.template)
@@ -78,6 +79,8 @@ def initialise(
     freeze(model, settings.frozen)
     if settings.adapter:
         adapted_layers(model, settings.adapter)
+    if settings.packed:
+        require_packed(model)
     record = {
         "recipe": "untrained",
         "parent": str(checkpoint),
@@ -85,7 +88,7 @@ def initialise(
         "inputs": digests(parent=Path(checkpoint) / "model.safetensors"),
         "versions": versions(),
     }
-    with _model_folder(output, FILES) as staging:
+    with _model_folder(output, MODEL_FILES) as staging:
         save_cross_encoder(model, tokenizer, settings.max_length, staging)
         if vocabulary_fingerprint(load_tokenizer(staging)) != vocabulary_fingerprint(load_tokenizer(vocabulary or checkpoint)):
             raise InputError(
@@ -222,7 +225,7 @@ def _write_stage(
         "last": {"step": stage.step, "why": "validation.export is last"},
         "best": {"step": done.best_step, "why": why},
     }
-    with _model_folder(output, (*WEIGHTS.values(), *FILES)) as staging:
+    with _model_folder(output, (*WEIGHTS.values(), *MODEL_FILES)) as staging:
         for choice, weights in (("last", {}), ("best", stage.best)):
             if weights is None:  # the last step's
                 os.link(staging / WEIGHTS["last"], staging / WEIGHTS["best"])

@@ -18,7 +18,7 @@ from multistage.jobs.errors import InputError, RunAgain
 from multistage.jobs.log import logger
 from multistage.jobs.signals import StopRequest, stop_request
 from multistage.model.checkpoint import freeze
-from multistage.model.speed import compile_layers, reads_packed
+from multistage.model.speed import compile_layers, require_packed
 from multistage.training.gradients import Chunk, Memory, Work, accumulate, prepare, work_of
 from multistage.training.parallel import process_count, process_number, summed
 from multistage.training.record import Progress, StageRecord
@@ -57,10 +57,8 @@ class Stage:
         self.model, self.sampler, self.pairs, self.validator = model, sampler, pairs, validator
         self.objective, self.state = objective, state
         self.memory = Memory(backbone.tokens_per_batch, backbone.tokens_kept, backbone.packed)
-        if backbone.packed and not reads_packed(model):
-            raise InputError(
-                f"packed: models of the kind {model.config.model_type} cannot train without padding; set it to false."
-            )
+        if backbone.packed:
+            require_packed(model)
         self.checkpoint_seconds = 60 * training.checkpoint_minutes
         self.tensorboard = tensorboard if training.tensorboard else None
         self.steps = objective.total_steps(len(sampler.groups.queries))

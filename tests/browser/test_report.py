@@ -28,9 +28,10 @@ def model_folder(recipe):
 
 @pytest.fixture(scope="module")
 def report(finished, tmp_path_factory):
-    """The report of the finished slice."""
+    """The report of the finished slice, of which a file is missing that the report does not show."""
     folder = tmp_path_factory.mktemp("report") / "slice"
     shutil.copytree(finished, folder, symlinks=True)
+    (folder / "results" / "slice" / "tables" / "effectiveness.tex").unlink()
     succeed(snakemake(folder, "--report", "report.html"))
     return folder / "report.html"
 
@@ -116,6 +117,7 @@ def test_the_report_opens_whole_and_alone(report, tmp_path, width):
         # Tables and the plot scroll within the page.
         assert all(element.size["width"] < width for element in front.find_elements("css selector", "table, p:has(> img)"))
         assert "are read in part: the passage is cut at max_length" in front.text
+        assert "the config and the files give now: jobs that would run are 2 (" in front.text
         opened(driver, lambda: driver.find_elements("css selector", "#rulegraph canvas, #rulegraph svg"))
         assert overflow(driver) <= 0
         categories = driver.execute_script("return categories")

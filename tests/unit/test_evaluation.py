@@ -105,10 +105,17 @@ def test_values_are_kept_by_system_and_query(tmp_path, caplog):
         measured(tmp_path / "one.run", random_judgements(7)[0], [name], 1)[name] for name in ("AP", "judged@10")
     )
     share = f"{100 - 100 * judged.mean():.0f}%"
-    assert f"up to {share} of a run's first 10 passages are unjudged" in caplog.text
+    assert f" {share} of a run's first 10 passages are unjudged (most: bm25 first-stage)" in caplog.text
     for system in systems:
         own = table[(table["recipe"] == system.recipe) & (table["seed"] == system.seed)]
         assert own.set_index("query")["AP"].to_dict() == expected.to_dict()
+
+
+def test_judged_queries_without_a_ranking_are_told(tmp_path, caplog):
+    evaluated(tmp_path)
+    ranked, judged = read_run(tmp_path / "one.run")["query"], random_judgements(7)[0]["query"].unique()
+    lost = len(judged.filter(~judged.is_in(ranked.implode())))
+    assert lost > 1 and f" {lost} of 12 judged queries have no ranking in the run of bm25 first-stage" in caplog.text
 
 
 @pytest.mark.parametrize(

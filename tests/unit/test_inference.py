@@ -49,6 +49,13 @@ def test_with_one_seed_it_is_the_paired_t_test():
     assert found.effect == pytest.approx((a - b).mean() / (a - b).std(ddof=1))
 
 
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_one_query_shows_nothing(seeds):
+    found = difference(np.full((seeds, 1), 1.0), np.arange(seeds)[:, None] / 9)
+    assert found.mean > 0.8 and found.interval(0.95) == (-np.inf, np.inf)
+    assert verdict(found.mean, found.p, found.p_equivalence(MARGIN), 0.05) == "undecided"
+
+
 def test_with_several_seeds_it_is_the_quasi_f_test():
     """From the mean squares of statsmodels' analysis of variance (Clark 1973; Judd, Westfall & Kenny 2017)."""
     seeds, queries = 4, 9

@@ -2,11 +2,14 @@
 
 import gzip
 import json
+import os
+import shutil
 import subprocess
 import sys
 
 import polars as pl
 import pytest
+from safetensors.torch import load_file, save_file
 from sentence_transformers import CrossEncoder
 
 from multistage.data.runs import RUN, read_run, write_run
@@ -68,8 +71,9 @@ def test_the_runs_are_the_workflows_and_the_scores_another_librarys(stage, runs,
     tables = [inputs.queries.ids.replace("ids.npy", "parquet"), inputs.passages.ids.replace("ids.npy", "parquet")]
     theirs, ours = ([str(tmp_path / who / f"{name}.run") for name in CANDIDATES] for who in ("workflow", "own"))
     rerank_by_workflow(inputs, model / "model.safetensors", runs, depth=depth, tag="tiny/cl/seed3", outputs=theirs)
-    rerank(model, runs, texts if kind == "files" else tables, ours, depth)
-    for their, our in zip(theirs, ours, strict=True):
+    # One of them twice.
+    rerank(model, [*runs, runs[0]], texts if kind == "files" else tables, [*ours, again := tmp_path / "again.run"], depth)
+    for their, our in zip([*theirs, theirs[0]], [*ours, again], strict=True):
         assert (tmp_path / our).read_bytes() == (tmp_path / their).read_bytes()
     encoder = CrossEncoder(str(model), device="cpu")
     for run, candidates in zip(ours, CANDIDATES.values(), strict=True):
@@ -78,6 +82,13 @@ def test_the_runs_are_the_workflows_and_the_scores_another_librarys(stage, runs,
         assert sorted(kept[["query", "passage"]].rows()) == sorted(first)
         scored = encoder.predict([(QUERIES[int(query[1:])], PASSAGES[int(passage[1:])]) for query, passage, _ in kept.rows()])
         assert kept["score"].to_list() == pytest.approx(scored.tolist(), abs=1e-5)
+
+
+def test_scores_that_are_all_the_same_are_told(model, runs, texts, tmp_path, caplog):
+    weights = load_file(file := shutil.copytree(model, tmp_path / "constant") / "model.safetensors")
+    save_file(weights | {"classifier.weight": 0 * weights["classifier.weight"]}, file, metadata={"format": "pt"})
+    rerank(file.parent, runs, texts, [tmp_path / f"{name}.out" for name in CANDIDATES])
+    assert "all passages of 2 queries have one score" in caplog.text
 
 
 def test_a_table_of_other_texts_than_the_store_leaves_no_output(inputs, runs, tmp_path):
@@ -118,6 +129,7 @@ def test_the_lengths_are_those_the_checkpoint_was_trained_with(model):
     [
         ("one.run", "q0 Q0 p0 1 2 t\nq9 Q0 p1 1 2 t\n", r"one\.run, line 2: query 'q9' is not in .*queries\.tsv \(1 of 3"),
         ("one.run", "q0 Q0 p0 1 2 t\nq0 Q0 p77 1 1 t\n", r"one\.run, line 2: passage 'p77' is not in .*passages\.jsonl\.gz"),
+        ("one.run", "\n# of mine\nq0 Q0 p\u00a07 1 2 t\n", r"one\.run, line 3: passage 'p.*7' is not in"),
         ("queries.tsv", "q0\tparis\nq1\t \n", r"queries\.tsv: query 'q1' is empty"),
         ("queries.tsv", "q0\tparis\nq1\tcity\nq0\tthames\n", r"queries\.tsv: id 'q0' is there twice"),
         ("passages.parquet", pl.DataFrame({"id": ["p0"], "body": ["a"]}), "its columns are id, body; expected id and text"),
@@ -139,9 +151,13 @@ def test_bad_files_of_a_run_stop_it(model, runs, texts, tmp_path, file, content,
 def test_an_output_replaces_nothing_but_an_output(model, runs, texts, tmp_path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "kept").touch()
+    (tmp_path / "link").symlink_to("kept.out")  # as /dev/stdout is one
+    os.mkfifo(tmp_path / "pipe.run")
     before = (tmp_path / "one.run").read_bytes()
     for outputs, message in (
         (["folder", "two.out"], "folder: the output is a folder"),
+        (["link", "two.out"], "link: the output is .*a link"),
+        (["pipe.run", "two.out"], "pipe.run: the output is .*a device"),
         (["one.run", "two.out"], r"one\.run: this file is an input"),
         (["folder/../queries.tsv", "two.out"], r"queries\.tsv: this file is an input"),
         (["same.out", "same.out"], r"same\.out: this file is an input or another output"),

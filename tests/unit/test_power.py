@@ -67,6 +67,7 @@ def test_an_experiment_is_asked_by_its_folder(tmp_path, multistage, seeds):
     assert printed.count("| 2 seeds | 3 seeds | 5 seeds | 10 seeds |") == 2 * (seeds == 3)
     line = [float(cell) for cell in re.search(r"^\| 200 \|(.*) \|$", printed, re.M)[1].split(" | ")]
     assert line == sorted(line, reverse=True)
+    assert questions(experiment(seeds).query("query == 'q0'"), "AP") == {}, "one query says nothing of others"
     if seeds == 1:
         pair = questions(experiment(1), "AP")["between two recipes"][0]
         assert line == [pytest.approx(2.82 * (pair[0] - pair[1]).std(ddof=1) / 200**0.5, abs=2e-3)]

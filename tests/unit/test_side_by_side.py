@@ -38,7 +38,7 @@ def own(tmp_path):
 
 def test_own_runs_are_measured_and_compared(own, tmp_path, multistage, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    command = "evaluate --qrels own.qrels --run first-try b.run c=c1 c=c2 --measures AP P@5 judged@5 --output out"
+    command = "evaluate --qrels own.qrels --run first-try untrained=b.run c=c1 c=c2 --measures AP P@5 judged@5 --output out"
     printed = multistage(*command.split())
     evaluator = pytrec_eval.RelevanceEvaluator(GRADES, {"map"})
     expected = {name: np.array([each["map"] for each in evaluator.evaluate(run).values()]) for name, run in own.items()}
@@ -46,7 +46,8 @@ def test_own_runs_are_measured_and_compared(own, tmp_path, multistage, monkeypat
     assert means["first-try", "AP"] == pytest.approx(expected["first-try"].mean())
     assert means["c", "AP"] == pytest.approx((expected["c1"].mean() + expected["c2"].mean()) / 2)
     found = read_table(tmp_path / "out/tables/comparisons.csv").set_index(["recipe", "measure"])
-    assert found.loc[("b.run", "AP"), "p"] == pytest.approx(stats.ttest_rel(expected["b.run"], expected["first-try"]).pvalue)
+    expected_p = stats.ttest_rel(expected["b.run"], expected["first-try"]).pvalue
+    assert found.loc[("untrained", "AP"), "p"] == pytest.approx(expected_p)
     assert set(found["against"]) == {"first-try"} and found.loc[("c", "AP"), "seeds"] == 2
     assert "### own (40 queries)" in printed and "| System | AP | P@5 | judged@5 |" in printed and "First stage" not in printed
     assert re.search(r"^\| first-try \| 0\.\d{3} \| 0\.\d{3} \| 1\.000 \|$", printed, re.M)

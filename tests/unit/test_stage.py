@@ -8,9 +8,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from multistage.config.recipes import MODEL_FILES
 from multistage.config.training import Objective
 from multistage.jobs.errors import InputError
-from multistage.model.checkpoint import FILES, WEIGHTS, distance, new_cross_encoder
+from multistage.model.checkpoint import WEIGHTS, distance, new_cross_encoder
 from multistage.training import stage
 from multistage.training.stage import initialise
 from multistage.training.steps import Stage
@@ -22,7 +23,7 @@ from small_stage import ADAPTER, BACKBONE, OBJECTIVE, PASSAGES, train
 def test_a_model_is_an_ordinary_checkpoint_with_its_record(inputs, tmp_path, caplog):
     caplog.set_level("INFO", logger="jobs")
     model = train(inputs, tmp_path / "cl", training={"tensorboard": True})
-    assert sorted(path.name for path in model.iterdir()) == sorted([*FILES, *WEIGHTS.values()])
+    assert sorted(path.name for path in model.iterdir()) == sorted([*MODEL_FILES, *WEIGHTS.values()])
     record = json.loads((model / "training.json").read_text())
     assert (
         record["recipe"] == "cl"

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModel
 
-from multistage.config.training import PairSettings
+from multistage.config.training import Backbone
 from multistage.model.weights import require_positions
 from multistage.retrieval.encoding import load_encoder
 from multistage.scoring.own_texts import score_own_pairs, scorer_for
@@ -43,7 +43,7 @@ def start(change, given, output, **lengths):
     weights(lambda tensors: [tensors.pop(name) for name in list(tensors) if "classifier" in name or "pooler" in name], folder)
     settings(folder, architectures=["BertModel"])
     change(folder)
-    lengths = PairSettings(**({"max_length": 20, "max_query_length": 8} | lengths))
+    lengths = Backbone(**({"checkpoint": "one", "max_length": 20, "max_query_length": 8} | lengths))
     initialise(folder, lengths, seed=1, output=output / "model")
 
 
@@ -178,6 +178,7 @@ def cases():
             yield Case("code that a checkpoint names", f"{use.__name__} {name}", run, place=place)
     for place, names in {"frozen": ["nowhere"], "adapter": {"kind": "lora", "modules": ["nowhere"]}}.items():
         yield Case("names of parameters", place, partial(start, lambda folder: None, **{place: names}), place=place)
+    yield Case("limits of a model", "packed", partial(start, partial(settings, is_decoder=True), packed=True), place="packed")
     yield Case("limits of a model", "encode positions", partial(encode, lambda folder: None, max_length=65), place="max_length")
     for text in (
         "{",

@@ -47,11 +47,17 @@ def test_a_change_counts_and_a_time_stamp_does_not(own, tmp_path):
 
 def test_what_is_wrong_is_said_once_at_the_end(own, tmp_path):
     (tmp_path / "passages.tsv").write_text("p1\tone\np1\ttwo\n")
-    ended = own()
+    queries = {"collection": "mine", "queries": "passages", "qrels": "passages"}
+    with open(tmp_path / "mine.yaml", "a") as config:
+        yaml.safe_dump({"querysets": {"asked": queries}}, config)
+    (waiting := tmp_path / "results/logs/prepare_queries/mine/asked.log").parent.mkdir(parents=True)
+    waiting.write_text("2026-01-01 00:00:00 jobs WARNING: of an earlier run\n")
+    ended = own("results/collections/mine/asked.queries.parquet")
     log = "results/logs/prepare_passages/mine.log"
     assert ended.returncode and not (tmp_path / PASSAGES).exists()
     assert ended.stderr.count("ERROR: passages.tsv: id 'p1'") == 1 and "Traceback" not in ended.stderr
     assert "Exception" not in ended.stderr and "CalledProcessError" not in ended.stderr
+    assert "of an earlier run" not in ended.stderr
     *_, said = [line for line in ended.stderr.splitlines() if "ERROR" in line]
     assert said.startswith("prepare_passages: ERROR: passages.tsv: id 'p1'") and said.endswith(f"(log: {log})")
 
