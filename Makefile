@@ -40,7 +40,7 @@ lint:
 	$(BIN)/lint-imports
 
 test: check data
-	$(BIN)/pytest tests/workflow tests/slurm tests/browser --numprocesses 2 --dist loadfile
+	$(BIN)/pytest tests/workflow tests/slurm tests/browser --numprocesses 3 --dist loadfile
 
 # The packages that the tests read.
 data: .venv/workflow

@@ -2,12 +2,10 @@
 
 Takes  every run of a benchmark (first stages, teachers, re-ranked) and its relevance judgements.
 Gives  <experiment>/evaluation/{benchmark}.parquet: each measure of every system and query,
-       <experiment>/evaluation/{benchmark}.depths.csv: effectiveness by re-ranking depth,
+       <experiment>/evaluation/{benchmark}.depths.csv: effectiveness by re-ranking depth, where anything is re-ranked,
        <experiment>/tables/effectiveness.csv: the mean of every system with its interval,
        <experiment>/tables/comparisons.csv: differences with tests, against first stages and the baseline.
 """
-
-RERANKED = [(retriever, *model) for retriever in GRID["retrievers"] for model in RERANKERS]
 
 
 rule evaluate:
@@ -16,6 +14,7 @@ rule evaluate:
         qrels=table("qrels"),
     output:
         values="<experiment>/evaluation/{benchmark}.parquet",
+        curves=["<experiment>/evaluation/{benchmark}.depths.csv"] if RERANKERS else [],
     log:
         "<experiment>/logs/evaluate/{benchmark}.log",
     conda:
@@ -28,36 +27,12 @@ rule evaluate:
         measures=EVALUATION["measures"],
         relevance=lookup("querysets/{benchmark}/relevance", within=config),
         depth=None if EVALUATION["passages"] == "all" else GRID["depth"],
+        candidates=GRID["depth"],
+        depths=grid.reranking_depths(config),
     message:
         "Evaluating every run of {wildcards.benchmark}"
     script:
         "../scripts/evaluation/evaluate.py"
-
-
-rule depth_curves:
-    input:
-        runs=lambda wc: [run_of(system, wc.benchmark) for system in RERANKED],
-        first_stages=expand("results/runs/{retriever}/{{benchmark}}.run", retriever=GRID["retrievers"]),
-        qrels=table("qrels"),
-    output:
-        curves="<experiment>/evaluation/{benchmark}.depths.csv",
-    log:
-        "<experiment>/logs/depth_curves/{benchmark}.log",
-    conda:
-        "../envs/evaluation.yaml"
-    resources:
-        **job(),
-    params:
-        systems=RERANKED,
-        retrievers=GRID["retrievers"],
-        measure=MEASURE,
-        relevance=lookup("querysets/{benchmark}/relevance", within=config),
-        candidates=GRID["depth"],
-        depths=grid.reranking_depths(config),
-    message:
-        "Evaluating {wildcards.benchmark} by re-ranking depth"
-    script:
-        "../scripts/evaluation/depth_curves.py"
 
 
 rule compare:

@@ -23,7 +23,10 @@ rule choose_fusion_weight:
         **job(),
     params:
         depth=GRID["depth"],
-        fusion=fusion_settings,
+        fusion=lambda wc: (
+            GRID["fusion"]
+            or refuse("config: grid.fusion is null; say how to fuse, such as {norm: min-max, measure: nDCG@10}.")
+        ),
         relevance=config["querysets"][VALIDATION]["relevance"],
     message:
         "Choosing the weight of {wildcards.backbone}, {wildcards.recipe}, seed {wildcards.seed} over {wildcards.retriever}"

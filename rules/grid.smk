@@ -35,26 +35,8 @@ def measured(wildcards):
     return [part_of(name, "test", wildcards) for name in GRID["benchmarks"]]
 
 
-def fusion_settings(wildcards):
-    """How re-ranked and first-stage scores are fused."""
-    if GRID["fusion"] is None:
-        refuse("config: grid.fusion is null; say how to fuse, such as {norm: min-max, measure: nDCG@10}.")
-    return GRID["fusion"]
-
-
-def published_results(wildcards):
-    """The file of published results that ours are set beside."""
-    if EVALUATION["reference"] is None:
-        refuse("config: evaluation.reference is null; give the CSV file of published results there.")
-    return str(ROOT / EVALUATION["reference"])
-
-
 def report_files():
     """Tables, plots and pages."""
-    tables = expand("<experiment>/tables/{name}.{suffix}", name=["effectiveness", "costs"], suffix=["csv", "md", "html"])
-    tables += ["<experiment>/tables/effectiveness.tex", "<experiment>/tables/answer.md"]
-    tables += ["<experiment>/tables/published.csv"] if EVALUATION["reference"] else []
-    plots = expand("<experiment>/plots/{name}.svg", name=PLOTS)
     views = expand(
         "<experiment>/queries/{retriever}/{benchmark}.html",
         retriever=GRID["retrievers"] if grid.further_stages(config) else [],
@@ -68,7 +50,7 @@ def report_files():
         # An untrained model is the same in each fold.
         for backbone, recipe, seed in ([model] if model[1] == UNTRAINED else grid.in_folds(config, [model]))
     ]
-    return [*tables, *plots, *views, *leaks, *cards]
+    return [*rules.tabulate.output, *views, *leaks, *cards]
 
 
 def made():

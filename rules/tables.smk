@@ -14,12 +14,16 @@ Gives  <experiment>/tables/effectiveness.md, .tex and .html,
 PLOTS = {"effectiveness": ("Effectiveness", "Plot")}
 if RERANKERS:
     PLOTS |= {"costs": ("Cost", "Plot"), "depths": ("Cost", "By re-ranking depth")}
+TIMED = [(*model, benchmark) for model in grid.in_folds(config, RERANKERS) for benchmark in GRID["benchmarks"]]
+BESIDE = ("published_table", "Effectiveness", "Beside the published numbers, as CSV")
 
 
 rule tabulate:
     input:
         means="<experiment>/tables/effectiveness.csv",
         differences="<experiment>/tables/comparisons.csv",
+        curves=expand("<experiment>/evaluation/{benchmark}.depths.csv", benchmark=GRID["benchmarks"]) if RERANKERS else [],
+        published=[str(ROOT / EVALUATION["reference"])] if EVALUATION["reference"] else [],
         training=[f"<experiment>/models/{backbone}/{recipe}/seed{seed}/training.json" for backbone, recipe, seed in STAGES],
         weights=[
             f"<experiment>/fused/{backbone}/{recipe.removesuffix(FUSED)}/seed{seed}/{retriever}/weight.json"
@@ -28,9 +32,8 @@ rule tabulate:
         tuned=expand(CHOICE, retriever=TUNED),
         # Written by Snakemake for the jobs of rule rerank.
         timings=[
-            f"<experiment>/benchmarks/rerank/{backbone}/{recipe}/seed{seed}/{benchmark}.tsv"
-            for backbone, recipe, seed in grid.in_folds(config, RERANKERS)
-            for benchmark in measured({"seed": seed})
+            f"<experiment>/benchmarks/rerank/{backbone}/{recipe}/seed{seed}/{part_of(benchmark, 'test', {'seed': seed})}.tsv"
+            for backbone, recipe, seed, benchmark in TIMED
         ],
     output:
         markdown="<experiment>/tables/effectiveness.md",
@@ -40,6 +43,10 @@ rule tabulate:
         costs="<experiment>/tables/costs.csv",
         costs_markdown="<experiment>/tables/costs.md",
         costs_html=reported("<experiment>/tables/costs.html", "costs_table", "Cost", "Table"),
+        svg=[reported(f"<experiment>/plots/{name}.svg", f"{name}_plot", *place) for name, place in PLOTS.items()],
+        png=expand("<experiment>/plots/{name}.png", name=PLOTS),
+        beside=[reported("<experiment>/tables/published.csv", *BESIDE)] if EVALUATION["reference"] else [],
+        beside_markdown=["<experiment>/tables/published.md"] if EVALUATION["reference"] else [],
     log:
         "<experiment>/logs/tabulate.log",
     localrule: True
@@ -48,57 +55,16 @@ rule tabulate:
     params:
         settings=COMPARISON,
         measure=MEASURE,
+        benchmarks=GRID["benchmarks"],
         stages=STAGES,
         fused=FUSED_SYSTEMS,
         tuned=TUNED,
         validation=VALIDATION,
-        timed=[
-            (*model, benchmark)
-            for model in RERANKERS
-            for _ in grid.in_folds(config, [model])
-            for benchmark in GRID["benchmarks"]
-        ],
+        timed=TIMED,
+    message:
+        "Writing tables, plots and the answer"
     script:
         "../scripts/tables/tabulate.py"
-
-
-rule tabulate_published:
-    input:
-        means="<experiment>/tables/effectiveness.csv",
-        published=published_results,
-    output:
-        csv=reported(
-            "<experiment>/tables/published.csv", "published_table", "Effectiveness", "Beside the published numbers, as CSV"
-        ),
-        markdown="<experiment>/tables/published.md",
-    log:
-        "<experiment>/logs/tabulate_published.log",
-    localrule: True
-    conda:
-        "../envs/evaluation.yaml"
-    script:
-        "../scripts/tables/tabulate_published.py"
-
-
-rule plot:
-    input:
-        means="<experiment>/tables/effectiveness.csv",
-        costs="<experiment>/tables/costs.csv",
-        curves=expand("<experiment>/evaluation/{benchmark}.depths.csv", benchmark=GRID["benchmarks"]) if RERANKERS else [],
-    output:
-        **{name: reported(f"<experiment>/plots/{name}.svg", f"{name}_plot", *place) for name, place in PLOTS.items()},
-        png=expand("<experiment>/plots/{name}.png", name=PLOTS),
-    log:
-        "<experiment>/logs/plot.log",
-    localrule: True
-    conda:
-        "../envs/evaluation.yaml"
-    params:
-        benchmarks=GRID["benchmarks"],
-        measure=MEASURE,
-        confidence=EVALUATION["confidence"],
-    script:
-        "../scripts/tables/plot.py"
 
 
 rule view_queries:

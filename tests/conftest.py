@@ -1,4 +1,4 @@
-"""Shared fixtures: a cluster, tiny checkpoints, and the slice, which runs once for all tests and processes of pytest-xdist."""
+"""Shared fixtures: tiny checkpoints, and the slice, which runs once for all tests and processes of pytest-xdist."""
 
 import gc
 import os
@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 from filelock import FileLock
+from xdist.scheduler import LoadFileScheduling
 
 from repository import REPOSITORY
 from small_models import write_bert_checkpoint
@@ -19,6 +20,18 @@ os.environ["PYTHONPATH"] = os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "t
 # No test looks at the clock: other jobs may run on the machine.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
+
+
+class OneCluster(LoadFileScheduling):
+    """The tests of a file run in one process, as do all on Slurm: two clusters at once need more memory than many have."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "slurm" if nodeid.startswith("tests/slurm/") else super()._split_scope(nodeid)
+
+
+def pytest_xdist_make_scheduler(config, log):
+    """Where files are what is distributed, see above."""
+    return OneCluster(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 def pytest_collection_finish() -> None:
@@ -39,15 +52,6 @@ def pytest_terminal_summary(terminalreporter) -> None:
         terminalreporter.section("inputs, by kind")
         table = pd.crosstab(kinds, verdicts, rownames=["kind"], colnames=["inputs"], margins=True, margins_name="all")
         terminalreporter.write_line(table.to_string())
-
-
-@pytest.fixture(scope="session")
-def cluster():
-    """A Slurm cluster of five nodes with a pretend GPU each, without accounting; skips where it cannot be started."""
-    from slurm_cluster import started
-
-    with started(nodes=5) as running:
-        yield running
 
 
 @pytest.fixture

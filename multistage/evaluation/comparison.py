@@ -3,17 +3,15 @@
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from statsmodels.stats.multitest import multipletests
 
 from multistage.config.evaluation import Evaluation
 from multistage.config.recipes import FIRST_STAGE, UNTRAINED
-from multistage.evaluation.inference import difference, randomization_tests, verdict
+from multistage.evaluation.inference import Values, difference, randomization_tests, verdict
 from multistage.evaluation.measures import SYSTEM, measures_of
 from multistage.measures import compares
 
-Values = npt.NDArray[np.float64]
 # A recipe, whose seeds are taken together.
 POOLED = SYSTEM[:-1]
 # The same by a measure: the measure, then POOLED.

@@ -11,8 +11,8 @@ import pandas as pd
 from scipy import stats
 
 from multistage.config.recipes import FIRST_STAGE, FUSED, TEACHER, UNTRAINED
-from multistage.evaluation.comparison import Values, by_system
-from multistage.evaluation.inference import satterthwaite, seed_variances
+from multistage.evaluation.comparison import by_system
+from multistage.evaluation.inference import Values, satterthwaite, seed_variances
 
 POWER, DRAWS = 0.8, 20_000
 # What is asked: is a recipe better than another, or than its first stage?

@@ -1,7 +1,6 @@
 """What stands before a run on a Slurm cluster: one that can be watched, and no jobs that nobody waits for any more."""
 
 import re
-import subprocess
 import time
 from pathlib import Path
 
@@ -67,9 +66,7 @@ def jobs_of(folder: str | Path) -> list[list[str]]:
 
 def ask(*command: str) -> str:
     """What a command of Slurm's prints. Raises InputError with what it says when it fails or does not answer."""
-    try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
-    except subprocess.CalledProcessError as error:
-        raise InputError(f"{' '.join(command)}: {error.stderr.strip()}") from error
-    except (FileNotFoundError, subprocess.TimeoutExpired) as error:
-        raise InputError(str(error)) from error
+    ended = slurm_commands.run(*command, timeout=60)
+    if ended.returncode:
+        raise InputError(f"{' '.join(command)}: {ended.stderr.strip()}")
+    return ended.stdout

@@ -54,7 +54,7 @@ def main(snakemake: str, command: str, *given: str) -> int:
     elif "--name" in arguments:
         ended = _states()
     else:
-        ended = _run(command, arguments, timeout=PATIENCE)
+        ended = run(command, *arguments, timeout=PATIENCE)
         if command == "sacct":  # asked for accounts and reasons, a cluster without accounting knows none, and has not failed
             ended.returncode = 0
     sys.stdout.write(ended.stdout)
@@ -78,7 +78,7 @@ def _submit(arguments: list[str], snakemake: str) -> subprocess.CompletedProcess
     if name:
         arguments[arguments.index("--job-name") + 1] = name
     note = PLACE / f"{name.replace('/', '_')}.refused"
-    while (ended := _run("sbatch", arguments, script)).returncode:
+    while (ended := run("sbatch", *arguments, script=script)).returncode:
         note.write_text(f"{name}: {'; '.join(line.rpartition(': ')[2] for line in ended.stderr.splitlines())}")
         if not PASSING.search(ended.stderr):
             return ended
@@ -93,18 +93,16 @@ def _states() -> subprocess.CompletedProcess[str]:
     """A line "id|STATE" for each job of the user's, the controller's last: they count where both know a job."""
     known = ["sacct", "--noheader", "--parsable2", "--allocations", "--starttime=now-2days", "--format=JobID,State"]
     queued = ["squeue", "--noheader", "--me", "--array", "--states=all", "--format=%i|%T"]
-    answers = [_run(command, arguments, timeout=PATIENCE) for command, *arguments in (known, queued)]
+    answers = [run(*command, timeout=PATIENCE) for command in (known, queued)]
     lines = "".join(answer.stdout for answer in answers if answer.returncode == 0)
     status = int(all(answer.returncode for answer in answers))
     return subprocess.CompletedProcess([], status, re.sub(" by .*", "", lines), answers[-1].stderr)
 
 
-def _run(
-    command: str, arguments: list[str], script: str | None = None, timeout: float | None = None
-) -> subprocess.CompletedProcess[str]:
+def run(*command: str, script: str | None = None, timeout: float | None = None) -> subprocess.CompletedProcess[str]:
     """Slurm's own command; one that is not there or says nothing for long has failed."""
     try:
-        return subprocess.run([command, *arguments], input=script, capture_output=True, text=True, timeout=timeout)
+        return subprocess.run(command, input=script, capture_output=True, text=True, timeout=timeout)
     except (FileNotFoundError, subprocess.TimeoutExpired) as error:
         return subprocess.CompletedProcess([], 1, "", str(error))
 

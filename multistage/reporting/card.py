@@ -11,6 +11,7 @@ from huggingface_hub import ModelCardData
 from multistage.config.recipes import last_objective
 from multistage.jobs.files import read_json, write_texts
 from multistage.reporting.pages import TEMPLATES, html_page, markdown_to_html
+from multistage.reporting.plots import plot_training, save
 
 Record = dict[str, Any]
 
@@ -22,17 +23,19 @@ def write_card(
     backbone: str,
     readme: str | Path,
     page: str | Path,
-    curve: str | Path | None,
+    curve: str | Path | None = None,
     fold: str = "",
 ) -> None:
-    """Write a model's card as Markdown and as an HTML page that needs nothing else.
+    """Write a model's card as Markdown and as an HTML page that needs nothing else, and its training curve.
 
     records: training.json of the model and of its parents, the model's own first and the untrained re-ranker's last.
-    lineage: what `lineage.lineage` says of it. curve: its training curve, beside the README; None for the untrained one.
+    lineage: what `lineage.lineage` says of it. curve: an SVG file beside the README; None for the untrained one.
     fold: the number of the model's; empty without folds.
     """
     stages = [read_json(path, "recipe", "seed", "inputs", "versions") for path in records]
     images = {Path(curve).name: curve} if curve else {}
+    for file in images.values():
+        save(plot_training(records[0]), file)
     body = TEMPLATES.get_template("card.md.jinja").render(
         record=stages[0],
         stages=stages[-2::-1],

@@ -41,9 +41,11 @@ def training_costs(models: Sequence[Model], records: Sequence[str]) -> pd.DataFr
 def reranking_costs(timed: Sequence[tuple[str, ...]], timings: Sequence[str]) -> pd.DataFrame:
     """What each job of re-ranking took: columns of MODEL, benchmark, seconds.
 
-    timed: model and benchmark, once a fold. timings: Snakemake's benchmark files. Raises InputError for one without seconds.
+    timed: model and benchmark, once a fold (seed 42/fold2). timings: Snakemake's benchmark files. Raises InputError for one
+    without seconds.
     """
-    return pd.DataFrame(timed, columns=[*MODEL, "benchmark"]).assign(seconds=[_seconds(path) for path in timings])
+    table = pd.DataFrame(timed, columns=[*MODEL, "benchmark"])
+    return table.assign(seed=table["seed"].str.replace("/.*", "", regex=True), seconds=[_seconds(path) for path in timings])
 
 
 def _seconds(path: str) -> float:

@@ -11,8 +11,16 @@ import yaml
 
 from multistage.jobs.files import sha256
 from multistage.jobs.run_log import read_run_log
+from slurm_cluster import started
 from slurm_faults import ACCIDENTS, GROUPS, Faults, config, model
 from workflow_runs import SLICE, snakemake, succeed
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Five nodes with a pretend GPU each, without accounting."""
+    with started(nodes=5) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")

@@ -52,11 +52,12 @@ def test_a_model_costs_what_all_its_stages_cost(costs, tmp_path):
 def test_of_folds_a_query_costs_what_its_own_job_took(tmp_path):
     """Two folds of 20 queries each took 4 seconds each: 8 seconds for 40 queries."""
     (tmp_path / "bench.tsv").write_text("s\n4\n")
-    reranking = reranking_costs([("tiny", "cl", "1", "test")] * 2, [str(tmp_path / "bench.tsv")] * 2)
+    reranking = reranking_costs([("tiny", "cl", f"1/fold{n}", "test") for n in (1, 2)], [str(tmp_path / "bench.tsv")] * 2)
     means = pd.DataFrame([("test", "bm25", "tiny", "cl", "nDCG@10", 40, 0.5, 0.4, 0.6)]).set_axis(
         ["benchmark", "retriever", "backbone", "recipe", "measure", "queries", "mean", "low", "high"], axis=1
     )
-    assert cost_table(means, training_costs([], []), reranking, "nDCG@10")["rerank_ms"].tolist() == [200]
+    for found, expected in ((reranking, 200), (reranking_costs([], []), 0)):
+        assert cost_table(means, training_costs([], []), found, "nDCG@10")["rerank_ms"].tolist() == [expected]
 
 
 def test_the_front_is_what_nothing_beats():
@@ -75,10 +76,8 @@ def test_depth_curves_are_those_of_cut_and_appended_runs(tmp_path):
     write_run(tmp_path / "again.run", first.with_columns(score=pl.Series(scores)), tag="t")
     qrels.write_parquet(tmp_path / "qrels.parquet")
     depth_curves(
-        [System("bm25", "tiny", "cl", "42")],
-        [str(tmp_path / "again.run")],
-        retrievers=["bm25"],
-        first_stages=[str(tmp_path / "first.run")],
+        [System("bm25", "", "first-stage", ""), System("bm25", "a", "teacher", ""), System("bm25", "tiny", "cl", "42")],
+        [str(tmp_path / f"{name}.run") for name in ("first", "absent", "again")],
         qrels=str(tmp_path / "qrels.parquet"),
         measure="nDCG@10",
         relevance=1,

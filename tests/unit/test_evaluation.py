@@ -9,7 +9,6 @@ import pytrec_eval
 from multistage.data.runs import RUN, read_run, write_run
 from multistage.evaluation.judgements import Judgements, read_ranking
 from multistage.evaluation.measures import System, evaluate_runs, measure_ranking, read_values, write_values
-from multistage.jobs.errors import InputError
 
 QRELS = ["query", "passage", "grade"]
 MEASURES = {
@@ -82,53 +81,21 @@ def test_judged_counts_what_has_any_grade(tmp_path):
     assert values["q0"] == 0 and 0 < values.mean() < 1
 
 
-FIRST_STAGE = System("bm25", "", "first-stage", "")
-
-
-def evaluated(tmp_path, systems=(FIRST_STAGE,), relevance=1, change=lambda run: run):
-    """The table of values of a random run under each system."""
+def test_values_are_kept_by_system_and_query(tmp_path, caplog):
+    """Those of a random run under three systems."""
+    systems = [System("bm25", "", "first-stage", ""), System("bm25", "tiny", "cl", "1"), System("bm25", "tiny", "cl", "2")]
     qrels, run = random_judgements(7)
     qrels.write_parquet(tmp_path / "qrels.parquet")
-    write_run(tmp_path / "one.run", change(run), tag="t")
-    runs = [str(tmp_path / "one.run")] * len(systems)
-    output = tmp_path / "values.parquet"
-    measured_as = {"measures": ["nDCG@10", "AP"], "relevance": relevance, "depth": None}
-    write_values(evaluate_runs(list(systems), runs, qrels=str(tmp_path / "qrels.parquet"), **measured_as), output)
-    return read_values(output)
-
-
-def test_values_are_kept_by_system_and_query(tmp_path, caplog):
-    systems = [FIRST_STAGE, System("bm25", "tiny", "cl", "1"), System("bm25", "tiny", "cl", "2")]
-    table = evaluated(tmp_path, systems)
+    write_run(tmp_path / "one.run", run, tag="t")
+    given = {"qrels": str(tmp_path / "qrels.parquet"), "measures": ["nDCG@10", "AP"], "relevance": 1, "depth": None}
+    write_values(evaluate_runs(systems, [str(tmp_path / "one.run")] * 3, **given), tmp_path / "values.parquet")
+    table = read_values(tmp_path / "values.parquet")
     assert list(table.columns) == ["retriever", "backbone", "recipe", "seed", "query", "nDCG@10", "AP"] and len(table) == 36
-    expected, judged = (
-        measured(tmp_path / "one.run", random_judgements(7)[0], [name], 1)[name] for name in ("AP", "judged@10")
-    )
+    expected, judged = (measured(tmp_path / "one.run", qrels, [name], 1)[name] for name in ("AP", "judged@10"))
     share = f"{100 - 100 * judged.mean():.0f}%"
     assert f" {share} of a run's first 10 passages are unjudged (most: bm25 first-stage)" in caplog.text
+    lost = qrels["query"].n_unique() - run["query"].n_unique()
+    assert lost > 1 and f" {lost} of 12 judged queries have no ranking in the run of bm25 first-stage" in caplog.text
     for system in systems:
         own = table[(table["recipe"] == system.recipe) & (table["seed"] == system.seed)]
         assert own.set_index("query")["AP"].to_dict() == expected.to_dict()
-
-
-def test_judged_queries_without_a_ranking_are_told(tmp_path, caplog):
-    evaluated(tmp_path)
-    ranked, judged = read_run(tmp_path / "one.run")["query"], random_judgements(7)[0]["query"].unique()
-    lost = len(judged.filter(~judged.is_in(ranked.implode())))
-    assert lost > 1 and f" {lost} of 12 judged queries have no ranking in the run of bm25 first-stage" in caplog.text
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"relevance": 4}, "none of .* judgements has a grade of 4 or more"),
-        (
-            {"change": lambda run: run.unique("passage").with_columns(query=pl.lit("other"))},
-            "none of its 1 queries, such as 'other', is in the query set",
-        ),
-    ],
-)
-def test_what_cannot_be_measured_is_an_error(tmp_path, options, message):
-    with pytest.raises(InputError, match=message):
-        evaluated(tmp_path, **options)
-    assert not (tmp_path / "values.parquet").exists()

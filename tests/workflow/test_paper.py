@@ -66,9 +66,9 @@ def test_the_papers_grid(paper):
         "finetune": 2 * 4,
         "rerank": 2 * 5 * 4,
         "evaluate": 4,
-        "depth_curves": 4,
         "view_queries": 2 * 4,
-        **dict.fromkeys(["compare", "tabulate", "tabulate_published", "plot"], 1),
+        "compare": 1,
+        "tabulate": 1,
         "untrained_card": 2,
         "model_card": 2 * 4,
     }
@@ -83,7 +83,7 @@ def test_slurm_gets_a_third_of_the_jobs(on_slurm, paper):
     groups = Counter(re.findall(r"Group job (\w+) \(", on_slurm.stdout + on_slurm.stderr))
     assert groups == {"colbert_shard": 32, "queries": 6 + 2, "evaluation": 4}
     single = [count for name, count in paper.items() if name not in {*local, *grouped}]
-    assert {"download", "download_dataset", "fetch_checkpoint", "tabulate"} < local and sum(single) + groups.total() == 114
+    assert {"download", "download_dataset", "fetch_checkpoint", "tabulate"} < local and sum(single) + groups.total() == 110
 
 
 def test_the_learning_rates_share_stage_one_and_the_groups(tmp_path, paper):

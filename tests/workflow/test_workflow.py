@@ -20,7 +20,7 @@ from workflow_runs import jobs, snakemake, snakemake_command, succeed
 
 RECIPES = ["untrained", "cl", "cl-kd"]
 # What comes after any run.
-EVALUATION = dict.fromkeys(["evaluate", "depth_curves", "compare", "tabulate", "plot"], 1) | {"view_queries": 2}
+EVALUATION = dict.fromkeys(["evaluate", "compare", "tabulate"], 1) | {"view_queries": 2}
 SUPPORT = REPOSITORY / "tests" / "support"
 # Stages that the slice lacks, in its folder.
 TOUR = [SUPPORT / "slice.yaml", REPOSITORY / "configs" / "recipes-tour.yaml", SUPPORT / "objectives.yaml"]
