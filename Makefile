@@ -39,6 +39,7 @@ lint:
 	$(BIN)/snakemake --lint
 	$(BIN)/lint-imports
 
+# More processes than a small machine has cores: those of runs on Slurm wait much of the time.
 test: check data
 	$(BIN)/pytest tests/workflow tests/slurm tests/browser --numprocesses 3 --dist loadfile
 
