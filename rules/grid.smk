@@ -61,4 +61,5 @@ def made():
 def outdated():
     """That config or files have changed since the results were made, if so. Rule all makes none."""
     if count := len([job for job in workflow.dag.needrun_jobs() if job.output]):
-        yield f"This is not what the config and the files give now: jobs that would run are {count} (`snakemake -n` says why)."
+        jobs = "1 job" if count == 1 else f"{count} jobs"
+        yield f"Config or files have changed since these results were made: {jobs} would run now (`snakemake -n` says why)."

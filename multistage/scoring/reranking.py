@@ -94,7 +94,7 @@ class Scorer:
         )
         same = pairs.with_columns(score=scores).group_by("query").agg(pl.len() > 1, score=pl.col("score").n_unique() == 1)
         if tied := int((same["len"] & same["score"]).sum()):
-            logger.warning(f"{self.folder}: all passages of {tied:,} queries have one score; their order is that of ids")
+            logger.warning(f"{self.folder}: all passages of {tied:,} queries have one score, so ids decide their order")
         ends = np.cumsum([len(run) for run in runs])
         with replacing(*outputs) as files:
             for run, own, file in zip(runs, np.split(scores, ends[:-1]), files, strict=True):

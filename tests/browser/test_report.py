@@ -117,7 +117,7 @@ def test_the_report_opens_whole_and_alone(report, tmp_path, width):
         # Tables and the plot scroll within the page.
         assert all(element.size["width"] < width for element in front.find_elements("css selector", "table, p:has(> img)"))
         assert "are read in part: the passage is cut at max_length" in front.text
-        assert "the config and the files give now: jobs that would run are 1 (" in front.text
+        assert "since these results were made: 1 job would run now (" in front.text
         opened(driver, lambda: driver.find_elements("css selector", "#rulegraph canvas, #rulegraph svg"))
         assert overflow(driver) <= 0
         categories = driver.execute_script("return categories")
