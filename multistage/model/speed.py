@@ -38,9 +38,9 @@ def read_first_token_only(model: PreTrainedModel) -> None:
     """Let a sequence classifier's last layer compute the first token only, no forward pass wait for the device, and packed
     pairs be read as well.
 
-    Other kinds of model are left as they are.
+    Other kinds of model are left as they are, and so is one that has been prepared.
     """
-    if not _reads_packed(model):
+    if model.config._attn_implementation == WITHIN_PAIRS or not _reads_packed(model):
         return
     trunk: Any = model.base_model
     layer = trunk.encoder.layer[-1]

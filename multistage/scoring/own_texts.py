@@ -72,7 +72,7 @@ def rerank_own_runs(
     All runs are scored together, each distinct pair once. queries, passages: as `read_own_texts` reads them; of a file of any
     size, only the wanted texts' tokens are kept. The runs' tag is the end of the model's path, which in the workflow's folders
     is backbone, recipe and seed. Raises InputError before anything is written: a bad line of a file, an id of a run that has
-    no text, a query without text, an output that is an input, another output or a folder.
+    no text, a query without text, an output that is an input, another output, a folder, a link or a device, or named as packed.
     """
     _check_outputs(outputs, [*runs, queries, passages])
     candidates = [(path, read_run(path, depth)) for path in runs]
@@ -120,7 +120,7 @@ def score_own_pairs(scorer: Scorer, pairs: str | Path, output: str | Path) -> No
 
 
 def _check_outputs(outputs: Sequence[str | Path], inputs: Sequence[str | Path]) -> None:
-    """Refuse outputs in whose place something lies that must not be replaced."""
+    """Refuse outputs in whose place something lies that must not be replaced, and names of packed files."""
     taken = {Path(path).resolve() for path in inputs}
     for path in outputs:
         if Path(path).is_symlink() or (Path(path).exists() and not Path(path).is_file()):
