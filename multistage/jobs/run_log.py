@@ -62,7 +62,7 @@ def messages(log: str | Path) -> list[str]:
     log: Snakemake's own.
     """
     said: dict[str, None] = {}
-    for failure in read_run_log(Path(log).read_text()).failures:
+    for failure in read_run_log(Path(log).read_text(errors="replace")).failures:
         ends = {
             path: Path(path).read_text(errors="replace").splitlines()[-20:] for path in failure.logs if Path(path).is_file()
         }
@@ -143,7 +143,7 @@ def page(folder: Path) -> str:
     log = max((folder / ".snakemake" / "log").glob("*.snakemake.log"), default=None)
     if log is None:
         return f"{folder}: Snakemake has not run here."
-    run = read_run_log(log.read_text())
+    run = read_run_log(log.read_text(errors="replace"))
     failed = [f"{failure.rule}: {failure.reason} log: {', '.join(failure.logs)}" for failure in run.failures]
     parts = _in_slurm(folder, run.arrays) | {
         "not taken by Slurm ({})": slurm_commands.refused(folder),
