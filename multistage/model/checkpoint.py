@@ -39,7 +39,7 @@ def require_re_ranker(folder: str | Path) -> PreTrainedConfig:
     if config.num_labels != 1:
         kind = ", ".join(config.architectures or ["a model"])
         raise InputError(
-            f"{folder}/config.json: the checkpoint, {kind}, has {config.num_labels} labels; a re-ranker is a classifier with one."
+            f"{folder}/config.json: the checkpoint, {kind}, has {config.num_labels} labels; a re-ranker classifies with one."
         )
     return config
 
