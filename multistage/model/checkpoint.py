@@ -38,7 +38,10 @@ def require_re_ranker(folder: str | Path) -> PreTrainedConfig:
     """The config of a re-ranker. Raises InputError for anything but a checkpoint with one label and safetensors weights."""
     config = read_config(folder)
     if config.num_labels != 1:
-        raise InputError(f"{folder}/config.json: the checkpoint has {config.num_labels} labels; a re-ranker has one.")
+        kind = ", ".join(config.architectures or ["a model"])
+        raise InputError(
+            f"{folder}/config.json: the checkpoint, {kind}, has {config.num_labels} labels; a re-ranker classifies with one."
+        )
     return config
 
 
