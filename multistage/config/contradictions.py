@@ -157,7 +157,8 @@ def _objectives(config: "Config") -> Iterator[str]:
         if most is not None and objective.group_size > most:
             reranked = getattr(objective.candidates, "reranked_by", None)
             why = f": candidates.reranked_by.top is {reranked.top}" if reranked else ""
-            yield f"{key}.group_size is {objective.group_size}, but its candidates have at most {most} passages for a query{why}"
+            found = f"its candidates have at most {most} passages for a query{why}"
+            yield f"{key}.group_size is {objective.group_size}, but {found}"
         groups, processes = objective.queries_per_step, config.training.processes
         if groups < processes:
             yield f"{key}.queries_per_step is {groups}, too few for training.processes, which is {processes}"
