@@ -46,18 +46,19 @@ SIDES = OURS, FLOAT32, BFLOAT16 = "ours", "CrossEncoderTrainer", "CrossEncoderTr
 
 class Task(NamedTuple):
     """A loss of both sides. objective: whose groups and settings it has. peer: the peer's class. label: of each passage, given
-    our targets. row: of the peer's data, a group with a list or with columns of passages, or a pair."""
+    our targets. row: of the peer's data, a group with a list or with columns of passages, or a pair. positive_weight: bce's."""
 
     objective: str
     peer: str
     label: Callable[[dict[str, Any]], Any]
     row: str = "list"
+    positive_weight: float = 1.0
 
 
 TASKS = {
     # With labels this far apart ListNet's target is the relevant passage alone.
     "localized-contrastive": Task("cl", "ListNetLoss", lambda targets: 100.0 * targets["judgements"]),
-    "bce": Task("cl", "BinaryCrossEntropyLoss", lambda targets: 1.0 * targets["judgements"], "pair"),
+    "bce": Task("cl", "BinaryCrossEntropyLoss", lambda targets: 1.0 * targets["judgements"], "pair", 15.0),
     "lambdaloss": Task("cl", "LambdaLoss", lambda targets: 1.0 * targets["judgements"]),
     "ranknet": Task("kd", "RankNetLoss", lambda targets: -1.0 * targets["order"]),
     "margin-mse": Task("kd", "MarginMSELoss", lambda targets: targets["scores"], "columns"),
@@ -112,7 +113,7 @@ class Demo:
         settings = self.config.objectives[task.objective]
         steps = run.pairs // (settings.group_size * settings.queries_per_step)
         changes = {"loss": run.loss, "steps": steps, "learning_rate": run.rate, "validate_every": steps}
-        objective = settings.model_copy(update=changes)
+        objective = settings.model_copy(update=changes | {"positive_weight": task.positive_weight})
         groups = Groups.read(f"{self.folder}/training/{task.objective}.groups.safetensors")
         drawn = (groups.passages >= 0) & (groups.grades <= 0) if groups.ranks is None else groups.ranks > 0
         whole = drawn.sum(axis=1) >= objective.group_size - objective.contrasts
@@ -154,6 +155,11 @@ class Demo:
         task = TASKS[run.loss]
         model = CrossEncoder(self.model, device="cpu", max_length=self.backbone.max_length)
         set_dropout(model.model, self.backbone.dropout)
+        # Losses over lists split a batch by themselves, unless told not to.
+        options: dict[str, dict[str, Any]] = {
+            "list": {"mini_batch_size": -1},
+            "pair": {"pos_weight": torch.tensor(task.positive_weight)},
+        }
         trainer = CrossEncoderTrainer(
             model=model,
             args=CrossEncoderTrainingArguments(
@@ -175,8 +181,7 @@ class Demo:
                 disable_tqdm=True,
             ),
             train_dataset=self._dataset(task, sampler, objective.steps),
-            # These losses split a batch by themselves, unless told not to.
-            loss=getattr(losses, task.peer)(model, **({"mini_batch_size": -1} if task.row == "list" else {})),
+            loss=getattr(losses, task.peer)(model, **options.get(task.row, {})),
         )
         return model.model, trainer.train
 

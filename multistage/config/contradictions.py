@@ -155,7 +155,10 @@ def _objectives(config: "Config") -> Iterator[str]:
             yield f"{key}.positives is all, but its groups are what the teacher ranks; name a retriever in its candidates"
         yield from _settings(key, objective)
         if most is not None and objective.group_size > most:
-            yield f"{key}.group_size is {objective.group_size}, but its candidates have at most {most} passages for a query"
+            reranked = getattr(objective.candidates, "reranked_by", None)
+            why = f": candidates.reranked_by.top is {reranked.top}" if reranked else ""
+            found = f"its candidates have at most {most} passages for a query{why}"
+            yield f"{key}.group_size is {objective.group_size}, but {found}"
         groups, processes = objective.queries_per_step, config.training.processes
         if groups < processes:
             yield f"{key}.queries_per_step is {groups}, too few for training.processes, which is {processes}"

@@ -4,13 +4,18 @@ The query is the content of the message of role query, the passage of that of ro
 """
 
 import re
+from itertools import chain
 from typing import TYPE_CHECKING
+
+from multistage.jobs.log import logger
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 MARKS = {"query": "{query}", "document": "{passage}"}
 CONTENT = '{{{{ messages | selectattr("role", "eq", "{}") | map(attribute="content") | first }}}}'
+# A text that tells whether tokens run over its ends: a word that vocabularies have, also behind a blank.
+PROBE = "the"
 
 
 def set_template(tokenizer: "PreTrainedTokenizerBase", template: str | None) -> None:
@@ -22,8 +27,22 @@ def set_template(tokenizer: "PreTrainedTokenizerBase", template: str | None) -> 
         for role, mark in MARKS.items():
             template = template.replace(mark, CONTENT.format(role))
         tokenizer.chat_template = template + "\n"  # Jinja drops the last line end.
+        _warn_if_merged(tokenizer)
     elif pieces_of(tokenizer) is None:
         tokenizer.chat_template = None
+
+
+def _warn_if_merged(tokenizer: "PreTrainedTokenizerBase") -> None:
+    """Log that a pair as one text has other tokens than its texts and the pieces around them, which we tokenise one by one."""
+    before, between, after = pieces_of(tokenizer) or [""] * 3
+    parts = [before, PROBE, between, PROBE, after]
+    encoded = tokenizer.backend_tokenizer.encode_batch([*parts, "".join(parts)], add_special_tokens=False)
+    *apart, whole = (encoding.ids for encoding in encoded)
+    if list(chain.from_iterable(apart)) != whole:
+        logger.warning(
+            "the template and the texts are tokenised one by one; CrossEncoder tokenises a pair as a whole, and has other "
+            "tokens where they meet, so other scores. Put special tokens, or line ends, around {query} and {passage}"
+        )
 
 
 def pieces_of(tokenizer: "PreTrainedTokenizerBase") -> list[str] | None:

@@ -4,7 +4,7 @@ sbatch: a job has the name of its rules and wildcards, not of the run. While a l
 it, it waits, for the plugin would count failed attempts.
 squeue, sacct: asked how a run's jobs are, both say what accounting and the controller know. The plugin itself turns from the
 first to the second now and then; Slurm's own then fails for ever on a cluster without accounting, or says "CANCELLED by 1000",
-which the plugin does not understand.
+which the plugin does not understand. For a job that was preempted it waits, also where Slurm does not start such jobs again.
 """
 
 import os
@@ -95,8 +95,10 @@ def _states() -> subprocess.CompletedProcess[str]:
     queued = ["squeue", "--noheader", "--me", "--array", "--states=all", "--format=%i|%T"]
     answers = [run(*command, timeout=PATIENCE) for command in (known, queued)]
     lines = "".join(answer.stdout for answer in answers if answer.returncode == 0)
-    status = int(all(answer.returncode for answer in answers))
-    return subprocess.CompletedProcess([], status, re.sub(" by .*", "", lines), answers[-1].stderr)
+    lines = re.sub(" by .*", "", lines)
+    if answers[-1].returncode == 0:  # the controller would say if the job waited or ran again
+        lines = lines.replace("PREEMPTED", "CANCELLED")
+    return subprocess.CompletedProcess([], int(all(answer.returncode for answer in answers)), lines, answers[-1].stderr)
 
 
 def run(*command: str, script: str | None = None, timeout: float | None = None) -> subprocess.CompletedProcess[str]:

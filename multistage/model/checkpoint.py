@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 from transformers import AutoModelForSequenceClassification, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.modeling_layers import GenericForSequenceClassification
 
 from multistage.data.tokens import PairTemplate
 from multistage.jobs.errors import InputError
@@ -37,7 +38,10 @@ def require_re_ranker(folder: str | Path) -> PreTrainedConfig:
     """The config of a re-ranker. Raises InputError for anything but a checkpoint with one label and safetensors weights."""
     config = read_config(folder)
     if config.num_labels != 1:
-        raise InputError(f"{folder}/config.json: the checkpoint has {config.num_labels} labels; a re-ranker has one.")
+        kind = ", ".join(config.architectures or ["a model"])
+        raise InputError(
+            f"{folder}/config.json: the checkpoint, {kind}, has {config.num_labels} labels; a re-ranker classifies with one."
+        )
     return config
 
 
@@ -74,7 +78,7 @@ def save_cross_encoder(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBas
 def require_fit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_length: int) -> None:
     """Raise InputError unless the model can read pairs of `max_length` tokens as the tokenizer lays them out.
 
-    A model that knows no padding token, and whose kind finds the token to read by it, is told the tokenizer's.
+    A model that knows no padding token, or whose kind finds the token to read by it, is told the tokenizer's.
     """
     name, config, template = model.name_or_path, model.config, PairTemplate.of(tokenizer)
     known, types = config.vocab_size, getattr(config, "type_vocab_size", 0)
@@ -89,7 +93,8 @@ def require_fit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_
             f"{name}: the tokenizer gives token types that the model lacks, which has {types}; take token_type_ids out of "
             "model_input_names in tokenizer_config.json."
         )
-    if config.pad_token_id is None:
+    # Of RoBERTa's kinds it says where positions begin, and stays.
+    if config.pad_token_id is None or isinstance(model, GenericForSequenceClassification):
         config.pad_token_id = tokenizer.pad_token_id
 
 

@@ -69,6 +69,8 @@ def test_it_trains_and_scores_as_elsewhere(kind, adapter, template, tmp_path):
     sizes = SIZES | more | {"vocab_size": len(tokenizer)}
     if kind != "qwen3":  # as the real ones, whose config names no padding
         sizes["pad_token_id"] = tokenizer.pad_token_id
+    elif template:  # one that is not the tokenizer's
+        sizes["pad_token_id"] = 2
     backbone = transformers.AutoModel.from_config(transformers.AutoConfig.for_model(kind, **sizes))
     backbone.save_pretrained(tmp_path / "checkpoint")
     tokenizer.save_pretrained(tmp_path / "checkpoint")

@@ -172,7 +172,7 @@ def test_bm25_is_untuned_unless_it_is_told():
         ({"objectives.cl.positive_weight": 9}, "cl.positive_weight is 9.0, and localized-contrastive cannot take it here"),
         ({"objectives.cl.group_size": 22}, "objectives.cl.group_size is 22, but its candidates have at most 21 passages"),
         ({"objectives.kd.group_size": 21}, "objectives.kd.group_size is 21, but its candidates have at most 20 passages"),
-        ({"objectives.hard": {"like": "cl", "candidates": HARD}}, "hard.group_size is 16, but its candidates have at most 11"),
+        ({"objectives.hard": {"like": "cl", "candidates": HARD}}, "at most 11 passages for a query: candidates.reranked_by"),
         ({"objectives.cl.candidates": HARD | {"drop_above": 0.9}}, "drop_above compares a teacher's scores, and no"),
         ({"objectives.hard": {"like": "cl", "candidates": TOO_MANY}}, "reranked_by.top is 21, but"),
         ({"backbones.tiny.max_query_length": 64}, "max_query_length is 64, which leaves no room for a passage in a max_length"),

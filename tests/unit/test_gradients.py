@@ -16,10 +16,12 @@ from multistage.jobs.errors import InputError
 from multistage.losses import LOSSES
 from multistage.model.adapter import add_adapter, merged
 from multistage.model.checkpoint import load_cross_encoder, save_cross_encoder, set_dropout
+from multistage.model.speed import MODEL_TYPES, read_first_token_only
 from multistage.scoring import scoring
 from multistage.scoring.scoring import score_pairs
 from multistage.training import gradients, parallel
 from multistage.training.gradients import Memory, accumulate, prepare, work_of
+from small_models import random_model
 from small_stage import ADAPTER, JOBS, train, untrained_model
 
 CPU = torch.device("cpu")
@@ -75,6 +77,21 @@ def test_it_equals_the_one_batch_gradient(inputs, memory, chunks, batches):
     found, loss = gradient(model, pairs, step, memory)
     assert loss == pytest.approx(expected_loss, rel=1e-6)
     assert torch.allclose(found, expected, atol=1e-7, rtol=1e-5)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("kind", MODEL_TYPES)
+def test_a_step_waits_for_no_device(inputs, monkeypatch, kind, loss):
+    """Of a device whose tensors have no values none can be read, which would wait for it, nor can any meet one of the CPU."""
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor)
+    _, pairs = untrained_model(inputs)
+    model = random_model(kind, type_vocab_size=2)
+    read_first_token_only(model)
+    step = step_of(inputs)
+    step.targets["scores"] = np.float32(step.targets["order"])
+    chunks = prepare(pairs, step, Memory(40, 50), seed=(1, 2), device=torch.device("meta"))
+    accumulate(model.to("meta").train(), chunks, LOSSES[loss], groups=2, tokens_kept=50)
+    assert {parameter.grad.device.type for parameter in model.parameters() if parameter.grad is not None} == {"meta"}
 
 
 def test_an_adapter_trains_as_in_peft_and_is_merged(inputs, tmp_path):

@@ -73,6 +73,7 @@ def test_a_refusal_that_passes_is_waited_out(cluster, tmp_path, monkeypatch, cap
 
 
 KNOWN, QUEUED = "printf '1|CANCELLED by 1000|\\n2|FAILED|\\n3|RUNNING|\\n'", "printf '3|COMPLETED\\n4_2|PENDING\\n'"
+PREEMPTED = "printf '1|PREEMPTED|\\n3|PREEMPTED|\\n'"
 DOWN = "echo 'Unable to contact slurm controller' >&2; exit 1"
 
 
@@ -83,6 +84,9 @@ DOWN = "echo 'Unable to contact slurm controller' >&2; exit 1"
         (KNOWN, QUEUED, {"1": "CANCELLED", "2": "FAILED", "3": "COMPLETED", "4_2": "PENDING"}),
         (KNOWN, DOWN, {"1": "CANCELLED", "2": "FAILED", "3": "RUNNING"}),
         (DISABLED, QUEUED, {"3": "COMPLETED", "4_2": "PENDING"}),
+        # The first is not started again; while the controller is away nobody knows.
+        (PREEMPTED, QUEUED, {"1": "CANCELLED", "3": "COMPLETED", "4_2": "PENDING"}),
+        (PREEMPTED, DOWN, {"1": "PREEMPTED", "3": "PREEMPTED"}),
         (DISABLED, DOWN, None),
     ],
 )

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from multistage.data.tables import write_texts
+from multistage.data.templates import set_template
 from multistage.data.tokens import Pairs, PairTemplate, StoreFiles, TokenStore, build_store, load_tokenizer
 from multistage.jobs.errors import InputError
 from repository import REPOSITORY
@@ -51,6 +52,18 @@ def test_pairs_are_the_tokenizers_own(tokenizer_folder, data):
     mask = packed.pop("attention_mask")
     assert [sum(line) for line in mask] == [sum(line) for line in expected.pop("attention_mask")]
     assert packed == {name: [list(chain.from_iterable(values))] for name, values in expected.items()}
+
+
+@pytest.mark.parametrize("end", [" ", "\n"])
+def test_a_template_whose_pairs_have_other_tokens_as_a_whole_is_told(tokenizer_folder, end, caplog):
+    """Behind a blank the second tokenizer makes one token of both."""
+    own, template = load_tokenizer(tokenizer_folder), f"Query:{end}{{query}}\nPassage:{end}{{passage}}"
+    set_template(own, template)
+    texts, first = store(tokenizer_folder, "texts", ["the river"]), np.array([0])
+    found = Pairs(texts, texts, PairTemplate.of(own), max_length=100, max_query_length=40).batch(first, first)["input_ids"][0]
+    whole = own(template.format(query="the river", passage="the river"), add_special_tokens=False)["input_ids"]
+    told = own.name_or_path.endswith("roberta0") and end == " "
+    assert (found.tolist() != whole) == told == bool(caplog.records)
 
 
 def test_long_texts_lose_only_passage_tokens(tokenizer_folder, caplog):
