@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import dropwhile
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,8 @@ def messages(log: str | Path) -> list[str]:
         ends = {
             path: Path(path).read_text(errors="replace").splitlines()[-20:] for path in failure.logs if Path(path).is_file()
         }
-        errors = [f"{end[-1]} (log: {path})" for path, end in ends.items() if end and end[-1].startswith("ERROR: ")]
+        told = {path: "\n".join(dropwhile(lambda line: not line.startswith("ERROR: "), end)) for path, end in ends.items()}
+        errors = [f"{text} (log: {path})" for path, text in told.items() if text]
         for text in errors or ["\n".join([f"{path} ends{_how(end)}:", *end]) for path, end in ends.items()]:
             said[f"{failure.rule}: {text}"] = None
     return list(said)

@@ -167,5 +167,7 @@ def test_a_failed_job_without_a_message_is_shown_by_the_end_of_its_log(tmp_path,
     (tmp_path / "run.log").write_text(failure + failure)
     (tmp_path / "job.log").write_text("Traceback\nKeyError: 'a bug'\n")
     assert messages(tmp_path / "run.log") == ["finetune: job.log ends:\nTraceback\nKeyError: 'a bug'"]
+    (tmp_path / "job.log").write_text("a warning\nERROR: one has 2 queries.\ntwo has 3.\n")
+    assert messages(tmp_path / "run.log") == ["finetune: ERROR: one has 2 queries.\ntwo has 3. (log: job.log)"]
     (tmp_path / "job.log").write_text("2026-01-01 00:00:00 jobs INFO: 3 of 9 steps\n")
     assert "job.log ends without an error (was the process killed" in messages(tmp_path / "run.log")[0]
