@@ -43,6 +43,8 @@ def system_refusal(error: BaseException, path: str | Path) -> InputError | None:
     path: what is spoken of where the error names no file.
     """
     name, number = getattr(error, "filename", None), getattr(error, "errno", None)
+    if number is None and (rust := re.search(r"\(os error (\d+)\)(?:: (.+))?", str(error))):
+        number, name = int(rust[1]), rust[2]
     number = number or next((number for number in ADVICE if os.strerror(number) in str(error)), None)
     if re.search(r"\d requested and \d+ written", str(error)):  # how NumPy says that a disk is full
         number = errno.ENOSPC

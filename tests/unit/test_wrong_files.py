@@ -193,6 +193,12 @@ CONTENTS = {
         "no passages": tensors(passages=None),
         "no queries": tensors(queries=None),
         "no groups": tensors(queries=torch.empty(0, dtype=torch.int32)),
+        "no column": tensors(
+            passages=torch.empty(2, 0, dtype=torch.int32),
+            grades=torch.empty(2, 0, dtype=torch.int16),
+            ranks=torch.empty(2, 0, dtype=torch.int16),
+            scores=torch.empty(2, 0),
+        ),
         "other shape": tensors(grades=torch.zeros(2, 3, dtype=torch.int16)),
         "one dimension": tensors(passages=torch.zeros(2, dtype=torch.int32)),
         "other type": tensors(scores=torch.zeros(2, 2, dtype=torch.int16)),
