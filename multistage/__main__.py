@@ -207,8 +207,8 @@ def share(text: str) -> float:
 
 
 def positive(text: str) -> int:
-    """A whole number above zero."""
-    if int(text) < 1:
+    """A whole number above zero, of which a file can have as many."""
+    if not 0 < int(text) < 2**63:
         raise ValueError
     return int(text)
 

@@ -22,12 +22,13 @@ from multistage.data.tables import GRADES, QRELS, stream_rows
 from multistage.jobs.errors import InputError
 from multistage.jobs.log import logger
 
-ID_KEYS = ("id", "_id", "docid", "doc_id", "docno", "pid", "passage_id", "qid", "query_id")
+# A query's before a passage's before a document's: MS MARCO's second passages have both of these.
+ID_KEYS = ("id", "_id", "qid", "query_id", "pid", "passage_id", "docid", "doc_id", "docno")
 TEXT_KEYS = ("text", "contents", "content", "body", "passage", "query")
 # The first line of a file that has names of columns.
 HEADER = re.compile(
-    r"_?(q|query|topic|d|doc|document|p|passage|corpus)?[ _-]?(id|no|num|number)\t"
-    r"(q|query|topic|doc|document|passage)?[ _-]?(text|title|contents?|body|query|question|topic|document|passage)",
+    r"[#\"_]*((q|query|question|topic|d|doc|document|p|passage|corpus|id|no|num|number)[\" _-]?)+\t"
+    r"\"?((query|question|topic|doc|document|passage|text|title|contents?|body|sentence|description)[\" _-]?)+",
     re.IGNORECASE,
 )
 BEIR_HEADER = r"^query[_-]id\s+corpus[_-]id\s+score\s*$"
@@ -88,7 +89,7 @@ def read_qrels_file(path: str | Path) -> pl.DataFrame:
     columns = ["query", "passage", "grade"] if beir else ["query", "0", "passage", "grade"]
     fields = pl.col("line").str.extract_groups(rf"{columns_pattern(columns, QRELS)}{BLANK}*$")
     found = lines[int(beir) :].select("number", fields).unnest("line").select("number", *QRELS)
-    found = found.with_columns(pl.col("grade").str.strip_prefix("+").cast(pl.Int16, strict=False))
+    found = found.with_columns(pl.col("grade").cast(pl.Int16, strict=False))
     for number in found.filter(pl.col("grade").is_null())["number"].head(1):
         given = line_of(path, number).split()
         wrong = f"grade {given[-1]!r} is not a whole number from {GRADES.min} to {GRADES.max}"
@@ -102,9 +103,11 @@ def numbered_lines(path: str | Path) -> Iterator[tuple[str, str]]:
     """The lines of a text file that are not empty, without their ends, each behind its place: the file and its number."""
     with open_text(path) as stream:
         for number, line in enumerate(stream, start=1):
-            if number == 1 and "\0" in line:
-                raise InputError(f"{path}, line 1: it holds a NUL character; is this UTF-16 without a byte-order mark?")
-            if line := line.rstrip("\r\n"):
+            if "\0" in line:
+                raise InputError(
+                    f"{path}, line {number}: it holds a NUL character; is it damaged, or UTF-16 without a byte-order mark?"
+                )
+            if line := line.rstrip("\r\n").lstrip("\ufeff"):  # files that were put together
                 yield f"{path}, line {number}", line
 
 

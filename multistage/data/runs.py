@@ -204,7 +204,8 @@ def _best(lines: pl.DataFrame, depth: int | None) -> pl.DataFrame:
 
 def _scan_fields(file: Path) -> pl.LazyFrame:
     """The lines of a run: number (from 1), query, passage and score; all null but the number, or the score, where wrong."""
-    lines = scan_lines(file).select("number", pl.col("line").str.extract_groups(columns_pattern(COLUMNS, RUN))).unnest("line")
+    pattern = rf"{columns_pattern(COLUMNS, RUN)}[^\r]*\r*$"
+    lines = scan_lines(file).select("number", pl.col("line").str.extract_groups(pattern)).unnest("line")
     score = pl.col("score").cast(pl.Float64, strict=False).cast(pl.Float32)
     return lines.select("number", "query", "passage", score=pl.when(score.is_finite()).then(score))
 
@@ -234,9 +235,11 @@ def _numbers(ids: pl.Series) -> pl.Series:
 
 def _bad_line(path: str | Path, number: int) -> InputError:
     """What is wrong with a line that does not have six columns and a score."""
-    fields = re.findall(FIELD, line_of(path, number).rstrip())
-    score = f"score {fields[4]!r} is not a finite number in single precision" if len(fields) >= len(COLUMNS) else None
-    return InputError(f"{path}, line {number}: {score or f'{len(fields)} columns'}. {HINT}")
+    line = line_of(path, number).rstrip()
+    fields = re.findall(FIELD, line)
+    wrong = f"score {fields[4]!r} is not a finite number in single precision" if len(fields) >= len(COLUMNS) else None
+    wrong = "several lines in one, for \\r ends none" if "\r" in line else wrong or f"{len(fields)} columns"
+    return InputError(f"{path}, line {number}: {wrong}. {HINT}")
 
 
 def _bad_passage(path: str | Path, lines: pl.DataFrame, passages: pl.Series | None) -> InputError:

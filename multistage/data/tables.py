@@ -119,7 +119,7 @@ def stream_rows(path: str | Path, start: int = 0, stop: int | None = None) -> It
     """The ids and texts of the rows from `start` up to `stop` (None: the last) in order, a few thousand at a time."""
     with readable(path):
         rows = scan_table(path, "id", "text").slice(start, None if stop is None else stop - start)
-        for batch in rows.collect_batches(chunk_size=ROWS_AT_ONCE, maintain_order=True):
+        for batch in map(_whole, rows.collect_batches(chunk_size=ROWS_AT_ONCE, maintain_order=True)):
             yield batch["id"].to_list(), batch["text"].to_list()
 
 
@@ -162,7 +162,15 @@ def scan_table(path: str | Path, *columns: str) -> pl.LazyFrame:
 
 def _read(path: str | Path, *columns: str) -> pl.DataFrame:
     with readable(path):
-        return scan_table(path, *columns).collect()
+        return _whole(scan_table(path, *columns).collect())
+
+
+def _whole(table: pl.DataFrame) -> pl.DataFrame:
+    """A table with a value in each place, or ValueError."""
+    for column in table.iter_columns():
+        if column.has_nulls():
+            raise ValueError(f"column {column.name} lacks values")
+    return table
 
 
 def _row_group(rows: list[tuple[str, str]], source: str | Path) -> pa.Table:

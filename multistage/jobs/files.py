@@ -49,9 +49,11 @@ def replacing(*targets: str | Path) -> Iterator[list[Path]]:
     except InputError:
         raise
     except Exception as error:
-        names = {str(source): str(target) for source, target in zip(partial, final, strict=True)}
-        if isinstance(error, OSError) and error.filename in names:
-            error.filename = names[error.filename]
+        if isinstance(error, OSError) and error.filename:
+            name = str(error.filename2 or error.filename)  # of a copy the one that is written
+            for source, target in zip(partial, final, strict=True):
+                name = name.replace(str(source), str(target))
+            error.filename = name
         if refusal := system_refusal(error, final[0]):
             raise refusal from error
         raise
@@ -69,9 +71,9 @@ def readable(path: str | Path) -> Iterator[None]:
     """
     try:
         yield
-    except InputError:
+    except (InputError, KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
-    except Exception as error:
+    except BaseException as error:  # a panic of Rust code is not an Exception
         if refusal := system_refusal(error, path):
             raise refusal from error
         reason = " ".join(str(error).split()).rstrip(".")[:200] or "nothing can be read"
@@ -147,8 +149,8 @@ def cached_digest(path: str | Path, cache: str | Path = "results/sources/digests
     if not (file := Path(path)).is_file():
         return None
     known: dict[str, list[int | str]] = {}
-    with suppress(OSError, ValueError):
-        known = json.loads(Path(cache).read_text(encoding="utf-8"))
+    with suppress(InputError):  # it is not there yet, or damaged
+        known = read_json(cache)
     state = file.stat()
     stamp = [state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino]
     digest, *read_at = known.get(str(path), [""])

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import dropwhile
 from pathlib import Path
 from typing import Any
 
@@ -62,11 +63,12 @@ def messages(log: str | Path) -> list[str]:
     log: Snakemake's own.
     """
     said: dict[str, None] = {}
-    for failure in read_run_log(Path(log).read_text()).failures:
+    for failure in read_run_log(Path(log).read_text(errors="replace")).failures:
         ends = {
             path: Path(path).read_text(errors="replace").splitlines()[-20:] for path in failure.logs if Path(path).is_file()
         }
-        errors = [f"{end[-1]} (log: {path})" for path, end in ends.items() if end and end[-1].startswith("ERROR: ")]
+        told = {path: "\n".join(dropwhile(lambda line: not line.startswith("ERROR: "), end)) for path, end in ends.items()}
+        errors = [f"{text} (log: {path})" for path, text in told.items() if text]
         for text in errors or ["\n".join([f"{path} ends{_how(end)}:", *end]) for path, end in ends.items()]:
             said[f"{failure.rule}: {text}"] = None
     return list(said)
@@ -143,7 +145,7 @@ def page(folder: Path) -> str:
     log = max((folder / ".snakemake" / "log").glob("*.snakemake.log"), default=None)
     if log is None:
         return f"{folder}: Snakemake has not run here."
-    run = read_run_log(log.read_text())
+    run = read_run_log(log.read_text(errors="replace"))
     failed = [f"{failure.rule}: {failure.reason} log: {', '.join(failure.logs)}" for failure in run.failures]
     parts = _in_slurm(folder, run.arrays) | {
         "not taken by Slurm ({})": slurm_commands.refused(folder),

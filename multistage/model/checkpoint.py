@@ -52,7 +52,7 @@ def new_cross_encoder(folder: str | Path, seed: int) -> PreTrainedModel:
     classification head with several labels, and when anything but a head and a pooler is missing.
     """
     config = read_config(folder)
-    classifier = any("SequenceClassification" in name for name in config.architectures or [])
+    classifier = "SequenceClassification" in str(config.architectures)
     if classifier and config.num_labels != 1:
         raise InputError(
             f"{folder}/config.json: the checkpoint is a classifier with {config.num_labels} labels; a backbone has one "

@@ -8,6 +8,7 @@ import torch
 from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 
 from multistage.jobs.errors import InputError, because
+from multistage.sources.checkpoints import require_model
 
 # A checkpoint's own code is never run, and nothing is asked of the Hub.
 LOCAL = {"local_files_only": True, "trust_remote_code": False}
@@ -16,10 +17,9 @@ logging.getLogger("transformers.modeling_utils").addFilter(lambda record: record
 
 
 def read_config(folder: str | Path) -> PreTrainedConfig:
-    """A checkpoint's config, without the attention that it may name. Raises InputError for one that would be downloaded."""
-    for name in ("config.json", "model.safetensors"):
-        if not (Path(folder) / name).is_file():
-            raise InputError(f"{folder}: {name} is missing; a checkpoint is a folder with config.json and model.safetensors.")
+    """A checkpoint's config, without the attention and the outputs that it may name. Raises InputError as `require_model` does,
+    for one that is damaged, and for attention that would be downloaded."""
+    require_model(folder)
     try:
         config = AutoConfig.from_pretrained(folder, **LOCAL)
     except Exception as error:  # whatever the file makes the library stumble over
@@ -29,7 +29,9 @@ def read_config(folder: str | Path) -> PreTrainedConfig:
             f"{folder}/config.json: it names code of the Hub, {config._attn_implementation}, which is never run; take "
             "_attn_implementation out."
         )
-    config._attn_implementation = None
+    own = {"_attn_implementation": None, "output_attentions": False, "output_hidden_states": False, "return_dict": True}
+    for name, value in own.items():
+        setattr(config, name, value)
     return config
 
 

@@ -47,8 +47,10 @@ def load_encoder(
     late = kind == "colbert"
     make: Any = MultiVectorEncoder if late else SentenceTransformer
     modules = Path(checkpoint, "modules.json")
-    with readable(modules):
+    try:
         folder = Path(checkpoint, json.loads(modules.read_text(encoding="utf-8"))[0]["path"] if modules.is_file() else "")
+    except (ValueError, LookupError, TypeError) as error:
+        raise InputError(f"{modules}: not a list of an encoder's modules{because(error)}") from error
     # Loaded once more, by what refuses weights that the library would fill in.
     require_positions(load_weights(AutoModel, folder, read_config(folder), complete=False), max_length)
     trained = any(Path(checkpoint, name).is_file() for name in ("modules.json", "artifact.metadata"))
@@ -62,6 +64,7 @@ def load_encoder(
             tokens = [MultiVectorMask(skiplist_words=list(string.punctuation)), Normalize("token_embeddings")]
             after = tokens if late else [Pooling(transformer.get_embedding_dimension(), pooling_mode=pooling)]
             encoder = make(modules=[transformer, *after], device=device)
+        encoder.encode_query("a")  # modules that do not fit each other
     except Exception as error:  # whatever the files make the library stumble over
         raise InputError(f"{checkpoint}: the encoder cannot be loaded{because(error)}") from error
     own = [module.pooling_mode for module in encoder if isinstance(module, Pooling)]
@@ -139,9 +142,8 @@ def write_vectors(
     beside `path`, so that no more than a batch lies in memory; it takes the disk space of the vectors once more until they are
     written. dtype: float16 or float32. Raises InputError for a number that is not finite in it.
     """
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
     lengths: list[int] = []
-    with tempfile.TemporaryFile(dir=Path(path).parent) as waiting:
+    with replacing(path) as (partial,), tempfile.TemporaryFile(dir=partial.parent) as waiting:
         for vectors, counts in batches:
             rows = vectors.cpu().to(dtype)
             if not rows.isfinite().all():
@@ -150,8 +152,7 @@ def write_vectors(
             lengths.extend(counts)
         waiting.flush()
         stored = np.memmap(waiting, rows.numpy().dtype, mode="r+", shape=(sum(lengths), rows.shape[1]))
-        with replacing(path) as (partial,):
-            save_file({"vectors": torch.from_numpy(stored), "lengths": torch.tensor(lengths, dtype=torch.int32)}, partial)
+        save_file({"vectors": torch.from_numpy(stored), "lengths": torch.tensor(lengths, dtype=torch.int32)}, partial)
 
 
 def read_vectors(path: str | Path) -> tuple[torch.Tensor, list[int]]:

@@ -40,11 +40,11 @@ def plaid_search(index: str | Path, device: str, full_scores: int) -> Find:
     """Search with a PLAID index. full_scores: passages of a query that are scored in full."""
     from fast_plaid.search import FastPlaid
 
-    with readable(index):
-        plaid = FastPlaid(index=str(index), device=device)
+    plaid = FastPlaid(index=str(index), device=device)
 
     def find(queries: list[torch.Tensor], depth: int) -> list[Found]:
-        hits = plaid.search(queries, top_k=depth, n_full_scores=full_scores, show_progress=False)
+        with readable(index):  # which is opened now
+            hits = plaid.search(queries, top_k=depth, n_full_scores=full_scores, show_progress=False)
         return [(torch.tensor([row for row, _ in best]).long(), torch.tensor([score for _, score in best])) for best in hits]
 
     return find

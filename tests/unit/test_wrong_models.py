@@ -47,11 +47,11 @@ def start(change, given, output, **lengths):
     initialise(folder, lengths, seed=1, output=output / "model")
 
 
-def encode(change, given, output, max_length=20):
+def encode(change, given, output, max_length=20, kind="dense"):
     """Load a changed checkpoint as a bi-encoder."""
     folder = shutil.copytree(sound(), given / "model")
     change(folder)
-    load_encoder(folder, kind="dense", max_length=max_length, device="cpu", pooling="mean")
+    load_encoder(folder, kind=kind, max_length=max_length, device="cpu", pooling="mean" if kind == "dense" else None)
 
 
 def weights(change, folder):
@@ -86,6 +86,27 @@ def renamed(old, new):
             tensors[new + name.removeprefix(old)] = tensors.pop(name)
 
     return partial(weights, rename)
+
+
+def split(folder):
+    """Keep the weights in two files, with an index."""
+    whole = load_file(folder / WEIGHTS)
+    files = {name: f"model-{row % 2}.safetensors" for row, name in enumerate(whole)}
+    for file in set(files.values()):
+        save_file({name: whole[name] for name in whole if files[name] == file}, folder / file, metadata={"format": "pt"})
+    (folder / f"{WEIGHTS}.index.json").write_text(json.dumps({"metadata": {}, "weight_map": files}))
+    (folder / WEIGHTS).unlink()
+
+
+def narrow(folder):
+    """A ColBERT whose last layer reads fewer numbers than the encoder gives."""
+    weights(lambda tensors: tensors.update({"linear.weight": torch.ones(4, 5)}), folder)
+    settings(folder, architectures=["HF_ColBERT"])
+    (folder / "artifact.metadata").write_text("{}")
+
+
+def lost(folder):
+    (folder / "model-1.safetensors").unlink()
 
 
 LAYER = "bert.encoder.layer.1"
@@ -176,6 +197,16 @@ def cases():
         ):
             run = partial(use, partial(settings, **changes))
             yield Case("code that a checkpoint names", f"{use.__name__} {name}", run, place=place)
+        for changes in ({"output_attentions": True}, {"return_dict": False}, {"architectures": [3]}):
+            yield Case("outputs of a model", f"{use.__name__} {changes}", partial(use, partial(settings, **changes)))
+        yield Case("weights in several files", f"{use.__name__} whole", partial(use, split))
+        for name, change in {"one lost": lost, "index": partial(replace, f"{WEIGHTS}.index.json", b"{}")}.items():
+            run = partial(use, lambda folder, change=change: (split(folder), change(folder)))
+            yield Case("weights in several files", f"{use.__name__} {name}", run, place="model")
+    for text in ("[]", "{}", "[1]", "{", '[{"path": "../other"}]'):
+        change = partial(replace, "modules.json", text.encode())
+        yield Case("damaged checkpoint", f"encode modules.json {text}", partial(encode, change), place="model")
+    yield Case("damaged checkpoint", "encode narrow", partial(encode, narrow, kind="colbert"), place="model")
     for place, names in {"frozen": ["nowhere"], "adapter": {"kind": "lora", "modules": ["nowhere"]}}.items():
         yield Case("names of parameters", place, partial(start, lambda folder: None, **{place: names}), place=place)
     yield Case("limits of a model", "packed", partial(start, partial(settings, is_decoder=True), packed=True), place="packed")

@@ -131,6 +131,7 @@ def right_files():
         contents = {what: pack(text.encode()) for what, pack in PACKED.items()}
         contents |= {what: ("\ufeff" if "other" in what else "").__add__(text).encode(code) for what, code in ENCODED.items()}
         contents |= {"line ends": "\r\n".join(lines).encode() + b"\r\n", "packed UTF-16": gzip.compress(text.encode("utf-16"))}
+        contents |= {"two files in one": "\n\ufeff".join(["\ufeff" + lines[0], *lines[1:]]).encode()}
         contents |= {"blank lines": "\n\n".join(lines).encode() + b"\n\n\n"}
         for what, content in contents.items():
             yield Case("encodings and archives", f"{name}, {what}", partial(as_plain, name, content))
@@ -139,7 +140,8 @@ def right_files():
 def wrong_files():
     for name, lines in GOOD.items():
         text = "\n".join(lines)
-        yield from third_line("one bad byte", name, [lines[2].replace("é", "\udce9"), lines[2] + "\udcff"])
+        bad = [lines[2].replace("é", "\udce9"), lines[2] + "\udcff"]
+        yield from third_line("one bad byte", name, bad + [lines[2] + "\0"] * (not name.endswith((".run", ".qrels"))))
         for what, content in {
             "UTF-16 without a mark": text.encode("utf-16-le"),
             "half of UTF-16": text.encode("utf-16")[:-1],
@@ -186,7 +188,7 @@ def wrong_lines():
     queries = ["[1]", "{", "{}", '{"query": "a"}', '{"query": " ", "passage": "b"}', '{"query": 1, "passage": "b"}']
     queries += ['{"query": "a", "passage": null}', '{"query": "a", "passage": "b", "score": 1}']
     yield from third_line("lines of pairs", "pairs.jsonl", queries)
-    grades = ["1.0", "1_0", "١", "high", "nan", "", "1e0", "0x1", "32768", "-32769", "9" * 20]
+    grades = ["1.0", "1_0", "++1", "+-1", "١", "high", "nan", "", "1e0", "0x1", "32768", "-32769", "9" * 20]
     yield from third_line(
         "lines of judgements", "trec.qrels", ["q1", "q1 d2 1", "q1 0 d2 1 1", *(f"q1 0 d2é {g}" for g in grades)]
     )
@@ -194,7 +196,13 @@ def wrong_lines():
     scores = ["n/a", "1_0", "-inf", "inf", "nan", "1e39", "-1e39", ".", "1,5", "0x1p3"]
     for name, blank in (("tabs.run", "\t"), ("blanks.run", " ")):
         lines = ["q1", "q1 Q0 d2é 1", "q1 Q0 d2é 1 1", *(f"q1 Q0 d2é 1 {score} tag" for score in scores)]
-        lines += ["q1 Q0 d0é 1 1 tag", "q1 Q0 d99 1 1 tag", "q1 Q0 d02é 1 1 tag", "x Q0 d2é 1 x tag"]
+        lines += [
+            "q1 Q0 d2é 1 1 tag\rq1 Q0 d3é 1 1 tag",
+            "q1 Q0 d0é 1 1 tag",
+            "q1 Q0 d99 1 1 tag",
+            "q1 Q0 d02é 1 1 tag",
+            "x Q0 d2é 1 x tag",
+        ]
         yield from third_line("lines of runs", name, [line.replace(" ", blank) for line in lines])
     lines = ["{", "[]", "{}", '{"query_id": "q2"}', '{"query_id": "q2", "retrieved_passages": 1}']
     lines += [
@@ -266,10 +274,13 @@ def sets():
 
 
 def right_lines():
+    both = [json_line(pid=f"d{row}", passage=f"passage {row} é", docid="all of them") for row in range(LINES)]
+    yield Case("keys of JSON lines", "MS MARCO's second", partial(as_plain, "passages.jsonl", "\n".join(both).encode()))
     for key, field in product(ID_KEYS, TEXT_KEYS):
         lines = [json_line(**{key: f"d{row}", field: f"passage {row} é", "other": 1}) for row in range(LINES)]
         yield Case("keys of JSON lines", f"{key}, {field}", partial(as_plain, "passages.jsonl", "\n".join(lines).encode()))
-    for head in ("id\ttext", "docno\tcontents", "QID\tQuery", "query-id\tquery text", "topic_number\ttitle", "pid\tpassage"):
+    heads = ("id\ttext", "docno\tcontents", "QID\tQuery", "query-id\tquery text", "topic_number\ttitle", "pid\tpassage")
+    for head in (*heads, "topic\tquery", '"_id"\t"text"', "#qid\tsentence"):
         content = "\n".join([head, *GOOD["passages.tsv"]]).encode()
         yield Case("column names", head, partial(as_plain, "passages.tsv", content))
     for name, lines in {
