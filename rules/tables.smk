@@ -11,7 +11,7 @@ Gives  <experiment>/tables/effectiveness.md, .tex and .html,
 """
 
 # Each with its place in the report. First stages alone cost nothing here and have one depth.
-PLOTS = {"effectiveness": ("Effectiveness", "Plot")}
+PLOTS, COSTS = {"effectiveness": ("Effectiveness", "Plot")}, "<experiment>/tables/costs.html"
 if RERANKERS:
     PLOTS |= {"costs": ("Cost", "Plot"), "depths": ("Cost", "By re-ranking depth")}
 TIMED = [(*model, benchmark) for model in grid.in_folds(config, RERANKERS) for benchmark in GRID["benchmarks"]]
@@ -42,7 +42,7 @@ rule tabulate:
         answer="<experiment>/tables/answer.md",
         costs="<experiment>/tables/costs.csv",
         costs_markdown="<experiment>/tables/costs.md",
-        costs_html=reported("<experiment>/tables/costs.html", "costs_table", "Cost", "Table"),
+        costs_html=reported(COSTS, "costs_table", "Cost", "Table") if RERANKERS else COSTS,
         svg=[reported(f"<experiment>/plots/{name}.svg", f"{name}_plot", *place) for name, place in PLOTS.items()],
         png=expand("<experiment>/plots/{name}.png", name=PLOTS),
         beside=[reported("<experiment>/tables/published.csv", *BESIDE)] if EVALUATION["reference"] else [],

@@ -38,9 +38,17 @@ def answer(means: pd.DataFrame, differences: pd.DataFrame, settings: Evaluation,
     means, differences = (table[table["measure"] == measure] for table in (means, differences))
     plot = f"![Effectiveness of every system, by first stage]({PLOT})\n\n{PLOT_NOTE}"
     if means["recipe"].isin([FIRST_STAGE, TEACHER]).all():
-        found = _highest(means[means["recipe"] == FIRST_STAGE], ["benchmark"])
-        heading = "## Which first stage?\n\nThis grid trains nothing and compares first stages"
-        return f"{heading}. By {measure}, the best first:\n\n{found}\n\n{plot}\n\n{tables.strip()}\n"
+        first = means[means["recipe"] == FIRST_STAGE]
+        parts = [
+            "## Which first stage?",
+            f"This grid trains nothing. First stages by {measure}, the best first:",
+            _highest(first, ["benchmark"]),
+            f"{plot}\n\n{tables.strip()}",
+            "## How sure is this?",
+            f"{_asked(first)}. The {settings.confidence:.0%} interval of a mean reaches {_reach(first)} to each side. First stages "
+            "were not tested against one another: `python -m multistage evaluate` does that with their runs.",
+        ]
+        return "\n\n".join(parts) + "\n"
     seeds, baseline = int(means["seeds"].max()), settings.baseline
     first, beside = differences["against"] == FIRST_STAGE, _trained(differences[differences["against"] != FIRST_STAGE])
     tested = f" (above) and with {recipe_name(str(baseline))} (below)" if not _unfused(beside).empty else ""
@@ -161,13 +169,21 @@ def _unfused(table: pd.DataFrame) -> pd.DataFrame:
 
 def _basis(means: pd.DataFrame, differences: pd.DataFrame, confidence: float) -> str:
     """How many seeds and queries there are, and how much chance there is in differences and between seeds. Of trained ones."""
-    queries, seeds = means.groupby("benchmark", sort=False)["queries"].first(), means["seeds"].max()
-    asked = ", ".join(f"{count:,} queries of {benchmark}" for benchmark, count in queries.items())
-    half, spread = (differences["high"] - differences["low"]) / 2, means["seed_sd"]
-    text = f"{'One seed' if seeds == 1 else f'{seeds} seeds'} of each recipe and {asked}. The {confidence:.0%} interval of a "
-    text += f"difference reaches {_range(half)} to each side: a smaller difference cannot be told from zero."
-    varies = f" The mean of a recipe varies between seeds by {_range(spread)} (standard deviation)."
+    seeds = means["seeds"].max()
+    text = f"{'One seed' if seeds == 1 else f'{seeds} seeds'} of each recipe and {_asked(means)}. The {confidence:.0%} interval "
+    text += f"of a difference reaches {_reach(differences)} to each side: a smaller difference cannot be told from zero."
+    varies = f" The mean of a recipe varies between seeds by {_range(means['seed_sd'])} (standard deviation)."
     return text + (varies if seeds > 1 else "")
+
+
+def _asked(means: pd.DataFrame) -> str:
+    queries = means.groupby("benchmark", sort=False)["queries"].first()
+    return ", ".join(f"{count:,} queries of {benchmark}" for benchmark, count in queries.items())
+
+
+def _reach(table: pd.DataFrame) -> str:
+    """Half of the intervals' widths."""
+    return _range((table["high"] - table["low"]) / 2)
 
 
 def _range(values: pd.Series) -> str:

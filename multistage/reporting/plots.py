@@ -25,14 +25,16 @@ def plot_effectiveness(means: pd.DataFrame, measure: str, confidence: float) -> 
     """A panel for each benchmark and first stage: the mean of `measure` of every system with its interval.
 
     means: what `comparison.compare` made. The dashed line is the first stage. A mean far below the others, as before training,
-    is an arrow. Panels have scales of their own, first stages alone one scale.
+    is an arrow. Panels have scales of their own. First stages alone stand in one panel for each benchmark, without the line.
     """
     chosen = means[means["measure"] == measure]
+    chosen = chosen.assign(system=system_names(chosen))
+    if alone := bool((chosen["recipe"] == FIRST_STAGE).all()):
+        chosen = chosen.assign(retriever="")
     figure, panels = _panels(chosen, 0.9 + 0.32 * chosen.groupby(["benchmark", "retriever"]).size().max())
-    alone = (chosen["recipe"] == FIRST_STAGE).all()
     for panel, rows in panels:
         rows = rows[::-1]
-        scale = chosen if alone else rows[rows["recipe"] != UNTRAINED]
+        scale = rows[rows["recipe"] != UNTRAINED]
         margin = 0.15 * (scale["high"].max() - scale["low"].min())
         left = scale["low"].min() - margin
         for height, row in enumerate(rows.to_dict("records")):
@@ -43,8 +45,9 @@ def plot_effectiveness(means: pd.DataFrame, measure: str, confidence: float) -> 
                 panel.hlines(height, row["low"], row["high"], color=colour, linewidth=2)
             place = (left if hidden else row["high"], height)
             panel.annotate(f"{row['mean']:.3f}", place, (6, 0), textcoords="offset points", va="center", size=9)
-        _first_stage_line(panel.axvline, rows)
-        panel.set_yticks(range(len(rows)), system_names(rows))
+        if not alone:
+            _first_stage_line(panel.axvline, rows)
+        panel.set_yticks(range(len(rows)), rows["system"])
         panel.set(ylim=(-0.6, len(rows) - 0.4), xlim=(left, scale["high"].max() + 2.5 * margin))
         panel.set_xlabel(f"{measure} (mean, {confidence:.0%} interval)")
     return figure
@@ -132,7 +135,7 @@ def _panels(table: pd.DataFrame, height: float) -> tuple[Figure, list[tuple[Axes
     figure, axes = pyplot.subplots(len(benchmarks), len(retrievers), figsize=size, squeeze=False)
     panels = []
     for panel, (benchmark, retriever) in zip(axes.flat, product(benchmarks, retrievers), strict=True):
-        panel.set_title(f"{benchmark}, over {retriever}")
+        panel.set_title(f"{benchmark}, over {retriever}" if retriever else benchmark)
         panels.append((panel, table[(table["benchmark"] == benchmark) & (table["retriever"] == retriever)]))
     return figure, panels
 

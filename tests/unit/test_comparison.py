@@ -77,8 +77,12 @@ def test_without_a_baseline_or_recipes_the_answer_is_about_the_rest():
     assert "compared with a baseline" in sections["Is one training stage enough?"]
     assert "Over bm25 on test: yes" in sections["Does re-ranking help?"]
     values = values[values["recipe"] == "first-stage"]
-    sections = found(*compare({"test": values}, EVALUATION))
-    assert list(sections) == ["", "Which first stage?"]
+    means, differences = compare({"test": values}, EVALUATION)
+    (panel,) = plot_effectiveness(means, "nDCG@10", 0.95).axes
+    assert panel.get_title() == "test" and len(panel.get_yticks()) == 2
+    sections = found(means, differences, EVALUATION)
+    assert list(sections) == ["", "Which first stage?", "How sure is this?"]
+    assert f"{len(values) // 2} queries of test. The 95% interval of a mean" in sections["How sure is this?"]
     first, second = sorted(values.groupby("retriever")["nDCG@10"].mean().items(), key=lambda pair: -pair[1])
     line = f"- On test: {first[0]} alone {first[1]:.3f}, {second[0]} alone {second[1]:.3f}"
     assert line in sections["Which first stage?"] and "TABLES" in sections["Which first stage?"]

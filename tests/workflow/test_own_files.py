@@ -155,8 +155,8 @@ def test_passages_alone_become_a_model_and_a_benchmark_by_a_language_model(tmp_p
 
     model = Model(reply, lambda number: {3: 429, 30: "cut", 70: 500}.get(number), key="sk-secret")
     few = {"steps": 3, "epochs": None, "queries_per_step": 4, "group_size": 4}
-    model_of_kd, ranked = "results/own-unlabelled/models/tiny/kd/seed42/training.json", "results/teachers/judge/own-test.run"
-    found = {"own-train": {"from": 30}, "own-validation": {"from": 20, "to": 30}, "own-test": {"to": 20}}
+    model_of_kd, ranked = "results/own-unlabelled/models/tiny/kd/seed42/training.json", "results/teachers/judge/asked-test.run"
+    found = {"asked-train": {"from": 30}, "asked-validation": {"from": 20, "to": 30}, "asked-test": {"to": 20}}
     with chat_server(model):
         server = {"base_url": model.url, "api_key_env": "LLM_KEY"}
         changes = {
@@ -171,7 +171,7 @@ def test_passages_alone_become_a_model_and_a_benchmark_by_a_language_model(tmp_p
         ended = snakemake(tmp_path, model_of_kd, ranked, configs=configs, environment=index | {"LLM_KEY": "sk-secret"})
         succeed(ended)
     assert len((tmp_path / ranked).read_text().splitlines()) == 20 * 20 and (tmp_path / model_of_kd).exists()
-    assert "Benchmark own-test has generated queries" in ended.stderr and "own-asked" in ended.stderr
+    assert "Benchmark asked-test has generated queries" in ended.stderr and "own-asked" in ended.stderr
     # Every passage once, every query of training and test once; nothing holds the key.
     assert len(model.answered) == len(set(model.answered)) == 50 + 40
     assert not any(b"sk-secret" in file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
