@@ -107,7 +107,8 @@ class Config(Section):
             return f"{entry.generator.model} wrote"
         if not isinstance(entry, FoundQueries) or not (written := self._written(entry.queryset)):
             return ""
-        return f"{written}, kept where {entry.retriever} finds their passage, which makes the numbers of {entry.retriever} too good"
+        name = entry.retriever
+        return f"{written}, kept where {name} finds their passage, which makes the numbers of {name} too good"
 
     def stage(self, recipe: str) -> dict[str, Any]:
         """What defines the last stage of a recipe: its objective, as it is at that position."""

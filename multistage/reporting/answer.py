@@ -45,8 +45,8 @@ def answer(means: pd.DataFrame, differences: pd.DataFrame, settings: Evaluation,
             _highest(first, ["benchmark"]),
             f"{plot}\n\n{tables.strip()}",
             "## How sure is this?",
-            f"{_asked(first)}. The {settings.confidence:.0%} interval of a mean reaches {_reach(first)} to each side. First stages "
-            "were not tested against one another: `python -m multistage evaluate` does that with their runs.",
+            f"{_asked(first)}. The {settings.confidence:.0%} interval of a mean reaches {_reach(first)} to each side. First "
+            "stages were not tested against one another: `python -m multistage evaluate` does that with their runs.",
         ]
         return "\n\n".join(parts) + "\n"
     seeds, baseline = int(means["seeds"].max()), settings.baseline
@@ -170,8 +170,10 @@ def _unfused(table: pd.DataFrame) -> pd.DataFrame:
 def _basis(means: pd.DataFrame, differences: pd.DataFrame, confidence: float) -> str:
     """How many seeds and queries there are, and how much chance there is in differences and between seeds. Of trained ones."""
     seeds = means["seeds"].max()
-    text = f"{'One seed' if seeds == 1 else f'{seeds} seeds'} of each recipe and {_asked(means)}. The {confidence:.0%} interval "
-    text += f"of a difference reaches {_reach(differences)} to each side: a smaller difference cannot be told from zero."
+    text = f"{'One seed' if seeds == 1 else f'{seeds} seeds'} of each recipe and {_asked(means)}. The {confidence:.0%} "
+    text += (
+        f"interval of a difference reaches {_reach(differences)} to each side: a smaller difference cannot be told from zero."
+    )
     varies = f" The mean of a recipe varies between seeds by {_range(means['seed_sd'])} (standard deviation)."
     return text + (varies if seeds > 1 else "")
 
