@@ -38,20 +38,20 @@ def answer(means: pd.DataFrame, differences: pd.DataFrame, settings: Evaluation,
     means, differences = (table[table["measure"] == measure] for table in (means, differences))
     plot = f"![Effectiveness of every system, by first stage]({PLOT})\n\n{PLOT_NOTE}"
     if means["recipe"].isin([FIRST_STAGE, TEACHER]).all():
-        first = means[means["recipe"] == FIRST_STAGE]
+        alone = means[means["recipe"] == FIRST_STAGE]
         parts = [
             "## Which first stage?",
             f"This grid trains nothing. First stages by {measure}, the best first:",
-            _highest(first, ["benchmark"]),
+            _highest(alone, ["benchmark"]),
             f"{plot}\n\n{tables.strip()}",
             "## How sure is this?",
-            f"{_asked(first)}. The {settings.confidence:.0%} interval of a mean reaches {_reach(first)} to each side. First "
+            f"{_asked(alone)}. The {settings.confidence:.0%} interval of a mean reaches {_reach(alone)} to each side. First "
             "stages were not tested against one another: `python -m multistage evaluate` does that with their runs.",
         ]
         return "\n\n".join(parts) + "\n"
     seeds, baseline = int(means["seeds"].max()), settings.baseline
     first, beside = differences["against"] == FIRST_STAGE, _trained(differences[differences["against"] != FIRST_STAGE])
-    tested = f" (above) and with {recipe_name(str(baseline))} (below)" if not _unfused(beside).empty else ""
+    tested = f" (above) and against {recipe_name(str(baseline))} (below)" if not _unfused(beside).empty else ""
     parts = [
         "## Does re-ranking help?",
         _beside_first_stage(differences[first], means, settings),
