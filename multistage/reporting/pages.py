@@ -26,9 +26,9 @@ TEMPLATES = Environment(
 
 
 def recipe_name(recipe: str) -> str:
-    """`cl-kd` as `cl→kd`, `cl-kd+fused` as `cl→kd, fused`; of an experiment of several, `a:cl-kd` as `cl→kd (a)`."""
+    """`cl-kd` as `cl→kd`, `cl-kd+fused` as `cl→kd fused`; of an experiment of several, `a:cl-kd` as `cl→kd (a)`."""
     experiment, _, own = recipe.rpartition(":")
-    name = own.removesuffix(FUSED).replace("-", "→") + (", fused" if own.endswith(FUSED) else "")
+    name = own.removesuffix(FUSED).replace("-", "→") + (" fused" if own.endswith(FUSED) else "")
     return f"{name} ({experiment})" if experiment else name
 
 

@@ -131,8 +131,8 @@ def test_tables_mark_and_explain(compared):
     assert row[1].startswith("**0.7") and row[1].endswith("▲↑") and "**" not in row[2]
     assert re.search(r"^\| bm25 \| tiny cl→kd \| 0\.\d+ ▲≈ \|", markdown, re.M)
     assert re.search(r"^\| bm25 \| tiny untrained \| 0\.\d+ ▼ \|", markdown, re.M)
-    assert "| bm25 | tiny cl, fused (weight 0.3 to 0.35) |" in markdown
-    assert "| colbert | tiny cl, fused (weight 1: the re-ranker alone) |" in markdown
+    assert "| bm25 | tiny cl fused (weight 0.3 to 0.35) |" in markdown
+    assert "| colbert | tiny cl fused (weight 1: the re-ranker alone) |" in markdown
     assert latex.count(r"\toprule") == latex.count(r"\bottomrule") == 1 and latex.count(r"\midrule") == 1
     marks = r"\\textsuperscript\{\$\\blacktriangle\$\$\\uparrow\$\}"
     assert re.search(r"tiny kd\$\\rightarrow\$cl & \\textbf\{0\.7\d+\}" + marks + r" & 0\.\d+ \\\\$", latex, re.M)
