@@ -10,8 +10,8 @@ from multistage.jobs.errors import InputError
 from multistage.jobs.files import write_texts
 from multistage.jobs.log import logger
 
-# Equal for queries of the same text, whatever its case and blanks.
-SAME_TEXT = pl.col("text").str.to_lowercase().str.replace_all(r"\s+", " ").str.strip_chars()
+# Equal for queries of the same text, whatever its case, blanks and Unicode form.
+SAME_TEXT = pl.col("text").str.normalize("NFKC").str.to_lowercase().str.replace_all(r"\s+", " ").str.strip_chars()
 ADVICE = (
     "Models would be evaluated on what they learn from. Let the sets have other queries, for example by querysets.NAME.draw; "
     "if this is wanted, name the benchmark under evaluation.leaks in the config."
@@ -31,7 +31,7 @@ def check_leaks(
 
     queries: tables of query sets, in the order of `collections`, which gives the collection of each by name. learned,
     benchmarks, allowed: names of query sets.
-    Queries are shared that have the same text, whatever its case and blanks, or the same id in the same collection.
+    Queries are shared that have the same text (`SAME_TEXT`), or the same id in the same collection.
     Raises InputError with an example from each two sets that share queries, where the benchmark is not `allowed` to.
     """
     tables = {name: read_texts(path).with_columns(key=SAME_TEXT) for name, path in zip(collections, queries, strict=True)}

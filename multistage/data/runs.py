@@ -204,10 +204,11 @@ def _best(lines: pl.DataFrame, depth: int | None) -> pl.DataFrame:
 
 def _scan_fields(file: Path) -> pl.LazyFrame:
     """The lines of a run: number (from 1), query, passage and score; all null but the number, or the score, where wrong."""
-    pattern = rf"{columns_pattern(COLUMNS, RUN)}[^\r]*\r*$"
-    lines = scan_lines(file).select("number", pl.col("line").str.extract_groups(pattern)).unnest("line")
+    fields = pl.col("line").str.extract_groups(columns_pattern(COLUMNS, RUN))
+    several = pl.col("line").str.strip_chars_end("\r").str.contains("\r", literal=True)
+    lines = scan_lines(file).select("number", fields, several=several).unnest("line")
     score = pl.col("score").cast(pl.Float64, strict=False).cast(pl.Float32)
-    return lines.select("number", "query", "passage", score=pl.when(score.is_finite()).then(score))
+    return lines.select("number", "query", "passage", score=pl.when(score.is_finite() & ~pl.col("several")).then(score))
 
 
 class _Rows:

@@ -56,7 +56,7 @@ class Groups:
                 shape = groups.queries.shape if name == "queries" else (len(groups.queries), groups.passages.shape[1])
                 if matrix is not None and (matrix.shape != shape or matrix.dtype != KINDS[name]):
                     raise ValueError(f"{name} holds {matrix.shape} {matrix.dtype}, and must hold {shape} {KINDS[name]}")
-        if not len(groups.queries):
+        if not groups.passages.size:
             raise InputError(f"{path}: no group is left; the log of the rule that made it says what was dropped.")
         most = groups.passages.shape[1]
         if most < wanted:
@@ -65,8 +65,8 @@ class Groups:
 
     def require_texts(self, queries: TokenStore, passages: TokenStore, path: str | Path) -> None:
         """Raise InputError, naming the file of the groups, where their rows are not those of the stores."""
-        for rows, store in ((self.queries, queries), (self.passages, passages)):
-            if rows.min() < -1 or rows.max() >= len(store):
+        for rows, least, store in ((self.queries, 0, queries), (self.passages, -1, passages)):
+            if rows.min() < least or rows.max() >= len(store):
                 raise InputError(
                     f"{path}: made of other texts than {store.name}. Delete both, and the next run makes them again."
                 )

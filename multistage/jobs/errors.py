@@ -18,7 +18,7 @@ ADVICE = {
     errno.EROFS: "Run in a folder that can be written.",
     errno.ENAMETOOLONG: "Choose shorter names in the config, or a folder with a shorter path.",
 }
-# What an address may say after its question mark without giving anything away.
+# What an address may say behind its path without giving anything away.
 HARMLESS = re.compile(r"(id|download|export|dl|raw|version)=.*|([\w-]+=)?\$\w+")
 
 
@@ -43,6 +43,8 @@ def system_refusal(error: BaseException, path: str | Path) -> InputError | None:
     path: what is spoken of where the error names no file.
     """
     name, number = getattr(error, "filename", None), getattr(error, "errno", None)
+    if number is None and (rust := re.search(r"\(os error (\d+)\)(?:: (.+))?", str(error))):
+        number, name = int(rust[1]), rust[2]
     number = number or next((number for number in ADVICE if os.strerror(number) in str(error)), None)
     if re.search(r"\d requested and \d+ written", str(error)):  # how NumPy says that a disk is full
         number = errno.ENOSPC
@@ -79,8 +81,9 @@ def without_secrets(text: str) -> str:
     The names of environment variables, as in ?token=$TOKEN, stay.
     """
 
-    def named(query: re.Match[str]) -> str:
-        kept = [pair for pair in query[0][1:].split("&") if HARMLESS.fullmatch(pair)]
-        return "&".join(kept) and f"?{'&'.join(kept)}"
+    def bare(address: re.Match[str]) -> str:
+        place, *more = re.split("[?#;]", address[0], maxsplit=1)
+        kept = [pair for pair in re.split("[#;&]", "".join(more)) if HARMLESS.fullmatch(pair)]
+        return re.sub("(?<=://)[^/]*@", "", place) + ("?" if kept else "") + "&".join(kept)
 
-    return re.sub(r"\?[^\s)'\"]+", named, re.sub(r"(?<=://)[^\s/]*@", "", text))
+    return re.sub(r"://[^\s)'\"]+", bare, text)

@@ -85,4 +85,4 @@ def _source(entry: Config, name: str, use: str) -> dict[str, str]:
     }
     place = next(form for key, form in forms.items() if entry.get(key))
     place = without_secrets(place.format(**entry))
-    return {"name": name, "use": use, "place": place, "licence": entry.get("licence", SERVED)}
+    return {"name": name, "use": use, "place": place, "licence": without_secrets(entry.get("licence", SERVED))}

@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 import polars as pl
 
+from multistage.data.packed import plain_file
 from multistage.jobs.errors import InputError
 from multistage.jobs.files import write_texts
 from multistage.reporting.pages import fixed, markdown_table, system_names
@@ -21,7 +22,8 @@ def read_published(path: str | Path) -> pd.DataFrame:
     """
     expected = f"expected a CSV file with the columns {', '.join(COLUMNS)}"
     try:
-        table = pl.read_csv(path, infer_schema=False).fill_null("").to_pandas()
+        with plain_file(path) as file:
+            table = pl.read_csv(file, infer_schema=False).fill_null("").to_pandas()
     except pl.exceptions.PolarsError as error:
         raise InputError(f"{path}: {expected}, and this cannot be read ({str(error).partition(chr(10))[0]}).") from error
     if list(table.columns) != COLUMNS:

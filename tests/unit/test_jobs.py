@@ -128,6 +128,8 @@ def test_what_the_system_refuses_is_one_sentence(tmp_path, path, reason):
         partial.touch()
     with pytest.raises(InputError, match=r"No such file or directory\. Look"), readable(tmp_path / "absent"):
         (tmp_path / "absent").read_text()
+    with pytest.raises(InputError, match=f"^{tmp_path}/absent: No such file"), readable(tmp_path):
+        pl.read_csv(tmp_path / "absent")
 
 
 def test_leftovers_of_a_killed_job_are_removed(tmp_path):

@@ -85,14 +85,14 @@ def test_a_language_model_that_writes_queries_or_ranks_is_a_source(config):
 def test_files_of_the_users_own_are_sources(config):
     own = ("my-passages", "my-queries", "my-qrels")
     config["sources"] |= {name: {"path": f"{name}.tsv", "licence": f"of {name}"} for name in own}
-    config["sources"]["my-qrels"] = {"url": "https://me:secret@a.org:8/f?id=1&sig=2#3", "licence": "mine"}
+    config["sources"]["my-qrels"] = {"url": "https://me:secret@a.org:8/f?id=1&sig=2#3", "licence": "see http://me:secret@a.org"}
     config["collections"]["mine"] = {"kind": "local", "passages": "my-passages"}
     mine = {"collection": "mine", "queries": "my-queries", "qrels": "my-qrels", "relevance": 1}
     config["querysets"] |= {"mine-train": mine, "mine-validation": mine}
     config["objectives"]["cl"]["candidates"] = {"queryset": "mine-train", "retriever": "bm25", "depth": 20}
     config["validation"] |= {"queryset": "mine-validation", "retriever": "bm25"}
     found = lineage(config, "tiny", "cl")
-    assert found["sources"][3]["place"] == "https://a.org:8/f?id=1"
+    assert found["sources"][3]["place"] == "https://a.org:8/f?id=1" and found["sources"][3]["licence"] == "see http://a.org"
     assert found["data"] == ["my-passages", "my-queries", "my-qrels"]
     assert found["sources"][2] == {
         "name": "my-queries",

@@ -39,8 +39,9 @@ def test_ours_stand_beside_theirs_with_the_difference(tmp_path):
         write_beside(ours(backbone="tiny"), PAPER, csv, markdown)
 
 
-def read(text, given, output):
-    (given / "published.csv").write_bytes(text.encode("latin-1"))
+def read(text, given, output, code="latin-1"):
+    if text is not None:
+        (given / "published.csv").write_bytes(text.encode(code))
     read_published(given / "published.csv")
 
 
@@ -61,6 +62,7 @@ test_inputs = judged(
         *(
             Case("published results", repr(text), partial(read, text), "published.csv")
             for text in (
+                None,
                 "",
                 "a,b\n1,2\n",
                 f"{HEADER}{RESULT[:-1]},0.4\n",
@@ -68,6 +70,6 @@ test_inputs = judged(
                 "\x89PNG\r\n\0",
             )
         ),
-        Case("published results", "as they should be", partial(read, HEADER + RESULT)),
+        *(Case("published results", f"in {code}", partial(read, HEADER + RESULT, code=code)) for code in ("utf-8", "utf-16")),
     ]
 )

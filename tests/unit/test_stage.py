@@ -180,6 +180,12 @@ def other_texts(inputs):
     groups_from([[1, 0]], passages=[[0, len(PASSAGES)]]).write(inputs.groups)
 
 
+def no_query(inputs):
+    groups = groups_from([[1, 0]])
+    groups.queries[:] = -1
+    groups.write(inputs.groups)
+
+
 @pytest.mark.parametrize(
     ("spoil", "changes", "message"),
     [
@@ -193,6 +199,7 @@ def other_texts(inputs):
         ),
         (other_vocabulary, {}, "tokenised with another vocabulary"),
         (other_texts, {"group_size": 2}, r"groups\.safetensors: made of other texts than .*passages\.ids\.npy"),
+        (no_query, {"group_size": 2}, r"groups\.safetensors: made of other texts than .*queries\.ids\.npy"),
     ],
 )
 def test_what_goes_wrong_leaves_nothing(inputs, tmp_path, spoil, changes, message):

@@ -164,6 +164,7 @@ def of_leaks() -> Iterator[Case]:
         "by text": ("a", "capital of France"),
         "by text in another case": ("a", "Capital of FRANCE"),
         "by text with other blanks": ("a", " capital\u00a0of  France\t"),
+        "by text in another Unicode form": ("a", "\uff43apital of France"),
         "all of it": TRAINING[0],
     }.items():
         queries = [("b", "something else"), query]
@@ -186,9 +187,20 @@ def secret(path: Place, value: Any, *folders: Path) -> None:
 
 
 def of_addresses() -> Iterator[Case]:
-    for url in ("http://me:hidden@a.org/f", "http://hidden@a.org/f"):
+    for url in (
+        *(f"http://{user}@a.org/f" for user in ("me:hidden", "hidden")),
+        "http://a.org/f#hidden",
+        "http://a.org/f;hidden",
+    ):
         yield Case("address with a secret", url, partial(address, url), "sources.other.url: it may hold a password")
-    for query in ("sig=hidden", "id=1&X-Amz-Signature=hidden", "$TOKEN&token=hidden", "hidden", "token=$A.hidden"):
+    for query in (
+        "sig=hidden",
+        "id=1#hidden",
+        "id=1&X-Amz-Signature=hidden",
+        "$TOKEN&token=hidden",
+        "hidden",
+        "token=$A.hidden",
+    ):
         yield Case(
             "address with a secret", query, partial(address, f"https://a.org/f?{query}"), "sources.other.url: it may hold"
         )
