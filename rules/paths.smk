@@ -152,7 +152,8 @@ def checkpoint_files(wildcards):
     entry = config["checkpoints"][wildcards.checkpoint]
     if "source" in entry:
         return [source_of(entry["source"])]
-    return [ancient(str(file)) for file in model_files(entry["path"])] if "path" in entry else []
+    with one_message():
+        return [ancient(str(file)) for file in model_files(entry["path"])] if "path" in entry else []
 
 
 def contents_of(files):

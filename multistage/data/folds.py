@@ -66,5 +66,8 @@ def split_run(run: str | Path, queries: Sequence[str], outputs: Sequence[str]) -
 
 
 def join_runs(runs: Sequence[str], output: str | Path) -> None:
-    """Write runs of different queries as one; each line keeps its tag, which names the model."""
+    """Write runs of different queries as one; each line keeps its tag, which names the model. Raises InputError as `read_run`
+    does."""
+    for run in runs:
+        read_run(run)
     write_texts({output: "".join(Path(run).read_text(encoding="utf-8") for run in runs)})

@@ -118,7 +118,7 @@ def count_texts(path: str | Path) -> int:
 def stream_rows(path: str | Path, start: int = 0, stop: int | None = None) -> Iterator[tuple[list[str], list[str]]]:
     """The ids and texts of the rows from `start` up to `stop` (None: the last) in order, a few thousand at a time."""
     with readable(path):
-        rows = scan_table(path, "id", "text").slice(start, None if stop is None else stop - start)
+        rows = _scan(path, "id", "text").slice(start, None if stop is None else stop - start)
         for batch in map(_whole, rows.collect_batches(chunk_size=ROWS_AT_ONCE, maintain_order=True)):
             yield batch["id"].to_list(), batch["text"].to_list()
 
@@ -128,20 +128,20 @@ def stream_texts(path: str | Path, start: int = 0, stop: int | None = None) -> I
     return (texts for _, texts in stream_rows(path, start, stop))
 
 
-def read_texts(path: str | Path) -> pl.DataFrame:
-    """Read passages or queries, all at once: for query sets and small collections."""
-    return _read(path, "id", "text")
+def read_texts(path: str | Path, start: int = 0, rows: int | None = None) -> pl.DataFrame:
+    """Read passages or queries at once, of a large collection some rows."""
+    return _read(path, "id", "text", start=start, rows=rows)
 
 
-def read_ids(path: str | Path) -> pl.Series:
+def read_ids(path: str | Path, start: int = 0, rows: int | None = None) -> pl.Series:
     """The ids of passages or queries, by row."""
-    return _read(path, "id")["id"]
+    return _read(path, "id", start=start, rows=rows)["id"]
 
 
 def texts_of(path: str | Path, ids: pl.Series) -> dict[str, str]:
     """The texts of some passages or queries, by id."""
     with readable(path):
-        found = scan_table(path, "id", "text").filter(pl.col("id").is_in(ids.unique().implode()))
+        found = _scan(path, "id", "text").filter(pl.col("id").is_in(ids.unique().implode()))
         return dict(found.collect(engine="streaming").iter_rows())
 
 
@@ -150,19 +150,18 @@ def read_qrels(path: str | Path) -> pl.DataFrame:
     return _read(path, "query", "passage", "grade")
 
 
-def scan_table(path: str | Path, *columns: str) -> pl.LazyFrame:
-    """Columns of a table, not read yet. Raises InputError for a damaged file, or where they hold other types."""
-    with readable(path):
-        table = pl.scan_parquet(path)
-        for name, kind in table.select(columns).collect_schema().items():
-            if not (kind.is_integer() if name == "grade" else kind == pl.String):
-                raise ValueError(f"column {name} holds {kind}")
-        return table.select(columns)
+def _scan(path: str | Path, *columns: str) -> pl.LazyFrame:
+    """Columns of a table, not read yet. Raises ValueError where they hold other types."""
+    table = pl.scan_parquet(path).select(columns)
+    for name, kind in table.collect_schema().items():
+        if not (kind.is_integer() if name == "grade" else kind == pl.String):
+            raise ValueError(f"column {name} holds {kind}")
+    return table
 
 
-def _read(path: str | Path, *columns: str) -> pl.DataFrame:
+def _read(path: str | Path, *columns: str, start: int = 0, rows: int | None = None) -> pl.DataFrame:
     with readable(path):
-        return _whole(scan_table(path, *columns).collect())
+        return _whole(_scan(path, *columns).slice(start, rows).collect())
 
 
 def _whole(table: pl.DataFrame) -> pl.DataFrame:

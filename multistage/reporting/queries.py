@@ -7,7 +7,7 @@ import pandas as pd
 import polars as pl
 
 from multistage.data.runs import read_run
-from multistage.data.tables import read_qrels, read_texts, scan_table
+from multistage.data.tables import read_qrels, read_texts, texts_of
 from multistage.evaluation.measures import read_values
 from multistage.jobs.files import write_texts
 from multistage.reporting.pages import TEMPLATES
@@ -69,7 +69,7 @@ def write_view(
 
 def _top_passages(run: str | Path, passages: str | Path, qrels: pl.DataFrame) -> pd.DataFrame:
     """The first passage of each query of a run: index query; columns passage, text, grade (text)."""
-    first = read_run(run, depth=1).lazy().join(qrels.lazy(), on=["query", "passage"], how="left")
-    found = first.join(scan_table(passages, "id", "text"), left_on="passage", right_on="id", how="left")
-    columns = ["query", "passage", "text", pl.col("grade").cast(pl.String).fill_null("")]
-    return found.select(columns).collect(engine="streaming").to_pandas().set_index("query")
+    first = read_run(run, depth=1).join(qrels, on=["query", "passage"], how="left")
+    text = pl.col("passage").replace_strict(texts_of(passages, first["passage"]), default=None, return_dtype=pl.String)
+    grade = pl.col("grade").cast(pl.String).fill_null("")
+    return first.select("query", "passage", text.alias("text"), grade).to_pandas().set_index("query")

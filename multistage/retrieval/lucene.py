@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from multistage.data.runs import RUN
-from multistage.data.tables import count_texts
+from multistage.data.tables import count_texts, read_texts
 from multistage.jobs.errors import InputError
 from multistage.jobs.files import replacing, scratch
 from multistage.jobs.log import Rate, logger
@@ -48,8 +48,8 @@ def index_passages(passages: str | Path, output: str | Path, threads: int) -> No
     total = count_texts(passages)
     with replacing(output) as (partial,), scratch(partial) as folder:
         for start in range(0, total, ROWS_A_FILE):
-            rows = pl.scan_parquet(passages).slice(start, ROWS_A_FILE)
-            rows.select("id", contents="text").sink_ndjson(folder / f"{start}.jsonl")
+            rows = read_texts(passages, start, ROWS_A_FILE)
+            rows.rename({"text": "contents"}).write_ndjson(folder / f"{start}.jsonl")
         args = autoclass("io.anserini.index.IndexCollection$Args")()
         args.collectionClass, args.input, args.index = "JsonCollection", str(folder), str(partial)
         args.threads, args.memoryBuffer = threads, BUFFER_MB

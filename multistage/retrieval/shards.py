@@ -4,7 +4,7 @@ from pathlib import Path
 
 import polars as pl
 
-from multistage.data.tables import count_texts, scan_table
+from multistage.data.tables import count_texts, read_ids
 from multistage.jobs.errors import InputError
 
 
@@ -21,4 +21,4 @@ def shard_rows(count: int, shard: int, shards: int) -> tuple[int, int]:
 def shard_ids(passages: str | Path, shard: int, shards: int) -> pl.Series:
     """The ids of the passages in a part of a passages table, by row of the part."""
     start, stop = shard_rows(count_texts(passages), shard, shards)
-    return scan_table(passages, "id").slice(start, stop - start).collect()["id"]
+    return read_ids(passages, start, stop - start)

@@ -24,6 +24,7 @@ from multistage.reporting.costs import reranking_costs, training_costs
 from multistage.reporting.tables import read_table
 from multistage.retrieval.encoding import read_vectors, write_vectors
 from multistage.retrieval.late_interaction import build_plaid, plaid_search
+from multistage.retrieval.shards import shard_ids
 from small_groups import groups_from
 from wrong_inputs import Case, judged
 
@@ -80,6 +81,7 @@ def saved(content: dict) -> Callable[[Path], object]:
 
 FILES = {
     "ids of texts": texts(read_ids),
+    "ids of a part": texts(partial(shard_ids, shard=1, shards=2)),
     "texts": texts(read_texts),
     "texts, streamed": texts(lambda path: list(stream_rows(path))),
     "number of texts": texts(count_texts),
@@ -121,6 +123,12 @@ def cut(path: Path) -> None:
     path.write_bytes(content[: len(content) // 2])
 
 
+def spoil(path: Path) -> None:
+    """Damage what stands first in a table, and nothing of its last part, which says what it holds."""
+    content = path.read_bytes()
+    path.write_bytes(content[:4] + bytes(20) + content[24:])
+
+
 DAMAGES = {
     "empty": replace_by(b""),
     "cut": cut,
@@ -159,7 +167,8 @@ def array(*values: float, dtype: str) -> Callable[[Path], object]:
 
 
 CONTENTS = {
-    "ids of texts": {"no column": parquet(text=["a"]), "numbers": parquet(id=[1], text=["a"])},
+    "ids of texts": {"no column": parquet(text=["a"]), "numbers": parquet(id=[1], text=["a"]), "damaged data": spoil},
+    "ids of a part": {"damaged data": spoil},
     "texts": {
         "no column": parquet(id=["a"]),
         "numbers": parquet(id=["a"], text=[0.5]),
@@ -172,6 +181,7 @@ CONTENTS = {
         "no text": parquet(id=["a", "b"], text=["a", None]),
     },
     "judgements": {
+        "damaged data": spoil,
         "no column": parquet(query=["q"], passage=["p"]),
         "grades as text": parquet(query=["q"], passage=["p"], grade=["1"]),
     },
