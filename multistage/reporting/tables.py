@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from multistage.config.evaluation import Evaluation
-from multistage.config.recipes import FIRST_STAGE
+from multistage.config.recipes import FIRST_STAGE, FUSED
 from multistage.evaluation.comparison import POOLED
 from multistage.jobs.files import read_json, readable, write_texts
 from multistage.measures import compares
@@ -143,6 +143,8 @@ def note(means: pd.DataFrame, differences: pd.DataFrame, settings: Evaluation) -
         "Means over queries" + (f" and {seeds} seeds" if seeds > 1 else "") + ".",
         "**Bold**: the best" + (" over a first stage." if _reranked(means) else "."),
     ]
+    if means["recipe"].str.endswith(FUSED).any():
+        lines.append("Fused: first stage's and re-ranker's scores; the weight is the latter's, the best on validation queries.")
     if (differences["against"] == FIRST_STAGE).any():
         lines.append(f"{BETTER} better, {WORSE} worse than the first stage alone.")
     if (differences["against"] != FIRST_STAGE).any():

@@ -157,5 +157,5 @@ def test_files_are_the_same_again(compared, tmp_path):
         for figure, *pair in zip(figures, plots[::2], plots[1::2], strict=True):
             save(figure, *pair)
         contents.append([file.read_bytes() for file in [*files.values(), *plots]])
-    assert contents[0] == contents[1]
+    assert contents[0] == contents[1] and b"Fused: " in contents[0][2]
     assert b"<svg" in contents[0][5] and contents[0][6].startswith(b"\x89PNG") and b"<table" in contents[0][4]
