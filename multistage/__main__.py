@@ -207,7 +207,7 @@ def share(text: str) -> float:
 
 
 def positive(text: str) -> int:
-    """A whole number above zero, of which a file can have as many."""
+    """A whole number above zero, and no larger than counts can be."""
     if not 0 < int(text) < 2**63:
         raise ValueError
     return int(text)

@@ -11,7 +11,8 @@ Gives  <experiment>/tables/effectiveness.md, .tex and .html,
 """
 
 # Each with its place in the report. First stages alone cost nothing here and have one depth.
-PLOTS, COSTS = {"effectiveness": ("Effectiveness", "Plot")}, "<experiment>/tables/costs.html"
+COSTS = "<experiment>/tables/costs.html"
+PLOTS = {"effectiveness": ("Effectiveness", "Plot")}
 if RERANKERS:
     PLOTS |= {"costs": ("Cost", "Plot"), "depths": ("Cost", "By re-ranking depth")}
 TIMED = [(*model, benchmark) for model in grid.in_folds(config, RERANKERS) for benchmark in GRID["benchmarks"]]

@@ -38,9 +38,9 @@ def require_re_ranker(folder: str | Path) -> PreTrainedConfig:
     """The config of a re-ranker. Raises InputError for anything but a checkpoint with one label and safetensors weights."""
     config = read_config(folder)
     if config.num_labels != 1:
-        kind = ", ".join(config.architectures or ["a model"])
         raise InputError(
-            f"{folder}/config.json: the checkpoint, {kind}, has {config.num_labels} labels; a re-ranker classifies with one."
+            f"{folder}/config.json: the checkpoint, {config.architectures}, has {config.num_labels} labels; a re-ranker "
+            "classifies with one."
         )
     return config
 

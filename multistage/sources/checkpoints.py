@@ -50,10 +50,10 @@ def require_model(folder: str | Path, name: str | None = None) -> Path:
 
     name: what messages call the folder.
     """
-    weights = weights_of(folder)
-    if weights and (Path(folder) / "config.json").is_file():
+    weights, configured = weights_of(folder), Path(folder, "config.json").is_file()
+    if weights and configured:
         return weights
-    missing = WEIGHTS[0] if (Path(folder) / "config.json").is_file() else "config.json"
+    missing = WEIGHTS[0] if configured else "config.json"
     raise InputError(
         f"{name or folder}: {missing} is missing; a model is a folder with config.json and {WEIGHTS[0]}, or its index."
     )

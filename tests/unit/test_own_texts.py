@@ -186,7 +186,7 @@ def test_what_is_no_re_ranker_stops_it(tmp_path):
         return str(caught.value)
 
     assert "config.json is missing" in message(tmp_path / "absent")
-    assert "BertForSequenceClassification, has 3 labels; a re-ranker classifies" in message(
+    assert "['BertForSequenceClassification'], has 3 labels; a re-ranker classifies" in message(
         write_bert_checkpoint(tmp_path / "three", labels=3)
     )
     folder = write_bert_checkpoint(tmp_path / "one")

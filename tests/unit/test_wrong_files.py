@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import numpy as np
@@ -53,18 +53,20 @@ def in_store(name: str) -> File:
 
 
 @cache
-def index() -> Path:
-    path = Path(mkdtemp()) / "plaid"
-    write_vectors(path.with_name("vectors"), [(torch.eye(8).repeat(3, 1), [3] * 8)])
-    build_plaid(path.with_name("vectors"), path, nbits=4, kmeans_passages=None, device="cpu")
-    return path
+def index() -> TemporaryDirectory:
+    """A folder with a PLAID index, until the tests end."""
+    folder = TemporaryDirectory()
+    vectors, plaid = Path(folder.name, "vectors"), Path(folder.name, "plaid")
+    write_vectors(vectors, [(torch.eye(8).repeat(3, 1), [3] * 8)])
+    build_plaid(vectors, plaid, nbits=4, kmeans_passages=None, device="cpu")
+    return folder
 
 
 def in_index(name: str) -> File:
     def read(folder: Path) -> None:
         plaid_search(folder / "plaid", "cpu", full_scores=8)([torch.eye(8)], 3)
 
-    return File(f"plaid/{name}", lambda folder: shutil.copytree(index(), folder / "plaid"), read)
+    return File(f"plaid/{name}", lambda folder: shutil.copytree(Path(index().name, "plaid"), folder / "plaid"), read)
 
 
 def at(name: str, write: Callable[[Path], object], read: Callable[[str], object]) -> File:

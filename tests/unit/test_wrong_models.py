@@ -206,6 +206,8 @@ def cases():
     for text in ("[]", "{}", "[1]", "{", '[{"path": "../other"}]'):
         change = partial(replace, "modules.json", text.encode())
         yield Case("damaged checkpoint", f"encode modules.json {text}", partial(encode, change), place="model")
+    two_labels = partial(score, partial(settings, architectures=[3], id2label={"0": "a", "1": "b"}))
+    yield Case("outputs of a model", "score two labels", two_labels, place="config.json")
     yield Case("damaged checkpoint", "encode narrow", partial(encode, narrow, kind="colbert"), place="model")
     for place, names in {"frozen": ["nowhere"], "adapter": {"kind": "lora", "modules": ["nowhere"]}}.items():
         yield Case("names of parameters", place, partial(start, lambda folder: None, **{place: names}), place=place)
