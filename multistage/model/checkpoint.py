@@ -48,16 +48,13 @@ def require_re_ranker(folder: str | Path) -> PreTrainedConfig:
 def new_cross_encoder(folder: str | Path, seed: int) -> PreTrainedModel:
     """A pre-trained encoder with a new one-label head, whose weights depend on `seed` alone.
 
-    A checkpoint that already is a one-label sequence classifier keeps its head. Raises InputError when it has a
-    classification head with several labels, and when anything but a head and a pooler is missing.
+    A checkpoint that already is a re-ranker keeps its head. Raises InputError for a classifier with several labels, and when
+    anything but a head and a pooler is missing.
     """
     config = read_config(folder)
     classifier = "SequenceClassification" in str(config.architectures)
-    if classifier and config.num_labels != 1:
-        raise InputError(
-            f"{folder}/config.json: the checkpoint is a classifier with {config.num_labels} labels; a backbone has one "
-            "label or no classification head."
-        )
+    if classifier:
+        require_re_ranker(folder)
     config.num_labels = 1
     torch.manual_seed(seed)
     return load_weights(AutoModelForSequenceClassification, folder, config, complete=classifier)

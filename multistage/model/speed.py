@@ -12,8 +12,6 @@ of a weight with all tokens is left in the layer. That is 8% of the products of 
 """
 
 import ctypes
-import os
-from shutil import which
 from typing import Any
 
 import torch
@@ -163,16 +161,7 @@ def _by_head(layer: nn.Linear, size: int) -> tuple[Tensor, Tensor]:
 
 
 def compile_layers(model: PreTrainedModel, backend: str = "inductor") -> None:
-    """Compile each layer by `torch.compile` when it is first called, for batches of any size; parameters keep their names.
-
-    Raises InputError where the C++ compiler is missing that PyTorch calls.
-    """
-    compiler = os.environ.get("CXX", "g++")
-    if backend == "inductor" and which(compiler) is None:
-        raise InputError(
-            f"training.compile: PyTorch needs the C++ compiler {compiler}, which this machine lacks. Install g++, name another "
-            "in the environment variable CXX, or set training.compile to false."
-        )
+    """Compile each layer by `torch.compile` when it is first called, for batches of any size; parameters keep their names."""
     for module in model.modules():
         if isinstance(module, GradientCheckpointingLayer):
             module.compile(backend=backend, dynamic=True)

@@ -11,8 +11,7 @@ import torch
 
 from multistage.config.training import PairSettings
 from multistage.data.local_files import read_own_texts, read_pairs
-from multistage.data.packed import plain_file
-from multistage.data.runs import COLUMNS, columns_pattern, read_run, rows_of, scan_lines
+from multistage.data.runs import read_run, rows_of
 from multistage.data.tables import ROWS_AT_ONCE
 from multistage.data.tokens import TokenStore, load_tokenizer
 from multistage.jobs.errors import InputError, because
@@ -147,23 +146,11 @@ def _wanted(scorer: Scorer, path: str | Path, what: str, runs: list[tuple[str, p
                     raise InputError(f"{path}: query {name!r} is empty; give it a text or leave it out of the run.")
                 found[name] = None
                 yield text
-        missing = wanted - found.keys()
         for run_path, run in runs:
-            for name in run[what].filter(run[what].is_in(list(missing))).head(1):
-                raise InputError(
-                    f"{run_path}, line {_line_of(run_path, what, name)}: {what} {name!r} is not in {path} "
-                    f"({len(missing):,} of {len(wanted):,} that the runs name are not)."
-                )
+            rows_of(run[what], pl.Series(list(found), dtype=pl.String), run_path, what)  # refuses what is missing
 
     store = _store(scorer, path, texts(), len(wanted))
     return pl.Series(list(found), dtype=pl.String), store
-
-
-def _line_of(run: str, what: str, name: str) -> int:
-    """The first line of a run that names a query or a passage."""
-    with plain_file(run) as file:
-        named = pl.col("line").str.extract(columns_pattern(COLUMNS, [what])) == name
-        return int(scan_lines(file).filter(named).head(1).collect()["number"].item())
 
 
 def _store(scorer: Scorer, source: str | Path, texts: Iterator[str], count: int) -> TokenStore:

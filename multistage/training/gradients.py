@@ -10,7 +10,7 @@ Memory Limited Setup", RepL4NLP 2021). Dropout is seeded for each micro-batch, s
 from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -20,7 +20,6 @@ from transformers import PreTrainedModel
 
 from multistage.data.sampling import StepBatch
 from multistage.data.tokens import Ints, Pairs
-from multistage.jobs.errors import InputError
 from multistage.losses import Loss, Mixture, kendall_tau
 from multistage.scoring.scoring import by_token_budget, logits, on_device
 from multistage.training.parallel import gradients_summed
@@ -34,15 +33,6 @@ class Memory:
     tokens_per_batch: int
     tokens_kept: int
     packed: bool = False
-
-    def smaller(self, longest: int) -> "Memory":
-        """Half of it: fewer activations first, then smaller passes. Raises InputError below one pair of `longest` tokens."""
-        if self.tokens_kept > self.tokens_per_batch:
-            return replace(self, tokens_kept=max(self.tokens_per_batch, self.tokens_kept // 2))
-        if self.tokens_per_batch <= longest:
-            raise InputError(f"the device's memory does not hold the training of one pair of {longest} tokens.")
-        half = max(longest, self.tokens_per_batch // 2)
-        return replace(self, tokens_per_batch=half, tokens_kept=half)
 
 
 class MicroBatch(NamedTuple):

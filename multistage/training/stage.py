@@ -118,8 +118,8 @@ def train_stage(
 
     precision: of the encoder: auto, float32 or bfloat16; training.json records which of the two it was. state: a folder for
     checkpoints, from which an interrupted stage resumes; removed when the model is written. Raises InputError for a checkpoint
-    with several labels, a store made with another vocabulary, an empty training set, a diverging loss, a stage that another
-    process does not hand over; RunAgain when it was asked to stop. The model folder is not touched then.
+    with several labels, a store made with another vocabulary, an empty training set, a diverging loss; RunAgain when it was
+    asked to stop. The model folder is not touched then.
     """
     parent = Path(inputs.parent).parent
     record = {
@@ -192,16 +192,16 @@ def train_stage(
             own = record | {"run": run, "stage": key, "precision": resolve(precision, model.device)}
             _write_stage(stage, tokenizer, backbone.max_length, export=validation.export, record=own, output=output)
 
-    with sole_writer(state) as waited:
-        if waited and _finished(output, key):
-            logger.info("the process that had the stage has finished it")
+    with sole_writer(state):
+        if _finished(output, key):
+            logger.info("another process has finished this stage")
             return
         checkpoints = StageState(state, key)
         launch(train, training.processes, device)
 
 
 def _finished(output: str | Path, key: str) -> bool:
-    """Whether the model folder holds this very stage."""
+    """Whether the model folder, which Snakemake empties before a job, holds this very stage."""
     record, weights = Path(output) / "training.json", Path(output) / "model.safetensors"
     return record.is_file() and weights.is_file() and read_json(record).get("stage") == key
 

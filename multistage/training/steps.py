@@ -19,6 +19,7 @@ from multistage.jobs.log import logger
 from multistage.jobs.signals import StopRequest, stop_request
 from multistage.model.checkpoint import freeze
 from multistage.model.speed import compile_layers, require_packed
+from multistage.scoring.scoring import out_of_memory_named
 from multistage.training.gradients import Chunk, Memory, Work, accumulate, prepare, work_of
 from multistage.training.parallel import process_count, process_number, summed
 from multistage.training.record import Progress, StageRecord
@@ -98,8 +99,6 @@ class Stage:
             chunks = self._prepare()
             unread: deque[Trained] = deque()
             while not self.over:
-                if self.leads and not stop and self.state.handover_asked():
-                    stop.name = "A request to hand over"
                 trained = self._train_step(chunks, stop)
                 self.step += 1
                 unread.append(Trained(self.step, self.optimizer.param_groups[0]["lr"], *trained))
@@ -157,18 +156,8 @@ class Stage:
         old); and this process's work."""
         self.model.train()
         loss_of, groups = self.objective.mixture(), self.objective.queries_per_step
-        while True:
-            try:
-                loss, taus = accumulate(self.model, chunks, loss_of, groups=groups, tokens_kept=self.memory.tokens_kept)
-                break
-            except torch.OutOfMemoryError:
-                self.memory = self.memory.smaller(self.pairs.max_length)
-            # Outside the handler: the exception holds on to the activations.
-            self.optimizer.zero_grad()
-            chunks = []
-            torch.cuda.empty_cache()
-            logger.warning(f"out of memory; from here on {self.memory}")
-            chunks = self._prepare()
+        with out_of_memory_named():
+            loss, taus = accumulate(self.model, chunks, loss_of, groups=groups, tokens_kept=self.memory.tokens_kept)
         norm = torch.nn.utils.clip_grad_norm_(self.trained.values(), self.objective.max_gradient_norm)
         self.optimizer.param_groups[0]["lr"] = self.objective.learning_rate * self.schedule.lr_lambdas[0](self.step)
         self.optimizer.step()

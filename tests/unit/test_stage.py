@@ -212,6 +212,6 @@ def test_what_goes_wrong_leaves_nothing(inputs, tmp_path, spoil, changes, messag
 
 def test_a_classifier_with_two_labels_is_no_backbone(tmp_path):
     write_bert_checkpoint(tmp_path / "two", labels=2)
-    with pytest.raises(InputError, match="is a classifier with 2 labels"):
+    with pytest.raises(InputError, match="has 2 labels; a re-ranker classifies with one"):
         initialise(tmp_path / "two", BACKBONE, seed=1, output=tmp_path / "untrained")
     assert not (tmp_path / "untrained").exists()
