@@ -9,10 +9,7 @@ from multistage.jobs.errors import InputError
 
 
 def shard_rows(count: int, shard: int, shards: int) -> tuple[int, int]:
-    """The rows of a part, from start up to stop, in a table of `count` rows. Sizes of parts differ by one at most.
-
-    shard: which part, from 0. Raises InputError when there are more parts than rows.
-    """
+    """The rows of a part, counted from 0, of a table: from start up to stop. Raises InputError for more parts than rows."""
     if shards > count:
         raise InputError(f"config: {shards} shards are too many for a collection of {count} passages; each needs one at least.")
     return count * shard // shards, count * (shard + 1) // shards

@@ -53,12 +53,11 @@ def logits(model: PreTrainedModel, inputs: dict[str, Tensor]) -> Tensor:
 
 
 def by_token_budget(lengths: Ints, budget: int, packed: bool = False) -> list[Ints]:
-    """Split pairs into batches of at most `budget` tokens, padding included, the longest first.
+    """Split pairs into batches of at most `budget` tokens, padding included, the longest first; a longer pair stands alone.
 
-    lengths: (pairs,) tokens of each pair. A pair of more than `budget` tokens gets its own batch. Returns index arrays that
-    together hold every pair once; sorted by length, and ties keep their order. Of all ways to cut between two lengths it is the
-    one of the lowest cost, tokens with padding and `BATCH_COST` a batch, by dynamic programming over the distinct lengths.
-    packed: without padding, so in few batches of about as many tokens each.
+    lengths: (pairs,) tokens of each pair. Returns index arrays that together hold every pair once. Of all ways to cut between
+    two lengths it is the one of the lowest cost, tokens with padding and `BATCH_COST` a batch, by dynamic programming over the
+    distinct lengths. packed: without padding, so in few batches of about as many tokens each.
     """
     if not len(lengths):
         return []
@@ -108,8 +107,7 @@ def score_pairs(
 ) -> npt.NDArray[np.float32]:
     """Score every pair once, in batches by token budget over all of them.
 
-    query_rows, passage_rows: (pairs,) store rows. Returns (pairs,) float32 logits in the same order. Raises InputError where
-    a batch does not fit in the device's memory.
+    query_rows, passage_rows: (pairs,) store rows. Returns (pairs,) float32 logits in the same order.
     """
     model.eval()
     scores = np.empty(len(query_rows), dtype=np.float32)
