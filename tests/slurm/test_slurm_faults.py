@@ -102,7 +102,7 @@ def test_a_full_disk_is_named(faults):
 
 def test_a_stage_of_a_lost_node_waits_for_the_first_to_end(faults):
     """Which Slurm ends when the node is back."""
-    assert "another process is training this stage; waiting for its end" in faults.log("lost").read_text()
+    assert "another process is training this stage; waiting for its end" in faults.log("lost")
 
 
 def test_a_job_that_lacked_memory_is_tried_again_with_more(faults):

@@ -91,12 +91,13 @@ class Faults:
         print((self.cluster.folder / "log" / "slurmctld.log").read_text())  # pytest shows it beside a test that fails
 
     def log(self, name):
-        """The log of a stage."""
-        return self.folder / f"results/slice/logs/finetune/tiny/{name}/seed42.log"
+        """What the last attempt of a stage has logged, nothing where it has not begun."""
+        path = self._log_file(name)
+        return path.read_text() if path.exists() else ""
 
     def resumed(self, name):
-        """The step from which the last attempt of a stage went on, by its log."""
-        return int(re.search(r" resuming from the checkpoint of step (\d+) of", self.log(name).read_text())[1])
+        """The step from which the last attempt of a stage went on."""
+        return int(re.search(r" resuming from the checkpoint of step (\d+) of", self.log(name))[1])
 
     def _hold_all(self, run):
         """Let every stage save a checkpoint and stand still there."""
@@ -150,11 +151,14 @@ class Faults:
             if not freed and "No space left on device" in run.text():
                 (self.disk / "ballast").unlink()
                 freed = True
-            if not back and "another process is training this stage" in self.log("lost").read_text():
+            if not back and "another process is training this stage" in self.log("lost"):
                 self.cluster.start_node("n3")
                 back = True
             time.sleep(0.2)
         self.cluster.wait(lambda: set(self._jobs()) == {"orphan"}, "all jobs but the orphan to end", 60)
+
+    def _log_file(self, name):
+        return self.folder / f"results/slice/logs/finetune/tiny/{name}/seed42.log"
 
     def _newest(self, name):
         """The step of the newest checkpoint, 0 where there is none."""
@@ -165,7 +169,7 @@ class Faults:
         """Send a signal to the process that trains a stage, which is the one that writes its log."""
         for process in self.cluster.processes():
             with contextlib.suppress(psutil.Error):
-                if str(self.log(name)) in {file.path for file in process.open_files()}:
+                if str(self._log_file(name)) in {file.path for file in process.open_files()}:
                     process.send_signal(number)
 
     def _jobs(self):
