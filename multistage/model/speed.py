@@ -22,10 +22,8 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from multistage.jobs.errors import InputError
 
-# Parameters of glibc's mallopt (malloc.h), the largest threshold that it accepts, and "never".
-M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
-LARGEST_THRESHOLD = 32 * 1024 * 1024
-NEVER = -1
+# For glibc's mallopt (malloc.h): M_MMAP_THRESHOLD, the largest that it accepts, M_TRIM_THRESHOLD, never, and M_TOP_PAD.
+MALLOPT = {-3: 32 * 2**20, -1: -1, -2: 64 * 2**20}
 # Encoders of BERT's structure, whose pooler or head takes `hidden_states[:, 0]`.
 MODEL_TYPES = ("bert", "electra", "roberta", "xlm-roberta")
 
@@ -160,6 +158,5 @@ def reuse_freed_memory() -> None:
     """Let glibc keep freed tensors' memory for the next ones: faulting it in anew took an eighth of training's time."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        mallopt(M_MMAP_THRESHOLD, LARGEST_THRESHOLD)
-        mallopt(M_TRIM_THRESHOLD, NEVER)
-        mallopt(M_TOP_PAD, 2 * LARGEST_THRESHOLD)
+        for parameter, value in MALLOPT.items():
+            mallopt(parameter, value)

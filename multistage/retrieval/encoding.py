@@ -1,4 +1,4 @@
-"""What late interaction and dense retrieval share: encoders, their vectors in files, and a search batch by batch."""
+"""What late interaction and dense retrieval share: a collection's parts, encoders, vectors in files, search batch by batch."""
 
 import json
 import string
@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModel
 
 from multistage.data.runs import cut, in_run_order
+from multistage.data.tables import count_texts, read_ids
 from multistage.jobs.errors import InputError, because
 from multistage.jobs.files import readable, replacing
 from multistage.jobs.log import Rate, logger
@@ -29,6 +30,19 @@ AT_ONCE = 1_000
 # The rows of a query's best passages and their scores, in any order; what finds them, given queries' vectors and a depth.
 Found = tuple[torch.Tensor, torch.Tensor]
 Find = Callable[[list[torch.Tensor], int], list[Found]]
+
+
+def shard_rows(count: int, shard: int, shards: int) -> tuple[int, int]:
+    """The rows of a part, counted from 0, of a table: from start up to stop. Raises InputError for more parts than rows."""
+    if shards > count:
+        raise InputError(f"config: {shards} shards are too many for a collection of {count} passages; each needs one at least.")
+    return count * shard // shards, count * (shard + 1) // shards
+
+
+def shard_ids(passages: str | Path, shard: int, shards: int) -> pl.Series:
+    """The ids of the passages in a part of a passages table, by row of the part."""
+    start, stop = shard_rows(count_texts(passages), shard, shards)
+    return read_ids(passages, start, stop - start)
 
 
 def load_encoder(

@@ -58,23 +58,15 @@ def stage_key(**definition: Any) -> str:
 class StageState:
     """The checkpoints of one stage, to be opened by the sole writer. Damaged ones are set aside."""
 
-    _writer: ThreadPoolExecutor
     _writing: Future[None] | None = None
 
     def __init__(self, folder: str | Path, key: str) -> None:
-        self.folder = Path(folder) / key
+        self.folder, self._writer = Path(folder) / key, ThreadPoolExecutor(1)
         for path in self._newest_first():
             if path.stem.endswith(sha256(path)[:16]):
                 break
             logger.warning(f"{path} is damaged and set aside; the checkpoint before it is used.")
             path.rename(path.with_suffix(".damaged"))
-
-    @contextmanager
-    def writing(self) -> Iterator[None]:
-        """While checkpoints are saved; at the end the last one is written."""
-        with ThreadPoolExecutor(1) as self._writer:
-            yield
-            self.wait()
 
     def save(self, step: int, contents: dict[str, Any]) -> None:
         """Copy tensors and plain values to memory, and let a thread write them while training goes on."""
@@ -101,10 +93,8 @@ class StageState:
 
     def load(self) -> dict[str, Any] | None:
         """The contents of the newest checkpoint, on the CPU; None where there is none."""
-        for path in self._newest_first():
-            contents: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-            return contents
-        return None
+        newest = self._newest_first()[:1]
+        return torch.load(newest[0], map_location="cpu", weights_only=True) if newest else None
 
     def remove(self) -> None:
         """Remove the state folder with the checkpoints of every key: the stage's model is in place."""

@@ -3,6 +3,7 @@
 import math
 import time
 from collections import deque
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
@@ -93,7 +94,7 @@ class Stage:
         progress = Progress(self.record, self.steps, self.step, self.tensorboard if self.leads else None)
         self.saved = time.perf_counter()
         self.start = self.saved - self.record.seconds
-        with stop_request() as stop, self.state.writing():
+        with stop_request() as stop, closing(progress):
             if self.step == 0:
                 self._validate(progress)
             chunks = self._prepare()
@@ -114,9 +115,8 @@ class Stage:
                     self.saved = time.perf_counter()
                 if asked and not self.over:
                     self.state.wait()
-                    progress.close()
                     raise RunAgain(f"{stop.name or 'A signal to another process'} came at step {self.step} of {self.steps}.")
-        progress.close()
+            self.state.wait()
 
     def _read(self, unread: "deque[Trained]", progress: Progress, leave: int) -> tuple[bool, bool]:
         """Record all but the last `leave` steps. Returns whether anyone was asked to stop, and whether a checkpoint is due."""

@@ -23,9 +23,17 @@ from multistage.jobs.errors import InputError
 from multistage.reporting.tables import tuned_sentences
 from multistage.retrieval import encoding, lucene
 from multistage.retrieval.dense import exact_search
-from multistage.retrieval.encoding import encode_passages, encode_queries, in_batches, read_vectors, search, write_vectors
+from multistage.retrieval.encoding import (
+    encode_passages,
+    encode_queries,
+    in_batches,
+    read_vectors,
+    search,
+    shard_ids,
+    shard_rows,
+    write_vectors,
+)
 from multistage.retrieval.late_interaction import build_plaid, plaid_search
-from multistage.retrieval.shards import shard_ids, shard_rows
 from small_models import write_bert_checkpoint
 
 WORDS = ["paris", "france", "london", "thames", "river", "zebra", "violin", "copper", "lantern", "mozart"]
