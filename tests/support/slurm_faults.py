@@ -6,28 +6,23 @@ accident has come. So every accident meets a stage that is under way, on a machi
 
 import contextlib
 import re
-import signal
-import subprocess
 import time
 
 import psutil
 
 from workflow_runs import SlurmRun, snakemake
 
-ACCIDENTS = ("cancelled", "requeued", "preempted", "crashed", "lost", "full", "timed", "orphan")
+ACCIDENTS = ("cancelled", "preempted", "crashed", "lost", "timed", "orphan")
 # Where a stage is to run: an accident of a node meets one stage; what is lost on n3 starts again on n5.
 PLACES = {"preempted": "--nodelist=n1", "crashed": "--nodelist=n2", "lost": "--exclude=n1,n2,n4"}
 ELSEWHERE = "--nodelist=n4"
 STEPS = 100
-TMPFS_MB, BALLAST_MB = 260, 180
-GROUPS = "results/slice/training/memory.groups.safetensors"
 
 
 def config():
     """The accidents as objectives, each a stage of the same settings, and so with the same weights in the end."""
     stages = {name: {"like": "cl", "steps": STEPS} for name in (*ACCIDENTS, "undisturbed")}
-    memory = {"like": "cl", "candidates": {"queryset": "wikipedia-train", "retriever": "bm25", "depth": 10}}
-    return {"objectives": stages | {"memory": memory}, "training": {"checkpoint_minutes": 0.01}}
+    return {"objectives": stages, "training": {"checkpoint_minutes": 0.01}}
 
 
 def model(name):
@@ -46,30 +41,21 @@ class Faults:
         self.cluster, self.folder, self.configs = cluster, folder, configs
         self.saved: dict[str, int] = {}
         self.said, self.unlocked = "", ""
-        self.disk = folder / "results" / "slice" / "state" / "tiny" / "full"
-
-    def mount(self):
-        """Give one stage a disk that can be full; returns what stands against it, or nothing."""
-        self.disk.mkdir(parents=True)
-        command = ["mount", "-t", "tmpfs", "-o", f"size={TMPFS_MB}m", "tmpfs", self.disk]
-        return subprocess.run(command, capture_output=True, text=True).stderr
 
     def start(self):
-        """Snakemake on all targets. Where a stage goes, and what the first attempt lacks, is set by its resources."""
+        """Snakemake on all targets. Where a stage goes is set by its resources."""
         places = " else ".join(f"'{place}' if wildcards.recipe == '{name}'" for name, place in PLACES.items())
         resources = [
             "finetune:gpu=0",
             "finetune:mem_mb=3000",
             "finetune:runtime=30",
             f"finetune:slurm_extra='--signal=TERM@10 ' + ({places} else '{ELSEWHERE}')",
-            "training_groups:mem_mb=150 if attempt == 1 else 3000",
         ]
-        targets = [*map(model, ACCIDENTS), GROUPS]
+        targets = map(model, ACCIDENTS)
         return SlurmRun(self.cluster, self.folder, "--set-resources", *resources, "--", *targets, configs=self.configs)
 
     def provoke(self):
         """Bring every accident about, then kill Snakemake itself and start it again."""
-        (self.disk / "ballast").write_bytes(bytes(BALLAST_MB * 2**20))
         run = self.start()
         try:
             self._hold_all(run)
@@ -106,7 +92,7 @@ class Faults:
             assert time.monotonic() < deadline and run.process.poll() is None, f"{waiting} have not begun: {run.text()[-3000:]}"
             for name in list(waiting):
                 if step := self._newest(name):
-                    self._signal(name, signal.SIGSTOP)
+                    self._hold(name)
                     self.saved[name] = step
                     waiting.remove(name)
             time.sleep(0.05)
@@ -129,9 +115,7 @@ class Faults:
     def _strike(self):
         """Slurm itself lets the stages go on that it is to end."""
         cluster, job = self.cluster, self._jobs()
-        self._signal("full", signal.SIGCONT)
         cluster.run("scancel", job["cancelled"])
-        cluster.run("scontrol", "requeue", job["requeued"])
         cluster.run("scontrol", "update", f"JobId={job['timed']}", "TimeLimit=1")
         urgent = ["--partition=urgent", "--nodelist=n1", "--exclusive", "--mem=1000", "--output=/dev/null", "--wrap=sleep 2"]
         cluster.run("sbatch", *urgent)
@@ -141,16 +125,13 @@ class Faults:
 
     def _see_through(self, run):
         """React as people and nodes would, until all but the orphan have ended."""
-        crashed_down = freed = back = False
+        crashed_down = back = False
         deadline = time.monotonic() + 400
-        while not all((self.folder / path).exists() for path in [*map(model, set(ACCIDENTS) - {"orphan"}), GROUPS]):
+        while not all((self.folder / path).exists() for path in map(model, set(ACCIDENTS) - {"orphan"})):
             assert time.monotonic() < deadline and run.process.poll() is None, run.text()[-3000:]
             if not crashed_down and self.cluster.states()["n2"].startswith("down"):
                 self.cluster.start_node("n2")
                 crashed_down = True
-            if not freed and "No space left on device" in run.text():
-                (self.disk / "ballast").unlink()
-                freed = True
             if not back and "another process is training this stage" in self.log("lost"):
                 self.cluster.start_node("n3")
                 back = True
@@ -165,12 +146,12 @@ class Faults:
         folder = self.folder / "results" / "slice" / "state" / "tiny" / name / "seed42"
         return max((int(path.name[5:13]) for path in folder.glob("*/step-*.pt")), default=0)
 
-    def _signal(self, name, number):
-        """Send a signal to the process that trains a stage, which is the one that writes its log."""
+    def _hold(self, name):
+        """Stop the process that trains a stage, which is the one that writes its log."""
         for process in self.cluster.processes():
             with contextlib.suppress(psutil.Error):
                 if str(self._log_file(name)) in {file.path for file in process.open_files()}:
-                    process.send_signal(number)
+                    process.suspend()
 
     def _jobs(self):
         """The job of each stage."""
