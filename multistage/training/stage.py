@@ -159,7 +159,6 @@ def train_stage(
         # Of all groups it would take a while at full size.
         line, column = np.nonzero(groups.passages[:COUNTED] >= 0)
         pairs.warn_if_cut(groups.queries[line], groups.passages[line, column])
-        validation_pairs = pairs_for(tokenizer, validation_queries, passages, backbone)
         stage = Stage(
             model,
             sampler=GroupSampler(
@@ -171,7 +170,7 @@ def train_stage(
                 seed=seed,
             ),
             pairs=pairs,
-            validator=Validator(candidates, validation_pairs, validation.share),
+            validator=Validator(candidates, pairs_for(tokenizer, validation_queries, passages, backbone), validation.share),
             objective=objective,
             backbone=backbone,
             training=training,
@@ -180,12 +179,8 @@ def train_stage(
         )
         stage.run()
         if process_number() == 0:
-            run = {
-                "device": device,
-                "processes": training.processes,
-                "compile": training.compile,
-                "memory": asdict(stage.memory),
-            }
+            how = training.model_dump(include={"processes", "compile"})
+            run = {"device": device, **how, "memory": asdict(stage.memory)}
             own = record | {"run": run, "stage": key, "precision": resolve(precision, model.device)}
             _write_stage(stage, tokenizer, backbone.max_length, export=validation.export, record=own, output=output)
 
