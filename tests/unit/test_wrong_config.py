@@ -57,7 +57,7 @@ CONFIG = merged(
                 "group_size": 8,
                 "candidates": {"reranked_by": {"backbone": "tiny", "recipe": "cl"}, "teacher": "mean", "drop_above": 0.95}
                 | {"queryset": "msmarco-train", "retriever": "bm25", "depth": 20},
-            },
+            }
         },
     },
 )
@@ -226,13 +226,7 @@ def of_files() -> Iterator[Case]:
         ('{"a": 1,\n "a": 2}', 2, "a"),
     ):
         yield Case("a key twice", repr(text), partial(config_file, text), f"mine.yaml, line {line}: {key} is there in line")
-    for text in (
-        "a: {d: 1}\nb: {d: 1}\nc: [{d: 1}]\n",
-        'a: {1: x, "1": x}\n',
-        "a: &a {d: 1}\nb: *a\n",
-        '{"a": "\\/"}',
-        "",
-    ):
+    for text in ("a: {d: 1}\nb: {d: 1}\nc: [{d: 1}]\n", 'a: {1: x, "1": x}\n', "a: &a {d: 1}\nb: *a\n", '{"a": "\\/"}', ""):
         yield Case("no key twice", repr(text), partial(config_file, text))
 
 
