@@ -35,7 +35,6 @@ ARTICLES = {
 MEMBER = "tiny_data/articles.json"
 
 
-
 class TestTables:
     """Passages, queries and judgements as Parquet."""
 
@@ -62,7 +61,6 @@ class TestTables:
         with pytest.raises(InputError, match=r"^source: id '3' is there more than once"):
             tables.write_texts(tmp_path / "texts.parquet", [(name, "") for name in ids], "source")
         assert not list(tmp_path.iterdir())
-
 
     def test_a_judgement_that_repeats_another_is_left_out(self, tmp_path, caplog):
         given = pl.DataFrame([("1", "p", 1), ("1", "p", 1), ("1", "q", -2)], tables.QRELS, orient="row")
@@ -183,7 +181,6 @@ class TestIrDatasets:
             queries, qrels = self.prepare(f"msmarco-passage/{part}", tmp_path)
             assert queries == {query: text for query, text in expected.queries.items() if query in expected.qrels}
             assert qrels == expected.qrels
-
 
     @pytest.mark.parametrize(
         "name", ["climate-fever", "dbpedia-entity/test", "nq", "quora/test", "scidocs", "trec-covid", "arguana"]

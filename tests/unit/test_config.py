@@ -126,7 +126,6 @@ def test_bm25_is_untuned_unless_it_is_told():
         # Types, ranges, names.
         ({"grid.seeds": [42.0]}, "grid.seeds[0] is 42.0; it should be an integer"),
         ({"grid.seeds": [1, 1]}, "grid.seeds: 1 is given twice"),
-
         ({"objectives.cl.learning_rate": "1e-4"}, "objectives.cl.learning_rate: YAML reads 1e-4 as text; write 1.0e-4"),
         ({"objectives.cl.learning_rate": "1.5E4"}, "YAML reads 1.5E4 as text; write 1.5e+4"),
         ({"objectives.cl.learning_rate": float("nan")}, "objectives.cl.learning_rate is nan; it should be a finite number"),
@@ -262,7 +261,6 @@ ASKED["generator"] = {"base_url": "http://localhost:8000/v1", "model": "writer"}
             {"collections.other": DEFAULT["collections"]["wikipedia"], "querysets.wikipedia-validation.collection": "other"},
             "wikipedia (objective cl, objective kd, benchmark wikipedia-test); other (validation).",
         ),
-
         (
             {"querysets.asked": ASKED, "querysets.found": FOUND | {"queryset": "asked"}, "grid.benchmarks": ["found"]},
             "Benchmark found has generated queries, which writer wrote, kept where bm25 finds their passage",
