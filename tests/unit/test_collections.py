@@ -82,7 +82,7 @@ class TestDraw:
 
     @pytest.mark.parametrize(("start", "stop"), [(30, 41), (40, None), (50, 60)])
     def test_there_must_be_as_many_queries(self, start, stop):
-        with pytest.raises(InputError, match=rf"queries {start} up to {stop or 40} were asked for, and there are 40 of them"):
+        with pytest.raises(InputError, match=rf"queries {start} up to {stop or 40} were asked for, and there are 40;"):
             draw_queries(40, 3, start, stop)
 
 
