@@ -85,11 +85,6 @@ def _without_repetition(values: list[Item]) -> list[Item]:
     return values
 
 
-def _countable(value: int) -> int:
-    if value >= 2**63:
-        raise ValueError(f"{value} is too large; no file has as many")
-    return value
-
 
 def compares(measure: str) -> str:
     """A measure, or ValueError for one that compares nothing."""
@@ -101,11 +96,12 @@ def compares(measure: str) -> str:
 A_NAME = "a name (letters, digits, dots, dashes and underscores, a letter or a digit first)"
 Name = Annotated[str, matching(r"^[A-Za-z0-9][A-Za-z0-9._-]*$", A_NAME), Field(max_length=100)]
 Text = Annotated[str, matching(r"^[^\x00-\x1f]+$", "text (on one line)")]
-COUNTABLE = AfterValidator(_countable)
-Natural = Annotated[int, Field(ge=0), COUNTABLE]
-Count = Annotated[int, Field(ge=1), COUNTABLE]
+# More than any file has.
+TOO_MANY = 2**63
+Natural = Annotated[int, Field(ge=0, lt=TOO_MANY)]
+Count = Annotated[int, Field(ge=1, lt=TOO_MANY)]
 # Of fewer, nothing can be ordered or split.
-Several = Annotated[int, Field(ge=2), COUNTABLE]
+Several = Annotated[int, Field(ge=2, lt=TOO_MANY)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
