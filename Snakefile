@@ -25,9 +25,8 @@ configfile: ROOT / "config.yaml"
 # The one place that makes the package known: to this process, and to every job that it starts.
 sys.path.insert(0, str(ROOT))
 os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [str(ROOT), os.getenv("PYTHONPATH")])))
-from multistage.config.files import refuse_files
 from multistage.config.recipes import FUSED, MODEL_FILES, PARTS, UNTRAINED, last_objective, parent_of, stages_of
-from multistage.config.whole import complete_config
+from multistage.config.whole import complete_config, refuse_results
 from multistage.jobs.errors import InputError, one_message
 from multistage.jobs.files import cached_digest
 from multistage.jobs.run_log import messages, show_notices
@@ -35,7 +34,7 @@ from multistage.jobs.slurm import prepare
 from multistage.sources.checkpoints import model_files
 
 with one_message():
-    refuse_files(workflow.configfiles)
+    refuse_results(workflow.configfiles)
     # The same twice: a dictionary, which Snakemake looks up and hands to jobs, and typed.
     settings = complete_config(config)
 # For paths outside of inputs and outputs; those write <experiment>.
@@ -81,6 +80,11 @@ include: "rules/fusion.smk"
 include: "rules/evaluation.smk"
 include: "rules/tables.smk"
 include: "rules/report.smk"
+
+
+for each in workflow.rules:
+    # A job is announced by its rule and by what its path names, unless its rule says more.
+    each.message = each.message or f"{each.name} {{wildcards}}"
 
 
 rule all:

@@ -24,8 +24,6 @@ rule prepare_passages:
         kind=lookup("collections/{collection}/kind", within=config),
         settings=settings_of(entry_read, "member", "articles", "id"),
         contents=contents_of(files_read),
-    message:
-        "Preparing the passages of {wildcards.collection}"
     script:
         "../scripts/collections/prepare_passages.py"
 
@@ -50,8 +48,6 @@ rule prepare_queries:
         settings=settings_of(entry_read, "member", "articles", "id"),
         draw=lookup("querysets/{queryset}/draw", within=config),
         contents=contents_of(files_read),
-    message:
-        "Preparing the queries and judgements of {wildcards.queryset}"
     script:
         "../scripts/collections/prepare_queries.py"
 
@@ -73,8 +69,6 @@ rule generate_queries:
         settings=settings_of("querysets/{queryset}", "passages", "per_passage", "seed"),
         server=settings_of("querysets/{queryset}/generator", "base_url", "model", "answer_tokens"),
         answers="results/answers/{queryset}.jsonl",
-    message:
-        "Asking {params.server[model]} for the queries of {wildcards.queryset}"
     script:
         "../scripts/collections/generate_queries.py"
 
@@ -97,8 +91,6 @@ rule keep_found:
         **job(mem_mb=lambda wc, input: 3000 + input.size_mb),
     params:
         settings=settings_of("querysets/{queryset}", "depth", "draw", "relevance"),
-    message:
-        "Keeping the queries of {wildcards.queryset} whose passage is found"
     script:
         "../scripts/collections/keep_found.py"
 
@@ -119,7 +111,5 @@ rule tokenize:
         "../envs/models.yaml"
     resources:
         **job(runtime=240),
-    message:
-        "Tokenising {wildcards.texts} of {wildcards.collection} for {wildcards.checkpoint}"
     script:
         "../scripts/collections/tokenize.py"

@@ -29,8 +29,6 @@ rule evaluate:
         depth=None if EVALUATION["passages"] == "all" else GRID["depth"],
         candidates=GRID["depth"],
         depths=grid.reranking_depths(config),
-    message:
-        "Evaluating every run of {wildcards.benchmark}"
     script:
         "../scripts/evaluation/evaluate.py"
 
@@ -50,7 +48,5 @@ rule compare:
     params:
         benchmarks=GRID["benchmarks"],
         settings=COMPARISON,
-    message:
-        "Comparing all systems"
     script:
         "../scripts/evaluation/compare.py"

@@ -3,7 +3,7 @@
 Takes  the queries and judgements of a query set, the runs of first stages and teachers for it,
        the runs of a recipe's models for the test part of each one's fold.
 Gives  results/collections/{collection}/{queryset}/fold{fold}of{folds}-{part}.queries.parquet and .qrels.parquet,
-       results/runs/{retriever}/{queryset}/fold{fold}of{folds}-{part}.run, results/teachers/{teacher}/{queryset}/…: those of the part,
+       results/{runs,teachers}/{name}/{queryset}/fold{fold}of{folds}-{part}.run: those of the part,
        <experiment>/{reranked,fused,candidates}/{backbone}/{recipe}/seed{seed}/…/{benchmark}.run: every query's ranking by the
        model that has not seen it.
 """
@@ -25,8 +25,6 @@ if FOLDS:
             "../envs/data.yaml"
         params:
             folds=FOLDS,
-        message:
-            "Splitting {wildcards.queryset} into folds"
         script:
             "../scripts/folds/split_queries.py"
 
@@ -45,8 +43,6 @@ if FOLDS:
         localrule: True
         conda:
             "../envs/data.yaml"
-        message:
-            "Splitting the run of {wildcards.ranked_by} for {wildcards.queryset} into folds"
         script:
             "../scripts/folds/split_run.py"
 
@@ -67,7 +63,5 @@ if FOLDS:
         localrule: True
         conda:
             "../envs/data.yaml"
-        message:
-            "Joining the folds of {wildcards.backbone}, {wildcards.recipe}, seed {wildcards.seed} for {wildcards.queryset}"
         script:
             "../scripts/folds/join_folds.py"

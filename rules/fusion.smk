@@ -28,8 +28,6 @@ rule choose_fusion_weight:
             or refuse("config: grid.fusion is null; say how to fuse, such as {norm: min-max, measure: nDCG@10}.")
         ),
         relevance=config["querysets"][VALIDATION]["relevance"],
-    message:
-        "Choosing the weight of {wildcards.backbone}, {wildcards.recipe}, seed {wildcards.seed} over {wildcards.retriever}"
     script:
         "../scripts/fusion/choose_fusion_weight.py"
 
@@ -49,7 +47,5 @@ rule fuse:
         **job(),
     params:
         depth=GRID["depth"],
-    message:
-        "Fusing {wildcards.backbone}, {wildcards.recipe}, seed {wildcards.seed} with {wildcards.retriever} on {wildcards.benchmark}"
     script:
         "../scripts/fusion/fuse.py"

@@ -46,8 +46,6 @@ rule model_card:
         "../envs/evaluation.yaml"
     params:
         lineage=lambda wc: lineage(config, wc.backbone, wc.recipe),
-    message:
-        "Writing the card of {wildcards.backbone}, recipe {wildcards.recipe}, seed {wildcards.seed}"
     script:
         "../scripts/report/model_card.py"
 

@@ -32,8 +32,6 @@ rule rerank:
         depth=GRID["depth"],
         backbone=lambda wc: settings.backbones[wc.backbone].definition(),
         precision=config["precision"],
-    message:
-        "Re-ranking {wildcards.benchmark} with {wildcards.backbone}, {wildcards.recipe}, seed {wildcards.seed}"
     script:
         "../scripts/reranking/rerank.py"
 
@@ -53,5 +51,3 @@ use rule rerank as rerank_candidates with:
     params:
         depth=lambda wc: int(wc.depth),
         contents=contents_of(first_stage_run),
-    message:
-        "Re-ranking {wildcards.queryset} over {wildcards.retriever} with {wildcards.backbone}, {wildcards.recipe}, seed {wildcards.seed}"

@@ -1,17 +1,14 @@
-"""First stages: BM25 with Lucene, ColBERT with PLAID, dense vectors with exact search, runs that exist already, or several fused.
-
-The vectors of teachers that are bi-encoders, and runs that are teachers, are made here as well.
+"""First stages: BM25 with Lucene, ColBERT with PLAID, dense vectors with exact search, ready-made runs, or several fused.
 
 Takes  passages and queries of a collection; for ColBERT and bi-encoders a checkpoint; for ready-made runs a source.
 Gives  results/indexes/{retriever}/{collection}/: Lucene's index,
        results/indexes/{retriever}/{collection}/shard{shard}/: PLAID's index of one part of a collection,
        results/indexes/{retriever}/{collection}/shard{shard}.vectors.safetensors: the vectors of one part; ColBERT's are temporary,
        results/runs/{retriever}/{queryset}.tuned.json: the k1 and b that validation queries have chosen, and what others reached,
-       results/runs/{retriever}/{queryset}.run: the best passages of each query, a TREC run;
-       results/teachers/{teacher}/{collection}/shard0.vectors.safetensors, results/teachers/{teacher}/{queryset}.run: the same of teachers.
+       results/runs/{retriever}/{queryset}.run: the best passages of each query, a TREC run,
+       results/teachers/{teacher}/…: the same vectors and runs of teachers.
 
-ColBERT and dense retrievers divide a collection into parts, contiguous rows of its table. Each part is encoded, indexed and
-searched by jobs of its own; a query's run is the best of what they found.
+A shard is a part of a collection, contiguous rows of its table; a query's run is the best of what was found in each.
 """
 
 from multistage.config.ranking import UNTUNED
@@ -34,8 +31,6 @@ rule bm25_index:
     threads: lookup("retrievers/{retriever}/threads", within=config)
     resources:
         **job(runtime=120),
-    message:
-        "Indexing {wildcards.collection} with Lucene"
     script:
         "../scripts/retrieval/bm25_index.py"
 
@@ -61,8 +56,6 @@ rule bm25_tune:
         depth=lookup("retrievers/{retriever}/depth", within=config),
         untuned=UNTUNED,
         relevance=lookup("querysets/{queryset}/relevance", within=config),
-    message:
-        "Choosing k1 and b of {wildcards.retriever} on {wildcards.queryset}"
     script:
         "../scripts/retrieval/bm25_tune.py"
 
@@ -85,8 +78,6 @@ rule bm25_search:
         **job(runtime=240),
     params:
         settings=settings_of("retrievers/{retriever}", "k1", "b", "depth"),
-    message:
-        "Searching {wildcards.queryset} with BM25"
     script:
         "../scripts/retrieval/bm25_search.py"
 
@@ -111,8 +102,6 @@ rule dense_encode:
         encoder=settings_of("{encoder}", "kind", "pooling", "max_length", within=ENTRIES),
         shards=lookup("{encoder}/shards", within=ENTRIES, default=1),
         precision=config["precision"],
-    message:
-        "Encoding part {wildcards.shard} of {wildcards.collection} for {wildcards.encoder}"
     script:
         "../scripts/retrieval/encode_part.py"
 
@@ -145,8 +134,6 @@ rule plaid_index:
         **job(mem_mb=lambda wc, input: 8000 + 50 * shard_mb(wc, input), gpu=GPU),
     params:
         settings=settings_of("retrievers/{retriever}", "nbits", "kmeans_passages"),
-    message:
-        "Building the PLAID index of part {wildcards.shard} of {wildcards.collection}"
     script:
         "../scripts/retrieval/plaid_index.py"
 
@@ -173,8 +160,6 @@ rule plaid_search:
         depth=lookup("retrievers/{retriever}/depth", within=config),
         shards=lookup("retrievers/{retriever}/shards", within=config),
         precision=config["precision"],
-    message:
-        "Searching {wildcards.queryset} with {wildcards.retriever} in part {wildcards.shard}"
     script:
         "../scripts/retrieval/search_part.py"
 
@@ -210,8 +195,6 @@ rule import_run:
     params:
         depth=lookup("{imported}/depth", within=ENTRIES),
         contents=contents_of(ready_run),
-    message:
-        "Importing {wildcards.imported}/{wildcards.queryset}.run"
     script:
         "../scripts/retrieval/import_run.py"
 
@@ -235,8 +218,6 @@ use rule import_run as merge_shards with:
     params:
         depth=lookup("retrievers/{retriever}/depth", within=config),
         contents=None,
-    message:
-        "Merging the runs of {wildcards.retriever} for {wildcards.queryset}"
 
 
 rule fuse_retrievers:
@@ -260,7 +241,5 @@ rule fuse_retrievers:
         norm=lookup("retrievers/{retriever}/method", within=config),
         depth=lookup("retrievers/{retriever}/depth", within=config),
         tag="{retriever}",
-    message:
-        "Fusing the retrievers of {wildcards.retriever} for {wildcards.queryset}"
     script:
         "../scripts/retrieval/mean_run.py"

@@ -24,8 +24,6 @@ rule download:
         "../envs/data.yaml"
     params:
         source=settings_of("sources/{source}", "package", "url", "sha256", "md5", "bytes"),
-    message:
-        "Downloading {wildcards.source}: {wildcards.file}"
     script:
         "../scripts/sources/download.py"
 
@@ -38,8 +36,6 @@ use rule download as fetch_package with:
     wildcard_constraints:
         source=having("sources", "package"),
     localrule: True
-    message:
-        "Fetching {params.source[package]}"
 
 
 rule download_dataset:
@@ -54,8 +50,6 @@ rule download_dataset:
     localrule: True
     conda:
         "../envs/data.yaml"
-    message:
-        "Downloading {wildcards.dataset} with ir_datasets"
     script:
         "../scripts/sources/download_dataset.py"
 
@@ -73,7 +67,5 @@ rule fetch_checkpoint:
     params:
         entry=lookup("checkpoints/{checkpoint}", within=config),
         contents=contents_of(checkpoint_files),
-    message:
-        "Fetching the pre-trained model {wildcards.checkpoint}"
     script:
         "../scripts/sources/fetch_checkpoint.py"

@@ -2,10 +2,7 @@
 
 Takes  <experiment>/tables/effectiveness.csv and comparisons.csv, <experiment>/evaluation/{benchmark}.parquet and .depths.csv,
        the runs, queries, passages and judgements of a benchmark, and what the models took to train and to re-rank.
-Gives  <experiment>/tables/effectiveness.md, .tex and .html,
-       <experiment>/tables/answer.md: whether the baseline is on par with recipes of more stages,
-       <experiment>/tables/published.csv and .md: ours beside published results, where the config names any,
-       <experiment>/tables/costs.csv, .md and .html: effectiveness beside what it costs,
+Gives  <experiment>/tables/: effectiveness; costs; answer.md; published, ours beside published results, where the config names any,
        <experiment>/plots/{effectiveness,costs,depths}.svg and .png,
        <experiment>/queries/{retriever}/{benchmark}.csv and .html: queries that a further stage helps and hurts.
 """
@@ -62,8 +59,6 @@ rule tabulate:
         tuned=TUNED,
         validation=VALIDATION,
         timed=TIMED,
-    message:
-        "Writing tables, plots and the answer"
     script:
         "../scripts/tables/tabulate.py"
 
@@ -96,7 +91,5 @@ rule view_queries:
         stages=grid.further_stages(config),
         measure=MEASURE,
         examples=EVALUATION["examples"],
-    message:
-        "Finding the queries of {wildcards.benchmark} over {wildcards.retriever} that a further stage helps and hurts"
     script:
         "../scripts/tables/view_queries.py"

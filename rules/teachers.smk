@@ -1,13 +1,10 @@
 """Teachers: rankings of a query's candidates by a stronger model, as runs with its scores.
 
-Six kinds: a bi-encoder ranks first-stage candidates here (its vectors come from dense_encode, in retrieval.smk); RankGPT's
-rankings come in its two files; a language model on a server is asked for such rankings; a ready-made run comes from its source (by
-import_run, there); a recipe's model re-ranks (by rerank_candidates, in reranking.smk); a mean is of other teachers.
+Ready-made runs are imported in retrieval.smk, where bi-encoders encode passages, too; a recipe's model ranks in reranking.smk.
 
-Takes  of a bi-encoder: a first-stage run with its queries and passages, its vectors of these, and the checkpoint;
-       of a language model: such a run, queries and passages; of RankGPT: its two files; of a mean: the runs of its teachers.
-Gives  results/teachers/{teacher}/{queryset}.run: the teacher's scores, a TREC run; RankGPT's and a language model's are minus its
-       ranks,
+Takes  of a bi-encoder or a language model: a first-stage run, its queries and passages; of RankGPT: its two files; of a mean: the
+       runs of its teachers.
+Gives  results/teachers/{teacher}/{queryset}.run: the teacher's scores, a TREC run; minus its ranks, where it gives an order,
        results/answers/{teacher}/{queryset}.jsonl: what a language model has answered, which no rule removes,
        <experiment>/teachers/{teacher}/{queryset}.run: a mean's.
 """
@@ -33,8 +30,6 @@ rule teacher_rank:
         settings=settings_of("teachers/{teacher}", "depth", "weight"),
         encoder=settings_of("teachers/{teacher}", "kind", "max_length"),
         precision=config["precision"],
-    message:
-        "Ranking the candidates of {wildcards.queryset} with the teacher {wildcards.teacher}"
     script:
         "../scripts/teachers/teacher_rank.py"
 
@@ -56,8 +51,6 @@ rule read_permutations:
         **job(),
     params:
         malformed=lookup("teachers/{teacher}/malformed", within=config),
-    message:
-        "Reading the permutations of {wildcards.teacher} for {wildcards.queryset}"
     script:
         "../scripts/teachers/read_permutations.py"
 
@@ -78,8 +71,6 @@ rule llm_rank:
     params:
         settings=settings_of("teachers/{teacher}", "base_url", "model", "answer_tokens", "depth", "window", "step"),
         answers="results/answers/{teacher}/{queryset}.jsonl",
-    message:
-        "Asking {params.settings[model]} to rank the candidates of {wildcards.queryset}"
     script:
         "../scripts/teachers/llm_rank.py"
 
@@ -99,5 +90,3 @@ use rule fuse_retrievers as mean_teacher with:
         norm=lookup("teachers/{teacher}/norm", within=config),
         depth=None,
         tag="{teacher}",
-    message:
-        "Taking the mean of the teachers of {wildcards.teacher} for {wildcards.queryset}"

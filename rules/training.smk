@@ -3,8 +3,8 @@
 Takes  first-stage runs, re-ranked or not, relevance judgements and teachers' rankings of training queries, which become groups;
        of a stage: the groups of the recipe's last objective, and the model of the recipe without it (the untrained re-ranker
        where none is left).
-Gives  <experiment>/training/{objective}.groups.safetensors: what the objective trains on,
-       <experiment>/training/seed{seed}/{objective}.groups.safetensors: the same, with negatives that a model of the seed ranks high,
+Gives  <experiment>/training/{objective}.groups.safetensors: what the objective trains on; in seed{seed}/ where a model of the seed
+       chooses negatives,
        <experiment>/training/validation.safetensors: what training is validated on,
        <experiment>/training/{queryset}.leaks.csv: how many queries the benchmarks share with a training set and the validation set,
        <experiment>/models/{backbone}/{recipe}/seed{seed}/: a Hugging Face checkpoint and training.json; of a stage also
@@ -40,8 +40,6 @@ rule training_groups:
         contrast=lambda wc: settings.objectives[wc.objective].contrasts,
         contents=contents_of(candidate_run),
         relevance=lambda wc: entry_of(queryset_of(wc))["relevance"],
-    message:
-        "Grouping the candidates of {wildcards.objective}"
     script:
         "../scripts/training/training_groups.py"
 
@@ -75,8 +73,6 @@ rule validation_set:
     params:
         depth=config["validation"]["depth"],
         limit=config["validation"]["queries"],
-    message:
-        "Grouping the candidates of the validation queries"
     script:
         "../scripts/training/validation_set.py"
 
@@ -100,8 +96,6 @@ rule check_leaks:
         benchmarks=measured,
         collections=lambda wc: {name: entry_of(name)["collection"] for name in learned_and_measured(wc)},
         allowed=EVALUATION["leaks"],
-    message:
-        "Looking for queries of the benchmarks in {wildcards.queryset} and in the validation set"
     script:
         "../scripts/training/check_leaks.py"
 
@@ -124,8 +118,6 @@ rule initialise:
         **job(),
     params:
         lengths=settings_of("backbones/{backbone}", "max_length", "max_query_length", "template"),
-    message:
-        "Initialising a re-ranker from {wildcards.backbone}, seed {wildcards.seed}"
     script:
         "../scripts/training/initialise.py"
 
@@ -167,7 +159,5 @@ rule finetune:
         state=f"{EXPERIMENT}/state",
         tensorboard=f"{EXPERIMENT}/tensorboard",
         precision=config["precision"],
-    message:
-        "Fine-tuning {wildcards.backbone}, recipe {wildcards.recipe}, seed {wildcards.seed}"
     script:
         "../scripts/training/finetune.py"

@@ -182,13 +182,10 @@ def _folds(config: "Config") -> Iterator[str]:
 def _settings(key: str, objective: Objective) -> Iterator[str]:
     """Settings are given for losses that take them."""
     for setting in dict.fromkeys(setting for loss in LOSSES.values() for setting in loss.takes):
-        value = getattr(objective, setting)
-        takers = [name for name, loss in LOSSES.items() if setting in loss.takes]
-        able = [name for name in objective.weights if name in takers]
-        unable = [name for name in value if name not in able] if isinstance(value, dict) else []
-        if unable or (not able and value != Objective.model_fields[setting].default):
-            of = ", ".join(unable or objective.weights)
-            yield f"{key}.{setting} is {value}, and {of} cannot take it here; losses that take it: {', '.join(takers)}"
+        value, takers = getattr(objective, setting), [name for name, loss in LOSSES.items() if setting in loss.takes]
+        if value != Objective.model_fields[setting].default and not objective.weights.keys() & takers:
+            of = ", ".join(objective.weights)
+            yield f"{key}.{setting} is {value}, and {of} cannot take it; losses that take it: {', '.join(takers)}"
 
 
 def _candidates(config: "Config", objective: Objective) -> tuple[str | None, int | None]:

@@ -6,20 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
-from multistage.config.fields import (
-    LETTERS,
-    Count,
-    Name,
-    Natural,
-    NotNegative,
-    Positive,
-    Section,
-    Seed,
-    Text,
-    Told,
-    matching,
-    refers_to,
-)
+from multistage.config.fields import Count, Name, Natural, NotNegative, Positive, Section, Seed, Text, Told, matching, refers_to
 from multistage.jobs.errors import without_secrets
 
 
@@ -43,15 +30,11 @@ QuerySetName = Annotated[Name, refers_to("querysets")]
 RetrieverName = Annotated[Name, refers_to("retrievers")]
 CollectionName = Annotated[Name, refers_to("collections")]
 PackageName = Annotated[str, matching(r"^[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.+!]+$", "a package (name==version)")]
-HubName = Annotated[
-    str, matching(r"^[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*$", "a model of the Hub (organisation/model)")
-]
+ON_THE_HUB = "a model of the Hub (organisation/model)"
+HubName = Annotated[str, matching(r"^[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*$", ON_THE_HUB)]
 Address = Annotated[str, matching(r"^https?://", "an address (http:// or https://)"), AfterValidator(_shareable)]
-FileName = Annotated[
-    str,
-    matching(r"^[A-Za-z0-9_][A-Za-z0-9._-]*$", f"a file name ({LETTERS}); give one with the key file"),
-    Field(max_length=200),
-]
+A_FILE = "a file name (letters, digits, dots, dashes and underscores); give one with the key file"
+FileName = Annotated[str, matching(r"^[A-Za-z0-9_][A-Za-z0-9._-]*$", A_FILE), Field(max_length=200)]
 Sha256 = Annotated[str, matching(r"^[0-9a-f]{64}$", "a SHA-256 (64 hexadecimal digits in lower case)")]
 Md5 = Annotated[str, matching(r"^[0-9a-f]{32}$", "an MD5 sum (32 hexadecimal digits in lower case)")]
 OwnPath = Annotated[Text, AfterValidator(os.path.expanduser)]
@@ -67,12 +50,9 @@ class Package(Section):
 
 
 class Download(Section):
-    """A file downloaded from an address, over HTTP or from Google Drive. What is known of it is checked; the log of a download
-    names its SHA-256, which can be given here."""
+    """A file downloaded over HTTP or from Google Drive. What is known of it is checked; the log names its SHA-256."""
 
-    url: Address = Field(
-        description="The address, without secrets: a user and password stand in ~/.netrc, and $NAME is an environment variable."
-    )
+    url: Address = Field(description="The address. Passwords are in ~/.netrc, and $NAME is an environment variable.")
     sha256: Sha256 | None = Field(None, description="The file's SHA-256.")
     md5: Md5 | None = Field(None, description="The file's MD5 sum.")
     bytes: Count | None = Field(None, description="The file's size.")
@@ -102,8 +82,8 @@ class PackagedCheckpoint(Section):
 
 
 class HubCheckpoint(Section):
-    """A model of the Hugging Face Hub; only its safetensors are taken, where they are missing those of the Hub's converter's
-    pull request. The Hub's own variables apply: HF_TOKEN, HF_HOME, HF_ENDPOINT, HF_HUB_OFFLINE."""
+    """A model of the Hugging Face Hub: its safetensors or, where they are missing, those of the converter's pull request. The
+    Hub's own variables apply: HF_TOKEN, HF_HOME, HF_ENDPOINT, HF_HUB_OFFLINE."""
 
     hub: HubName = Field(description="Its name on the Hub, organisation/model.")
     revision: Text = Field("main", description="A commit, tag, branch or pull request (refs/pr/4).")
@@ -132,15 +112,9 @@ class Server(Section):
     )
     parallel: Count = Field(8, description="Requests under way at once.")
     timeout: Positive = Field(120.0, description="Seconds that an answer may take.")
-    retries: Natural = Field(
-        5, description="How often a request without an answer is sent again, after waiting as the server asks."
-    )
-    max_requests: Count | None = Field(
-        None, description="Answered requests of a job at most, those of its earlier runs included; before one more, it ends."
-    )
-    max_tokens: Count | None = Field(
-        None, description="Tokens of a job at most, read and written, counted likewise; a request counts in full beforehand."
-    )
+    retries: Natural = Field(5, description="How often a request without an answer is sent again.")
+    max_requests: Count | None = Field(None, description="Answered requests of a job at most, in all its runs.")
+    max_tokens: Count | None = Field(None, description="Tokens at most, read and written, counted likewise.")
     price_read: NotNegative = Field(0.0, description="The price of a million tokens that the model reads, in any currency.")
     price_written: NotNegative = Field(0.0, description="The price of a million tokens that it writes.")
 
@@ -190,9 +164,7 @@ class Draw(Section):
 
 class _Queries(Section):
     collection: CollectionName = Field(description="The collection that answers the queries.")
-    relevance: Count = Field(
-        1, description="The least grade that counts as relevant in training and in binary measures (TREC DL: 2)."
-    )
+    relevance: Count = Field(1, description="The least grade that is relevant in training and binary measures (TREC DL: 2).")
 
 
 class QuerySet(_Queries):

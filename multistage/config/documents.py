@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from multistage.config.fields import FORMS
+from multistage.config.fields import FORMS, TOO_MANY
 from multistage.config.whole import Config
 
 Schema = dict[str, Any]
@@ -76,4 +76,5 @@ def _value(node: Schema) -> str:
         entries = node.get("additionalProperties") or next(iter(node["patternProperties"].values()))
         return f"by name: {_value(entries)}"
     form = FORMS.get(node.get("pattern", ""), TYPES[node["type"]]).partition(" (")[0].removeprefix("an ").removeprefix("a ")
-    return ", ".join([form, *(f"{sign} {node[limit]}" for limit, sign in LIMITS.items() if limit in node)])
+    limits = [f"{sign} {node[limit]}" for limit, sign in LIMITS.items() if node.get(limit, TOO_MANY) < TOO_MANY]
+    return ", ".join([form, *limits])

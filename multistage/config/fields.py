@@ -1,6 +1,5 @@
 """What sections of the config are made of: strict models, names, numbers, references, unions told apart by a key."""
 
-from collections.abc import Collection
 from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidationInfo, model_validator
@@ -74,17 +73,6 @@ def refers_to(section: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-def one_of(choices: Collection[Any], what: str) -> AfterValidator:
-    """A value among choices, each of which is `what`, such as "a loss"."""
-
-    def check(value: Any) -> Any:
-        if value not in choices:
-            raise ValueError(f"{value!r} is not {what}; choose from {', '.join(map(str, choices))}")
-        return value
-
-    return AfterValidator(check)
-
-
 def undefined(name: str, section: str, defined: dict[str, Any]) -> str:
     """What to say of a name that a section lacks."""
     return f"{name!r} is not defined under {section}; choose from {', '.join(map(str, defined))}"
@@ -97,11 +85,6 @@ def _without_repetition(values: list[Item]) -> list[Item]:
     return values
 
 
-def _countable(value: int) -> int:
-    if value >= 2**63:
-        raise ValueError(f"{value} is too large; no file has as many")
-    return value
-
 
 def compares(measure: str) -> str:
     """A measure, or ValueError for one that compares nothing."""
@@ -110,16 +93,15 @@ def compares(measure: str) -> str:
     return measure
 
 
-LETTERS = "letters, digits, dots, dashes and underscores"
-Name = Annotated[
-    str, matching(r"^[A-Za-z0-9][A-Za-z0-9._-]*$", f"a name ({LETTERS}, a letter or a digit first)"), Field(max_length=100)
-]
+A_NAME = "a name (letters, digits, dots, dashes and underscores, a letter or a digit first)"
+Name = Annotated[str, matching(r"^[A-Za-z0-9][A-Za-z0-9._-]*$", A_NAME), Field(max_length=100)]
 Text = Annotated[str, matching(r"^[^\x00-\x1f]+$", "text (on one line)")]
-COUNTABLE = AfterValidator(_countable)
-Natural = Annotated[int, Field(ge=0), COUNTABLE]
-Count = Annotated[int, Field(ge=1), COUNTABLE]
+# More than any file has.
+TOO_MANY = 2**63
+Natural = Annotated[int, Field(ge=0, lt=TOO_MANY)]
+Count = Annotated[int, Field(ge=1, lt=TOO_MANY)]
 # Of fewer, nothing can be ordered or split.
-Several = Annotated[int, Field(ge=2), COUNTABLE]
+Several = Annotated[int, Field(ge=2, lt=TOO_MANY)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]

@@ -18,7 +18,6 @@ from multistage.config.fields import (
     Told,
     Unique,
     matching,
-    one_of,
     refers_to,
     undefined,
 )
@@ -41,9 +40,16 @@ RECIPE = matching(r"^[a-z0-9_]+(-[a-z0-9_]+)*$", "a recipe (objectives joined by
 Recipe = Annotated[str, RECIPE, Field(max_length=200), AfterValidator(_of_objectives)]
 BackboneName = Annotated[Name, refers_to("backbones")]
 
+
+def _power_of_two(bits: int) -> int:
+    if bits not in BITS:
+        raise ValueError(f"{bits} is not possible; choose from 1, 2, 4, 8")
+    return bits
+
+
 # A Literal would take true for 1, and 2.0 for 2.
 BITS = [1, 2, 4, 8]
-Bits = Annotated[int, one_of(BITS, "possible"), Field(json_schema_extra={"enum": BITS})]
+Bits = Annotated[int, AfterValidator(_power_of_two), Field(json_schema_extra={"enum": BITS})]
 
 
 class _FirstStage(Section):
@@ -87,10 +93,8 @@ class BM25(_FirstStage):
     @model_validator(mode="after")
     def _given_or_tuned(self) -> "BM25":
         for key, value in (("k1", self.k1), ("b", self.b)):
-            if self.tune and value is not None:
-                raise ValueError(f"{key} is {value:g}, but tune chooses it; remove it, set it to null, or remove tune")
-            if not self.tune and value is None:
-                raise ValueError(f"{key} is null; give a number, or tune")
+            if (value is None) != bool(self.tune):
+                raise ValueError(f"{key} is {'null' if value is None else value}; give a number, or tune and null")
         return self
 
 
@@ -99,9 +103,7 @@ class ColBERT(_Encoder):
 
     kind: Literal["colbert"]
     nbits: Bits = Field(4, description="Bits of each dimension's residual in the index.")
-    kmeans_passages: Count | None = Field(
-        None, description="Passages that are clustered; null: PLAID's choice, minutes on a CPU."
-    )
+    kmeans_passages: Count | None = Field(None, description="Passages that are clustered; null: PLAID's choice, slow on a CPU.")
     full_scores: Count = Field(4096, description="Passages of a query whose score is computed in full.")
 
 
@@ -120,17 +122,12 @@ class ReadyRun(_FirstStage):
 
 
 class FusedRetriever(_FirstStage):
-    """Several retrievers as one: the passages of all by their mean score. A passage that a retriever did not find has 0 there
-    (as in ranx)."""
+    """Several retrievers as one: the passages of all by their mean score, 0 where one is not found (as in ranx)."""
 
     kind: Literal["fusion"]
-    retrievers: Annotated[Unique[RetrieverName], Field(min_length=2)] = Field(
-        description="The retrievers, none of which is a fusion, each at least as deep as this one."
-    )
+    retrievers: Annotated[Unique[RetrieverName], Field(min_length=2)] = Field(description="At least as deep, and no fusions.")
     method: Literal["rrf", "min-max", "zmuv"] = Field(
-        "rrf",
-        description="What a passage scores with each: rrf, 1 / (60 + its rank), which is reciprocal rank fusion; else its "
-        "retriever's score, normalised over a query's passages to 0 to 1, or to zero mean and unit variance.",
+        "rrf", description="What counts of each: 1 / (60 + rank), or scores made 0 to 1, or of zero mean and unit variance."
     )
 
 
@@ -159,9 +156,7 @@ class RankGPT(Section):
     kind: Literal["rankgpt"]
     candidates: SourceName = Field(description="The source of the candidates.")
     permutations: SourceName = Field(description="The source of the permutations.")
-    malformed: Literal["repair", "drop"] = Field(
-        "repair", description="An answer that is not a permutation is repaired as RankGPT does, or its query dropped."
-    )
+    malformed: Literal["repair", "drop"] = Field("repair", description="What is done with an answer that is no permutation.")
 
 
 class LLM(RankingTeacher, Server):

@@ -6,21 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from multistage.config.data import QuerySetName, RetrieverName
-from multistage.config.fields import (
-    Count,
-    Item,
-    NotNegative,
-    Positive,
-    Section,
-    Several,
-    Share,
-    Some,
-    Text,
-    Told,
-    Unique,
-    matching,
-    one_of,
-)
+from multistage.config.fields import Count, NotNegative, Positive, Section, Several, Share, Some, Text, Told, Unique, matching
 from multistage.config.ranking import BackboneName, CheckpointName, Recipe, TeacherName
 from multistage.config.recipes import TEACHER, UNTRAINED
 from multistage.losses import LOSSES, Mixture
@@ -47,11 +33,12 @@ ObjectiveName = Annotated[str, AfterValidator(_no_label), OBJECTIVE, Field(max_l
 # Control characters other than line ends are refused, and braces, which would mean something to the chat template it becomes.
 AROUND = r"[^{}\x00-\x09\x0b-\x1f]*"
 TEMPLATE = matching(rf"^{AROUND}\{{query\}}{AROUND}\{{passage\}}{AROUND}$", "a text with {query} and then {passage}, each once")
-LossName = Annotated[str, one_of(LOSSES, "a loss"), Field(json_schema_extra={"enum": list(LOSSES)})]
-# A value, or a number for each loss that is named. The tags are written as those of `Told`.
-OneOrByLoss = Annotated[
-    Annotated[Item, Tag("<one>")] | Annotated[dict[LossName, Positive], Field(min_length=1), Tag("<by loss>")],
-    Discriminator(lambda given: "<by loss>" if isinstance(given, dict) else "<one>"),
+A_LOSS = matching(f"^({'|'.join(LOSSES)})$", f"a loss ({', '.join(LOSSES)})")
+LossName = Annotated[str, A_LOSS, Field(json_schema_extra={"enum": list(LOSSES)})]
+# One loss, or the weights of several. The tags are written as those of `Told`.
+OneOrWeights = Annotated[
+    Annotated[LossName, Tag("<one>")] | Annotated[dict[LossName, Positive], Field(min_length=1), Tag("<weights>")],
+    Discriminator(lambda given: "<weights>" if isinstance(given, dict) else "<one>"),
 ]
 Schedule = Literal["constant_with_warmup", "linear", "cosine"]
 
@@ -84,9 +71,7 @@ class PairSettings(Section):
     frozen: Unique[Text] = Field([], description="Parameters not trained: parts of their names, as in [position_embeddings].")
     adapter: Lora | None = Field(None, description="What is trained in place of the encoder's weights, beside the head.")
     template: Annotated[str, TEMPLATE] | None = Field(
-        None,
-        description="What a pair looks like to the model, such as 'Query: {query} Passage: {passage}', its special tokens "
-        "included; without one, as the tokenizer lays it out.",
+        None, description="What a pair looks like, special tokens included, such as 'Query: {query} Passage: {passage}'."
     )
 
 
@@ -95,18 +80,11 @@ class Backbone(PairSettings):
 
     checkpoint: CheckpointName = Field(description="The pre-trained model.")
     tokenizer: CheckpointName = Field(
-        default_factory=lambda given: given["checkpoint"],
-        description="The checkpoint whose tokenizer is used, by default its own; with one, backbones share token stores.",
+        default_factory=lambda given: given["checkpoint"], description="The checkpoint with its tokenizer, by default the same."
     )
     tokens_per_batch: Count = Field(4096, description="Padded tokens in a forward pass. Reruns nothing.")
-    tokens_kept: Count = Field(
-        65536, description="Padded tokens in a backward pass; larger groups are scored twice. Reruns nothing."
-    )
-    packed: bool = Field(
-        False,
-        description="Train on pairs end to end, without padding; for GPUs, and BERT's, ELECTRA's, RoBERTa's and XLM-R's kinds. "
-        "Reruns nothing.",
-    )
+    tokens_kept: Count = Field(65536, description="The same in a backward pass; larger groups run twice. Reruns nothing.")
+    packed: bool = Field(False, description="Train without padding: BERT, ELECTRA, RoBERTa, XLM-R on GPUs. Reruns nothing.")
 
     def definition(self) -> dict[str, Any]:
         """Its pair settings alone: not how much fits in memory, which changes rounding, and which units are dropped."""
@@ -127,16 +105,12 @@ class FirstStageCandidates(Section):
     queryset: QuerySetName = Field(description="The training queries.")
     retriever: RetrieverName = Field(description="The retriever that negatives come from.")
     depth: Count = Field(description="Passages of each query, from the first, that may become negatives.")
-    teacher: TeacherName | None = Field(
-        None, description="A teacher of the same candidates. A passage that it does not rank has neither rank nor score."
-    )
-    reranked_by: RerankedBy | None = Field(
-        None, description="A re-ranker of an earlier stage: the `depth` passages are re-ranked, and negatives are its first."
-    )
+    teacher: TeacherName | None = Field(None, description="A teacher of the same candidates.")
+    reranked_by: RerankedBy | None = Field(None, description="Negatives are the first passages of this re-ranker.")
     drop_above: Annotated[float, Field(gt=0, le=1)] | None = Field(
         None,
-        description="Leave out unjudged passages that the teacher scores at least this share of its best score of a relevant "
-        "one, each above its lowest score for the query: they may be relevant.",
+        description="Leave out unjudged passages that the teacher scores at least this share of its best relevant one, both "
+        "above its lowest score for the query: they may be relevant.",
     )
 
     @model_validator(mode="after")
@@ -172,28 +146,22 @@ class Objective(Section):
     """A loss, the candidates it sees, and how long it trains."""
 
     like: str | None = Field(None, description="Another objective, which gives every key that is not given here.")
-    loss: OneOrByLoss[LossName] = Field(
+    loss: OneOrWeights = Field(
         description="What is learned: a loss, or several with their weights, such as {localized-contrastive: 1.0, "
         "margin-mse: 0.1}. From judgements, relevant passages before the others: "
         f"{_reading('judgements')}. An order, a teacher's or relevant before the rest: {_reading('order')}. "
         f"A teacher's scores: {_reading('scores')}."
     )
-    temperature: OneOrByLoss[Positive] = Field(
+    temperature: Positive = Field(
         1.0,
-        description="What a softmax divides scores by, in listnet the teacher's, else the model's; for all losses or by name, "
-        f"as in {{listnet: 0.1}}. For {_taking('temperature')}.",
+        description="What a softmax divides scores by, in listnet the teacher's, else the model's. For "
+        f"{_taking('temperature')}.",
     )
-    positive_weight: Positive = Field(
-        1.0, description=f"The weight of relevant passages beside others. For {_taking('positive_weight')}."
-    )
+    positive_weight: Positive = Field(1.0, description=f"The weight of relevant passages. For {_taking('positive_weight')}.")
     candidates: Candidates = Field(description="The passages it trains on.")
-    group_size: Several = Field(
-        description="Passages of a query in a group; with a retriever's candidates, or a loss from judgements, one is relevant."
-    )
+    group_size: Several = Field(description="Passages of a query in a group, one of them relevant but where a teacher ranks.")
     positives: Literal["one", "all"] = Field(
-        "one",
-        description="How many of a query's relevant passages are in a group that has relevant passages and others: one, drawn "
-        "anew each time, or all, by grade where a loss reads an order.",
+        "one", description="Relevant passages in a group: one, drawn anew each time, or all, by grade for losses of an order."
     )
     queries_per_step: Count = Field(description="Groups in an optimizer step.")
     steps: Count | None = Field(None, description="Optimizer steps in the stage. Give steps or epochs.")
@@ -205,9 +173,7 @@ class Objective(Section):
     max_gradient_norm: Positive = Field(10.0, description="Gradients are clipped to this norm.")
     validate_every: Count = Field(100, description="Steps between two validations, at least.")
     patience: Count | None = Field(
-        None,
-        description="Validations without a better value after which the stage ends, with its best weights as the model; "
-        "null: it has all its steps.",
+        None, description="Validations without a better value after which the stage ends, with its best weights as the model."
     )
     positions: dict[Annotated[str, matching("^[1-9]$", "a position (1 to 9)")], Position] = Field(
         {}, description='What differs by the place in a recipe, such as {"2": {learning_rate: 1.0e-4}} for a second stage.'
@@ -234,13 +200,7 @@ class Objective(Section):
 
     def mixture(self) -> Mixture:
         """Its losses with their weights and settings."""
-        return Mixture(self.weights, {name: self._settings(name) for name in self.weights})
-
-    def _settings(self, name: str) -> dict[str, float]:
-        """The settings of one of its losses; one that is given by name is the loss's own default for the others."""
-        given = {key: getattr(self, key) for key in LOSSES[name].takes}
-        found = {key: value.get(name) if isinstance(value, dict) else value for key, value in given.items()}
-        return {key: value for key, value in found.items() if value is not None}
+        return Mixture(self.weights, {name: {key: getattr(self, key) for key in LOSSES[name].takes} for name in self.weights})
 
     def definition(self, position: int = 1) -> dict[str, Any]:
         """What a stage at a position of its recipe, counted from 1, is made by."""
@@ -271,9 +231,8 @@ class Validation(Section):
     share: Share = Field(0.03, description="The share of a stage's compute that validation may take, or it is done less often.")
     export: Literal["best", "last"] = Field(
         "last",
-        description="Which weights become a stage's model, the best validated or the last; both are kept, and where an "
-        "objective's patience ends the stage it is the best. Where the learning "
-        "rate falls to zero, take the last: the best of a few validations on 100 queries is chance.",
+        description="Which weights become a stage's model; both are kept, and where patience ends the stage it is the best. "
+        "Where the learning rate falls to zero, take the last: the best of a few validations is chance.",
     )
 
     def definition(self) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """The whole config: its sections, and the one function that checks and completes it."""
 
 import json
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
@@ -45,9 +47,7 @@ class Config(Section):
     retrievers: dict[Name, Retriever] = Field(description="First stages.")
     teachers: dict[Name, Teacher] = Field({}, description="Teachers.")
     backbones: dict[Name, Backbone] = Field(description="Encoders that become re-rankers.")
-    objectives: dict[ObjectiveName, Objective] = Field(
-        description="What recipes are sequences of; {like: NAME} copies another."
-    )
+    objectives: dict[ObjectiveName, Objective] = Field(description="What recipes are made of; {like: NAME} copies another.")
     validation: Validation = Field(description="What training is watched on.")
     evaluation: Evaluation = Field(default_factory=Evaluation, description="What is measured and compared.")
 
@@ -81,11 +81,7 @@ class Config(Section):
             users.setdefault(self.querysets[queryset].collection, []).append(user)
         parts = "; ".join(f"{collection} ({', '.join(names)})" for collection, names in users.items())
         domains = f"Training, validation and benchmarks are of several collections, so results are out of domain: {parts}."
-        rising = [
-            f"Objective {name} has patience, so it may end while its learning rate, whose schedule is {each.schedule}, is high."
-            for name in trained
-            if (each := self.objectives[name]).patience and each.schedule != "constant_with_warmup"
-        ]
+
         written = [
             f"Benchmark {name} has generated queries, which {written}. Its results speak of such queries only, "
             "and not of those that people ask."
@@ -98,7 +94,7 @@ class Config(Section):
             for measure in self.evaluation.measures
             if cut and split_cutoff(measure)[1] > depth
         ]
-        return [domains] * (len(users) > 1) + rising + written + deeper
+        return [domains] * (len(users) > 1) + written + deeper
 
     def _written(self, queryset: str) -> str:
         """Which model wrote the queries of a set, and what filtered them; empty where none did."""
@@ -123,6 +119,15 @@ class Config(Section):
         model = self.objectives[entry.like]
         alike = (entry.candidates, entry.contrasts) == (model.candidates, model.contrasts)
         return self.group_owner(entry.like) if alike else objective
+
+
+def refuse_results(config_files: Iterable[str | Path]) -> None:
+    """Raise InputError for a result that is given as a config file."""
+    for path in config_files:
+        if Path("results").absolute() in Path(path).parents:
+            raise InputError(
+                f"{path}: a result is given as a config file. Name targets before --configfile, which takes all that follows."
+            )
 
 
 def complete_config(config: dict[str, Any]) -> Config:

@@ -26,7 +26,7 @@ def prepare_passages(kind: str, sources: Sequence[str], settings: Settings, outp
     """
     if kind == "ir_datasets":
         dataset = Dataset(settings["id"])
-        write_texts(output, dataset.passages(), dataset.name, dataset.passage_count())
+        write_texts(output, dataset.passages(), dataset.name)
     elif kind == "local":
         write_texts(output, read_local_texts(sources[0]), sources[0])
     else:
@@ -46,10 +46,9 @@ def prepare_queries(
 ) -> None:
     """Write the queries of a query set, all or those that are drawn, and their judgements. Queries without a judgement stay.
 
-    settings: as for passages, with the id of the query set. Judgements of other queries are left out and counted.
-    passages: the table of the collection, where judged passages may lack in it; they are counted, and kept, for a system that
-    could not retrieve them missed them. relevance: the least grade that counts as relevant. Raises InputError where judgements
-    share no query or no passage with the others, and where none of the grades that are kept reaches `relevance`.
+    settings: as for passages, with the id of the query set. passages: the table of the collection, where judged passages may
+    lack in it; they are counted, and kept. relevance: the least grade that counts as relevant. Raises InputError where
+    judgements share no query or no passage with the others, and where none of their grades reaches `relevance`.
     """
     if kind == "ir_datasets":
         dataset = Dataset(settings["id"])
@@ -97,7 +96,5 @@ def draw_queries(count: int, seed: int, start: int, stop: int | None) -> list[in
     """
     stop = count if stop is None else stop
     if start >= stop or stop > count:
-        raise InputError(
-            f"draw: queries {start} up to {stop} were asked for, and there are {count} of them; change from and to."
-        )
+        raise InputError(f"draw: queries {start} up to {stop} were asked for, and there are {count}; change from and to.")
     return sorted(np.random.default_rng(seed).permutation(count)[start:stop].tolist())

@@ -7,8 +7,7 @@ written here is in that order, so no measure ever meets a tie of its own.
 """
 
 import re
-import time
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -45,17 +44,15 @@ def read_run(
 ) -> pl.DataFrame:
     """Read a TREC run of any size, packed or not, in run order, each query cut at `depth` passages.
 
-    paths: a file, or several that share no passage of a query, such as those of a collection's parts: of these, the result is
-    the `depth` best of all. Memory: one of them beside the result.
-    queries, passages: ids by row. Where they are given, the column holds rows (int32) in place of ids, and lines of other
-    queries are left out and counted in the log. keep_unknown: a passage that is not in `passages` gets row -1; else it is an
-    error. Blank lines and lines that begin with # are skipped.
+    paths: a file, or several that share no passage of a query, such as those of a collection's parts.
+    queries, passages: ids by row. Where they are given, the column holds rows (int32) in place of ids; lines of other queries
+    are left out and counted in the log, another passage is an error or, with keep_unknown, gets row -1.
     Raises InputError naming file and line: fewer than six columns, a score that is not a finite number in single precision, a
-    passage twice for a query, a passage that is not in `passages`, text that is not UTF-8; or when a file is empty, absent or
-    damaged, or none of its queries is in `queries`.
+    passage twice for a query or unknown, text that is not UTF-8; or when a file is empty, absent or damaged, or none of its
+    queries is known. Blank lines and lines that begin with # are skipped.
     """
-    start, names = time.perf_counter(), [paths] if isinstance(paths, (str, Path)) else paths
-    query_rows, passage_rows = (None if known is None else _Rows(known) for known in (queries, passages))
+    names = [paths] if isinstance(paths, (str, Path)) else paths
+    query_rows, passage_rows = (None if known is None else _finder(known) for known in (queries, passages))
     # Ties are ordered by a number, the passage's rank among all ids, where all ids are known.
     ranks = None if passages is None or keep_unknown else passages.rank("ordinal")
     merged, others = list[pl.DataFrame](), set[str]()
@@ -63,10 +60,10 @@ def read_run(
     def best_of(lines: pl.DataFrame) -> pl.DataFrame:
         """The best passages of each query in some lines of a file; queries that are not in the query set join the others."""
         if query_rows is not None:
-            found = query_rows.of(lines["query"])
+            found = query_rows(lines["query"])
             others.update(lines["query"].filter(found.is_null()).unique())
             lines = lines.with_columns(query=found).filter(found.is_not_null())
-        row = lines["passage"] if passage_rows is None else passage_rows.of(lines["passage"])
+        row = lines["passage"] if passage_rows is None else passage_rows(lines["passage"])
         tie = lines["passage"] if ranks is None else ranks.gather(row)
         unknown = row.is_null() & (not keep_unknown)
         return _best(lines.select("number", "score", query_row="query", passage_row=row, tie=tie, wrong=unknown), depth)
@@ -95,8 +92,7 @@ def read_run(
         merged = [rankings.with_columns(number=pl.int_range(pl.len(), dtype=pl.UInt32))]
     rankings = merged[0].select(query="query_row", passage="passage_row", score="score")
     run, told = rankings.explode("passage", "score"), f"{names[0]}{f' and {len(names) - 1} more' * (len(names) > 1)}"
-    seconds = time.perf_counter() - start
-    logger.info(f"{told}: {len(run):,} passages of {len(rankings):,} queries, read in {seconds:.1f} s")
+    logger.info(f"{told}: {len(run):,} passages of {len(rankings):,} queries")
     if queries is not None and not keep_unknown:  # else it is measured, and what is not judged is told with the query set
         if others:
             logger.warning(f"{told}: {len(others):,} queries left out: they are not in the query set")
@@ -148,12 +144,12 @@ def ranks_of(queries: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
 
 
 def write_run(path: str | Path, run: pl.DataFrame, tag: str) -> None:
-    """Write a run in run order as TREC lines with ranks from 1; scores keep every digit of single precision."""
+    """Write a run as `write_runs` does."""
     write_runs(path, [run], tag)
 
 
 def write_runs(path: str | Path, runs: Iterable[pl.DataFrame], tag: str) -> None:
-    """Write several runs as one, as `write_run` does, each as it comes; no query may be in two of them.
+    """Write runs of different queries as one, each as it comes, in run order with ranks from 1 and every digit of the scores.
 
     Raises InputError naming the first score that is not finite.
     """
@@ -172,7 +168,7 @@ def write_runs(path: str | Path, runs: Iterable[pl.DataFrame], tag: str) -> None
 
 def rows_of(ids: pl.Series, known: pl.Series, source: str | Path, what: str) -> npt.NDArray[np.int32]:
     """The row of each id in the table of known ids, (ids,) int32. Raises InputError naming the first unknown one."""
-    rows = _Rows(known).of(ids)
+    rows = _finder(known)(ids)
     if unknown := rows.null_count():
         first = ids.filter(rows.is_null())[0]
         raise InputError(
@@ -211,21 +207,17 @@ def _scan_fields(file: Path) -> pl.LazyFrame:
     return lines.select("number", "query", "passage", score=pl.when(score.is_finite() & ~pl.col("several")).then(score))
 
 
-class _Rows:
-    """The rows of known ids: found by value where all are numbers, as MS MARCO's are, ten times as fast as by a join."""
+def _finder(known: pl.Series) -> Callable[[pl.Series], pl.Series]:
+    """What gives the row of each id, null where it is not known.
 
-    def __init__(self, known: pl.Series) -> None:
-        self.known, self.slots = pl.DataFrame({"id": known}).with_row_index("row"), None
-        numbers = _numbers(known)
-        if not numbers.has_nulls() and int(numbers.max() or 0) < SPARSE * len(known):  # type: ignore[arg-type]
-            slots = pl.Series([None], dtype=pl.UInt32).new_from_index(0, int(numbers.max() or 0) + 1)  # type: ignore[arg-type]
-            self.slots = slots.scatter(numbers, self.known["row"])
-
-    def of(self, ids: pl.Series) -> pl.Series:
-        """The row of each id, null where it is not known."""
-        if self.slots is not None:
-            return self.slots.gather(_numbers(ids), null_on_oob=True)
-        return pl.DataFrame({"id": ids}).join(self.known, on="id", how="left", maintain_order="left")["row"]
+    By value where all known ids are numbers, as MS MARCO's are: ten times as fast as by a join.
+    """
+    table, numbers = pl.DataFrame({"id": known}).with_row_index("row"), _numbers(known)
+    largest = int(numbers.max() or 0)  # type: ignore[arg-type]
+    if numbers.has_nulls() or largest >= SPARSE * len(known):
+        return lambda ids: pl.DataFrame({"id": ids}).join(table, on="id", how="left", maintain_order="left")["row"]
+    slots = pl.Series([None], dtype=pl.UInt32).new_from_index(0, largest + 1).scatter(numbers, table["row"])
+    return lambda ids: slots.gather(_numbers(ids), null_on_oob=True)
 
 
 def _numbers(ids: pl.Series) -> pl.Series:
@@ -248,9 +240,7 @@ def _bad_passage(path: str | Path, lines: pl.DataFrame, passages: pl.Series | No
     unknown = lines.clear() if passages is None else lines.filter(~pl.col("passage").is_in(passages.implode()))
     repeated = lines.filter(~pl.col("passage").is_first_distinct())
     number, query, passage = (unknown if len(unknown) else repeated).sort("number").row(0)[:3]
-    place = f"{path}, line {number}: passage {passage!r}"
+    wrong = f"{path}, line {number}: passage {passage!r} of query {query!r}"
     if len(unknown):
-        return InputError(
-            f"{place} of query {query!r} is not in the collection; run and collection must come from the same source."
-        )
-    return InputError(f"{place} stands twice for query {query!r}. {HINT}")
+        return InputError(f"{wrong} is not in the collection; run and collection must come from the same source.")
+    return InputError(f"{wrong} stands there twice. {HINT}")

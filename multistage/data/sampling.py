@@ -94,14 +94,7 @@ class GroupSampler:
     the passages that the teacher ranked, which keep its order. Drawn without replacement; fewer where a query has fewer."""
 
     def __init__(
-        self,
-        groups: Groups,
-        *,
-        contrast: bool,
-        size: int,
-        queries_per_step: int,
-        seed: int,
-        several: bool = False,
+        self, groups: Groups, *, contrast: bool, size: int, queries_per_step: int, seed: int, several: bool = False
     ) -> None:
         self.groups, self.contrast, self.size, self.several = groups, contrast, size, several
         self.queries_per_step, self.seed = queries_per_step, seed

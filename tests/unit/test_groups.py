@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from multistage.data.groups import training_groups, validation_set
 from multistage.data.sampling import Groups, GroupSampler
-from multistage.jobs.errors import InputError
 from multistage.scoring.scoring import BATCH_COST, by_token_budget
 from multistage.training.gradients import _dealt
 from small_groups import groups_from
@@ -123,11 +122,6 @@ def test_groups_survive_the_file_and_are_the_same_bytes(tmp_path, taught):
     for name, values in vars(Groups.read(tmp_path / "0.safetensors")).items():
         np.testing.assert_array_equal(values, getattr(groups, name), name)
 
-
-def test_an_empty_training_set_is_an_error(tmp_path):
-    grouped([(0, 1, 9.0)], []).write(tmp_path / "groups.safetensors")
-    with pytest.raises(InputError, match="no group is left"):
-        Groups.read(tmp_path / "groups.safetensors")
 
 
 def test_a_validation_set_grades_its_candidates():

@@ -2,15 +2,14 @@
 
 import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from configs import merged
 from multistage.config.fields import FORMS, Section
-from multistage.config.files import refuse_files
-from multistage.config.whole import SHARED, complete_config
+from multistage.config.whole import SHARED, complete_config, refuse_results
 from multistage.data.leaks import check_leaks
 from multistage.data.sampling import Groups
 from multistage.data.tables import write_queries
@@ -19,46 +18,18 @@ from small_groups import groups_from
 from wrong_inputs import Case, judged
 
 CONFIG = merged(
-    "configs/ecir2025.yaml",
-    # What the two do not use.
+    *(f"configs/{name}.yaml" for name in ("recipes-tour", "own-unlabelled", "own", "ecir2025", "qwen3-lora")),
+    # What they do not use.
     {
         "grid": {"fusion": {}},
-        "backbones": {
-            "tiny": {"adapter": {"kind": "lora", "modules": ["query"]}, "template": "Query: {query}\nPassage: {passage}\n"}
-        },
-        "sources": {"texts": {"path": "texts.tsv", "licence": "mine"}},
+        "evaluation": {"reference": "published.csv"},
         "checkpoints": {"own": {"path": "model"}},
-        "collections": {"own": {"kind": "local", "passages": "texts"}},
-        "querysets": {
-            "own": {"collection": "own", "queries": "texts", "qrels": "texts"},
-            "asked": {"collection": "own", "kind": "generated", "passages": 9}
-            | {"generator": {"base_url": "http://localhost:8000/v1", "model": "m"}},
-            "found": {"collection": "own", "kind": "found", "queryset": "asked", "retriever": "bm25", "depth": 9},
-        },
         "retrievers": {
             "tuned": {"kind": "bm25", "tune": {"k1": [0.6, 1], "b": [0.4, 0.75]}, "depth": 100},
             "both": {"kind": "fusion", "retrievers": ["bm25", "tuned"]},
         },
-        "teachers": {
-            "big": {"kind": "recipe", "backbone": "tiny", "recipe": "cl", "seed": 1, "retriever": "bm25", "depth": 100},
-            "judge": {
-                "kind": "llm",
-                "base_url": "http://localhost:8000/v1",
-                "model": "m",
-                "api_key_env": "KEY",
-                "retriever": "bm25",
-            }
-            | {"max_requests": 9, "max_tokens": 9},
-            "mean": {"kind": "mean", "teachers": ["big", "rank-distillm"]},
-        },
-        "objectives": {
-            "hard": {
-                "like": "cl",
-                "group_size": 8,
-                "candidates": {"reranked_by": {"backbone": "tiny", "recipe": "cl"}, "teacher": "mean", "drop_above": 0.95}
-                | {"queryset": "msmarco-train", "retriever": "bm25", "depth": 20},
-            },
-        },
+        "teachers": {"judge": {"api_key_env": "KEY", "max_requests": 9, "max_tokens": 9}},
+        "objectives": {"joint": {"group_size": 9}},
     },
 )
 SETTINGS = complete_config(CONFIG)
@@ -174,11 +145,7 @@ def of_leaks() -> Iterator[Case]:
         yield Case("leak", f"{name}, another collection", partial(leak, queries, "other", []), elsewhere)
 
 
-def address(url: str, given: Path, output: Path) -> None:
-    secret(("sources", "other"), {"url": url, "file": "f", "licence": "mine"})
-
-
-def secret(path: Place, value: Any, *folders: Path) -> None:
+def with_secret(path: Place, value: Any, *folders: Path) -> None:
     try:
         with_value(path, value)
     except InputError as error:
@@ -186,54 +153,21 @@ def secret(path: Place, value: Any, *folders: Path) -> None:
         raise
 
 
+QUERIES = ("sig=hidden", "id=1#hidden", "id=1&X-Amz-Signature=hidden", "$TOKEN&token=hidden", "hidden", "token=$A.hidden")
+SECRET = ["me:hidden@a.org/f", "hidden@a.org/f", "a.org/f#hidden", "a.org/f;hidden", *(f"a.org/f?{each}" for each in QUERIES)]
+
+
 def of_addresses() -> Iterator[Case]:
-    for url in (
-        *(f"http://{user}@a.org/f" for user in ("me:hidden", "hidden")),
-        "http://a.org/f#hidden",
-        "http://a.org/f;hidden",
-    ):
-        yield Case("address with a secret", url, partial(address, url), "sources.other.url: it may hold a password")
-    for query in (
-        "sig=hidden",
-        "id=1#hidden",
-        "id=1&X-Amz-Signature=hidden",
-        "$TOKEN&token=hidden",
-        "hidden",
-        "token=$A.hidden",
-    ):
-        yield Case(
-            "address with a secret", query, partial(address, f"https://a.org/f?{query}"), "sources.other.url: it may hold"
-        )
+    def download(address: str) -> Callable[..., None]:
+        return partial(with_secret, ("sources", "other"), {"url": f"http://{address}", "file": "f", "licence": "mine"})
+
+    for address in SECRET:
+        yield Case("address with a secret", address, download(address), "sources.other.url: it may hold a password")
     for key, value in (("api_key_env", "sk-hidden"), ("api_key_env", "hidden"), ("base_url", "http://me:hidden@a.org/v1")):
         place = ("teachers", "judge", key)
-        yield Case("address with a secret", f"{key}={value}", partial(secret, place, value), ".".join(place))
-    for url in ("http://a.org/f?id=a/b&download=1", "https://a.org/$A/f?token=$TOKEN&id=1", "https://a.org/f?$QUERY"):
-        yield Case("address without one", url, partial(address, url))
-
-
-def config_file(text: str, given: Path, output: Path) -> None:
-    (given / "mine.yaml").write_text(text)
-    refuse_files([given / "mine.yaml"])
-
-
-def of_files() -> Iterator[Case]:
-    for text, line, key in (
-        ("grid: {}\ndevice: cpu\ngrid:\n  depth: 3\n", 3, "grid"),
-        ("grid:\n  depth: 2\n  seeds: [1]\n\n  depth: 3\n", 5, "grid.depth"),
-        ("a: {b: 1,\n  c: {d: 1, d: 1}}\n", 2, "a.c.d"),
-        ("a:\n- b: 1\n- c: 1\n  'c': 2\n", 4, "a.c"),
-        ("a:\n  1: x\n  1: y\n", 3, "a.1"),
-        ('{"a": 1,\n "a": 2}', 2, "a"),
-    ):
-        yield Case("a key twice", repr(text), partial(config_file, text), f"mine.yaml, line {line}: {key} is there in line")
-    for text in (
-        "a: {d: 1}\nb: {d: 1}\nc: [{d: 1}]\n",
-        'a: {1: x, "1": x}\n',
-        "a: &a {d: 1}\nb: *a\n",
-        '{"a": "\\/"}',
-        "",
-    ):
-        yield Case("no key twice", repr(text), partial(config_file, text))
+        yield Case("address with a secret", f"{key}={value}", partial(with_secret, place, value), ".".join(place))
+    for address in ("a.org/f?id=a/b&download=1", "a.org/$A/f?token=$TOKEN&id=1", "a.org/f?$QUERY"):
+        yield Case("address without one", address, download(address))
 
 
 def group_size(wanted: int, given: Path, output: Path) -> None:
@@ -245,4 +179,6 @@ SIZES = [
     Case("group size", "as many as a query has", partial(group_size, 3)),
     Case("group size", "more than any query has", partial(group_size, 4), "groups.safetensors: no query has more than 3"),
 ]
-test_wrong = judged([*of_models(), *of_names(), *of_leaks(), *of_addresses(), *of_files(), *SIZES])
+RESULT = Path("results/wikipedia/tables/effectiveness.csv").absolute()
+AS_CONFIG = Case("config file", "a result", lambda *folders: refuse_results([RESULT]), f"{RESULT}: a result is given as")
+test_wrong = judged([*of_models(), *of_names(), *of_leaks(), *of_addresses(), *SIZES, AS_CONFIG])

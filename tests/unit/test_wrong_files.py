@@ -176,11 +176,7 @@ CONTENTS = {
         "lists": parquet(id=["a"], text=[["a"]]),
         "no text": parquet(id=["a", "b"], text=["a", None]),
     },
-    "texts, streamed": {
-        "no column": parquet(id=["a"]),
-        "lists": parquet(id=["a"], text=[["a"]]),
-        "no text": parquet(id=["a", "b"], text=["a", None]),
-    },
+    "texts, streamed": {"no text": parquet(id=["a", "b"], text=["a", None])},
     "judgements": {
         "damaged data": spoil,
         "no column": parquet(query=["q"], passage=["p"]),
