@@ -1,5 +1,4 @@
-"""What the logs of a run say. Snakemake's own: how many jobs are done, which run where, which have failed. Those of jobs: what
-they warn of, how far they are, and why they failed."""
+"""What the logs of a run say: Snakemake's own, and those of its jobs."""
 
 import re
 import shutil
@@ -58,10 +57,7 @@ class RunLog:
 
 
 def messages(log: str | Path) -> list[str]:
-    """What each job that failed in a run says itself: the error that its log ends with, or else the end of its logs.
-
-    log: Snakemake's own.
-    """
+    """What each job that failed says itself: the error that its log ends with, or the end of its logs. log: Snakemake's."""
     said: dict[str, None] = {}
     for failure in read_run_log(Path(log).read_text(errors="replace")).failures:
         ends = {
@@ -120,8 +116,7 @@ def read_run_log(text: str) -> RunLog:
 def notices(of_config: Iterable[str], jobs: Iterable[Any]) -> list[str]:
     """What people should know of a run: what the config warns of, then each warning in the logs of its jobs once, with its log.
 
-    jobs: of Snakemake, those of earlier runs included. A log that is missing has none. After `MOST` lines the last one says how
-    many there are more.
+    jobs: of Snakemake, those of earlier runs included. After `MOST` lines the last one says how many there are more.
     """
     places: dict[str, list[str]] = {}
     for log in sorted(str(log) for job in jobs for log in job.log):

@@ -32,8 +32,8 @@ def generate_queries(
 ) -> None:
     """Write queries for `sample` passages, drawn with a seed, and judgements that say each answers its own (grade 1).
 
-    Ids are those of the passages, with a number. Fewer passages than asked for, answers with fewer queries than `per_passage`,
-    and queries with the text of another are counted in the log. Raises InputError as `Chat.ask` does, and when none is left.
+    Ids are those of the passages, with a number. What is missing or left out is counted in the log. Raises InputError as
+    `Chat.ask` does, and when no query is left.
     """
     ids = read_ids(passages)
     if len(ids) < sample:

@@ -47,29 +47,9 @@ def read(text, given, output, code="latin-1"):
 
 HEADER = "backbone,recipe,retriever,benchmark,measure,value\n"
 RESULT = "tiny,cl,bm25,dl19,AP,0.3\n"
-test_inputs = judged(
-    [
-        *(
-            Case("published results", line, partial(read, f"{HEADER}{RESULT}tiny,{line}\n"), "published.csv, line 3")
-            for line in (
-                "kd,bm25,dl19,AP,much",
-                "kd,bm25,dl19,AP,",
-                "kd,bm25,dl19,AP,nan",
-                "kd,bm25,dl19,AP,30.1",
-                RESULT[5:-1],
-            )
-        ),
-        *(
-            Case("published results", repr(text), partial(read, text), "published.csv")
-            for text in (
-                None,
-                "",
-                "a,b\n1,2\n",
-                f"{HEADER}{RESULT[:-1]},0.4\n",
-                f"{HEADER}t\xe9ny,cl,bm25,dl19,AP,0.3\n",
-                "\x89PNG\r\n\0",
-            )
-        ),
-        *(Case("published results", f"in {code}", partial(read, HEADER + RESULT, code=code)) for code in ("utf-8", "utf-16")),
-    ]
-)
+WRONG = [None, "", "a,b\n1,2\n", f"{HEADER}{RESULT[:-1]},0.4\n", f"{HEADER}t\xe9ny,cl,bm25,dl19,AP,0.3\n", "\x89PNG\r\n\0"]
+VALUES = ["kd,bm25,dl19,AP,much", "kd,bm25,dl19,AP,", "kd,bm25,dl19,AP,nan", "kd,bm25,dl19,AP,30.1", RESULT[5:-1]]
+CASES = [(repr(text), partial(read, text), "published.csv") for text in WRONG]
+CASES += [(line, partial(read, f"{HEADER}{RESULT}tiny,{line}\n"), "published.csv, line 3") for line in VALUES]
+CASES += [(f"in {code}", partial(read, HEADER + RESULT, code=code), None) for code in ("utf-8", "utf-16")]
+test_inputs = judged(Case("published results", *case) for case in CASES)
