@@ -275,11 +275,6 @@ class TestPackages:
         monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
         return path
 
-    def test_a_package_is_fetched_as_a_file(self, wheel, tmp_path):
-        digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
-        fetch_package("tiny-data==1.0", digest, tmp_path / "out" / "tiny.whl")
-        assert (tmp_path / "out" / "tiny.whl").read_bytes() == wheel.read_bytes()
-
     @pytest.mark.parametrize(
         ("name", "message"),
         [
