@@ -1,7 +1,5 @@
-"""Fusion of a re-ranker's scores with its first stage's: a weighted sum of both, each normalised per query.
-
-The weight is the re-ranker's; the first stage has the rest of 1. It is chosen on validation queries.
-"""
+"""Fusion of a re-ranker's scores with its first stage's: a weighted sum of both, each normalised per query. The weight, chosen
+on validation queries, is the re-ranker's; the first stage has the rest of 1."""
 
 import json
 from pathlib import Path
@@ -22,9 +20,7 @@ WEIGHTS = [step / 20 for step in range(21)]
 
 def read_both(reranked: str | Path, first_stage: str | Path, depth: int) -> pl.DataFrame:
     """The passages of both in the order of the re-ranked run: query, passage, score, place (from 0), first_score, first_place.
-
-    depth: passages of each query that were re-ranked. Raises InputError where the passages differ.
-    """
+    depth: passages of each query that were re-ranked. Raises InputError where the passages differ."""
     place = pl.int_range(pl.len()).over("query")
     again = read_run(reranked).with_columns(place=place)
     first = read_run(first_stage, depth).select("query", "passage", first_score="score", first_place=place)
@@ -54,10 +50,8 @@ def choose_weight(
     relevance: int,
     output: str | Path,
 ) -> None:
-    """Try every weight on validation queries and write the best as JSON, beside what each reached.
-
-    measure: its mean over queries counts; of equal weights the smallest is taken. relevance: the least relevant grade.
-    """
+    """Try every weight on validation queries and write the best as JSON, beside what each reached. measure: its mean over
+    queries counts; of equal weights the smallest is taken. relevance: the least relevant grade."""
     both, judgements = read_both(reranked, first_stage, depth), read_judgements(qrels, relevance)
     means = {weight: mean_of(fused(both, weight, norm), judgements, measure) for weight in WEIGHTS}
     best, queries = max(means, key=means.__getitem__), len(judgements.queries)

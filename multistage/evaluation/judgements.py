@@ -57,10 +57,8 @@ class Judgements:
         return self._padded(self._judged, NO_PASSAGE, 1.0)
 
     def ranking(self, run: pl.DataFrame) -> Grades:
-        """A run as ranx takes it, (queries, longest ranking, 2): the columns of its passages, in run order, each with 1.
-
-        run: of `locate`, each query's rows together. The end of a shorter ranking is UNJUDGED, which counts for nothing.
-        """
+        """A run of `locate`, each query's rows together, as ranx takes it, (queries, longest ranking, 2): the columns of its
+        passages, in run order, each with 1. The end of a shorter ranking is UNJUDGED, which counts for nothing."""
         return self._padded(run, UNJUDGED, 1.0)
 
     def _padded(self, run: pl.DataFrame, padding: int, scores: Grades | float) -> Grades:

@@ -59,11 +59,8 @@ def measures_of(table: pd.DataFrame, wanted: list[str] | None = None) -> list[st
 
 
 def measure_ranking(ranking: Grades, judgements: Judgements, measures: list[str]) -> dict[str, Values]:
-    """Each measure's values, (queries,), in the order of the judgements' queries.
-
-    ranking: what `Judgements.ranking` gives. nDCG takes all grades above 0 as linear gains. A query without a relevant passage,
-    or that the run lacks, counts as zero.
-    """
+    """Each measure's values of a `Judgements.ranking`, (queries,), in the order of the judgements' queries. nDCG takes all
+    grades above 0 as linear gains. A query without a relevant passage, or that the run lacks, counts as zero."""
     from ranx import metrics
 
     values = {}

@@ -32,10 +32,8 @@ class RunAgain(Exception):
 
 
 def system_refusal(error: BaseException, path: str | Path) -> InputError | None:
-    """What the operating system refused, as one sentence with the path; None for an error that is not the system's.
-
-    path: what is spoken of where the error names no file.
-    """
+    """What the operating system refused, as one sentence with the path; None for an error that is not the system's. path: what
+    is spoken of where the error names no file."""
     name = getattr(error, "filename2", None) or getattr(error, "filename", None)  # of a copy the one that is written
     number = getattr(error, "errno", None)
     if number is None and (rust := re.search(r"\(os error (\d+)\)(?:: (.+))?", str(error))):
@@ -68,10 +66,8 @@ def because(error: Exception) -> str:
 
 
 def without_secrets(text: str) -> str:
-    """A text, as cards, logs and messages show it: its addresses without users, passwords and all that may be a signature.
-
-    The names of environment variables, as in ?token=$TOKEN, stay.
-    """
+    """A text, as cards, logs and messages show it: its addresses without users, passwords and all that may be a signature. The
+    names of environment variables, as in ?token=$TOKEN, stay."""
 
     def bare(address: re.Match[str]) -> str:
         place, *more = re.split("[?#;]", address[0], maxsplit=1)

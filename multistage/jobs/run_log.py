@@ -114,10 +114,8 @@ def read_run_log(text: str) -> RunLog:
 
 
 def notices(of_config: Iterable[str], jobs: Iterable[Any]) -> list[str]:
-    """What people should know of a run: what the config warns of, then each warning in the logs of its jobs once, with its log.
-
-    jobs: of Snakemake, those of earlier runs included. After `MOST` lines the last one says how many there are more.
-    """
+    """What people should know of a run: what the config warns of, then each warning in the logs of Snakemake's jobs once, with
+    its log. After `MOST` lines the last one says how many there are more."""
     places: dict[str, list[str]] = {}
     for log in sorted(str(log) for job in jobs for log in job.log):
         if Path(log).is_file():

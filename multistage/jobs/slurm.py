@@ -37,10 +37,8 @@ def require_memory_of_jobs() -> None:
 
 
 def cancel_leftover_jobs(folder: str | Path) -> None:
-    """Cancel the jobs that a killed Snakemake has left in Slurm, which would write where the new ones write.
-
-    Raises InputError when Slurm does not answer or they do not end within `PATIENCE` seconds.
-    """
+    """Cancel the jobs that a killed Snakemake has left in Slurm, which would write where the new ones write. Raises InputError
+    when they do not end within `PATIENCE` seconds."""
     if left := [job for job, *_ in jobs_of(folder)]:
         ids = " ".join(left)
         logger.warning(f"Jobs of an earlier run are running in {folder}: {ids}. They are cancelled; fine-tuning saves first.")

@@ -23,20 +23,15 @@ Model = tuple[str, str, str]
 
 
 def training_costs(models: Sequence[Model], records: Sequence[str]) -> pd.DataFrame:
-    """What each model's last stage took: columns of MODEL, device, seconds (of all processes together), pairs.
-
-    records: the training.json of each model.
-    """
+    """What each model's last stage took, by its training.json: MODEL, device, seconds (of all processes together), pairs."""
     read = [read_json(path, "seconds", "pairs", "run") for path in records]
     taken = [(each["run"]["device"], *(each["run"]["processes"] * each[key] for key in ("seconds", "pairs"))) for each in read]
     return pd.DataFrame(models, columns=MODEL).assign(**pd.DataFrame(taken, columns=["device", "seconds", "pairs"]))
 
 
 def reranking_costs(timed: Sequence[tuple[str, ...]], timings: Sequence[str]) -> pd.DataFrame:
-    """What each job of re-ranking took: columns of MODEL, benchmark, seconds.
-
-    timed: model and benchmark, once a fold (seed 42/fold2). timings: Snakemake's benchmark files.
-    """
+    """What each job of re-ranking took: MODEL, benchmark, seconds. timed: model and benchmark, once a fold (seed 42/fold2).
+    timings: Snakemake's benchmark files."""
     table, seconds = pd.DataFrame(timed, columns=[*MODEL, "benchmark"]), []
     for path in timings:
         with readable(path):

@@ -33,10 +33,7 @@ def recipe_name(recipe: str) -> str:
 
 
 def system_names(table: pd.DataFrame) -> list[str]:
-    """`bm25 alone`, `teacher minilm`, `tiny cl→kd`; a run of no known first stage as it is called.
-
-    table: columns retriever, backbone, recipe.
-    """
+    """What the system of each row is called: `bm25 alone`, `teacher minilm`, `tiny cl→kd`; a run of one's own as it is."""
 
     def name(retriever: str, backbone: str, recipe: str) -> str:
         if not retriever:

@@ -89,10 +89,8 @@ def plot_depths(curves: dict[str, pd.DataFrame]) -> Figure:
 
 
 def plot_training(record: str | Path) -> Figure:
-    """Loss, agreement with the target order, and nDCG@10 on the validation set, by step.
-
-    record: a stage's training.json. The circle marks the step whose weights are the model's.
-    """
+    """Loss, agreement with the target order, and nDCG@10 on the validation set, by step, from a stage's training.json. The
+    circle marks the step whose weights are the model's."""
     stage = read_json(record, "validation", "loss", "exported")
     validation = pd.DataFrame(stage["validation"]).set_index("step")
     training = pd.DataFrame(stage["loss"]).set_index("step")

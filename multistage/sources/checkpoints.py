@@ -46,10 +46,8 @@ def fetch_checkpoint(entry: Mapping[str, Any], wheel: str | None, output: str | 
 
 
 def require_model(folder: str | Path, name: str | None = None) -> Path:
-    """The file of a model's weights, or their index. Raises InputError where it or the model's config is missing.
-
-    name: what messages call the folder.
-    """
+    """The file of a model's weights, or their index. Raises InputError where it or the model's config is missing. name: what
+    messages call the folder."""
     weights, configured = weights_of(folder), Path(folder, "config.json").is_file()
     if weights and configured:
         return weights

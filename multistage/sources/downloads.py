@@ -76,10 +76,7 @@ def download(
 
 
 def fetch_package(package: str, sha256: str, output: str | Path) -> None:
-    """Download the wheel of `name==version` to `output`.
-
-    Raises InputError when pip cannot get it, or when its SHA-256 is another.
-    """
+    """Download the wheel of `name==version` to `output`. Raises InputError when pip cannot get it as expected."""
     with tempfile.TemporaryDirectory() as folder, replacing(output) as (partial,):
         command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--dest", folder, "--", package]
         ended = subprocess.run(command, capture_output=True, text=True)

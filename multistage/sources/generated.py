@@ -87,9 +87,7 @@ def keep_found(
     qrels: str | Path,
 ) -> None:
     """Write the queries for which a run has a relevant passage among the first `depth`, or a draw of them; others are counted.
-
-    texts, judgements: of the whole set. Raises InputError where none is left, or fewer than are drawn.
-    """
+    texts, judgements: of the whole set. Raises InputError where none is left, or fewer than are drawn."""
     asked, judged = read_texts(texts), read_qrels(judgements)
     found = judged.filter(pl.col("grade") >= relevance).join(read_run(run, depth), on=["query", "passage"], how="semi")
     kept = asked.filter(pl.col("id").is_in(found["query"].implode()))
