@@ -1,9 +1,10 @@
 """Re-ranking 20 queries x 100 passages with a MiniLM-size cross-encoder on this CPU.  python -m benchmarks.rerank
 
 Peers, on the same weights and texts, in the same run and in a process of their own, since ours changes how a process
-multiplies and keeps memory: sentence-transformers' `CrossEncoder.predict` in float32 and in bfloat16, at its best batch size
-(tried first), and batches of whole queries padded to their longest pair. They tokenise while they score; the workflow does
-that once a collection, and what it takes is printed. With `--precision float32` the rankings must be those of float32.
+multiplies and keeps memory: sentence-transformers' `CrossEncoder.predict` in float32 and, where the processor has it, in
+bfloat16, at its best batch size (tried first), and batches of whole queries padded to their longest pair. They tokenise while
+they score; the workflow does that once a collection, and what it takes is printed. With `--precision float32` the rankings
+must be those of float32.
 """
 
 import multiprocessing
@@ -18,6 +19,7 @@ import torch
 from benchmarks.engine import LENGTHS, cpu_bench, prepare_bench
 from benchmarks.timing import interleaved, report
 from multistage.model.checkpoint import load_cross_encoder
+from multistage.model.precision import resolve
 from multistage.scoring.scoring import score_pairs
 
 OURS = "ours, from the token store"
@@ -72,7 +74,7 @@ def main() -> None:
 
         works: dict[str, Any] = {OURS: ours, WHOLE: partial(beside, WHOLE, whole_queries, size=4 * options.depth)}
         few = texts[: max(1, options.queries // 5) * options.depth]
-        for precision in ("float32", "bfloat16"):
+        for precision in dict.fromkeys(["float32", resolve("auto", torch.device("cpu"))]):
             in_precision = partial(predict, precision=precision)
             sizes = {str(size): partial(beside, "", in_precision, few, size=size) for size in (8, 16, 32, 64)}
             tried = interleaved(sizes, 1)

@@ -2,8 +2,8 @@
 
 The peer, on the same weights, groups and loss (RankNet), in the same run: sentence-transformers' `CrossEncoderTrainer`, whose
 optimizer step has the same 4 groups, as it comes (forward passes of as many pairs as there are groups) and at its best
-mini-batch size (tried first) in float32 and in bfloat16, in a process of its own, since ours changes how a process multiplies
-and keeps memory. AdamW, clipping, no dropout.
+mini-batch size (tried first) in float32 and, where the processor has it, in bfloat16, in a process of its own, since ours
+changes how a process multiplies and keeps memory. AdamW, clipping, no dropout.
 """
 
 import multiprocessing
@@ -20,6 +20,7 @@ from benchmarks.timing import interleaved, report
 from multistage.data.sampling import GroupSampler
 from multistage.losses import LOSSES
 from multistage.model.checkpoint import load_cross_encoder, set_dropout
+from multistage.model.precision import resolve
 from multistage.training.gradients import Memory, accumulate, prepare, work_of
 
 OURS = "ours"
@@ -79,8 +80,9 @@ def main() -> None:
             OURS: ours,
             "CrossEncoderTrainer as it comes": lambda: peer(None),
             f"CrossEncoderTrainer, mini-batches of {best}": lambda: peer(best),
-            f"the same in bfloat16, mini-batches of {best}": lambda: peer(best, bf16=True),
         }
+        if resolve("auto", torch.device("cpu")) == "bfloat16":
+            works[f"the same in bfloat16, mini-batches of {best}"] = lambda: peer(best, bf16=True)
         report(count, interleaved(works, options.runs, warm_up=0), OURS)
         print(f"our padding: {1 - work[-1].tokens / work[-1].padded_tokens:.1%} of the tokens")
 
