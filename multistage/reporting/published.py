@@ -35,16 +35,12 @@ def read_published(path: str | Path) -> pd.DataFrame:
 def write_beside(table: pd.DataFrame, path: str | Path, csv: str | Path, markdown: str | Path) -> None:
     """Write our means for which there is a published value as CSV and as Markdown, a table for each benchmark and measure.
 
-    table: the means that `comparison.compare` made. path: of the published results. The CSV's gap is ours less theirs. Raises
-    InputError when they have no result in common.
+    table: of `comparison.compare`. path: of the published results. The CSV's gap is ours less theirs.
     """
     ours = table[[*KEY, "seeds", "queries", "mean", "low", "high"]]
     both = ours.merge(read_published(path).rename(columns={"value": "published"}), on=KEY, how="inner")
     if both.empty:
-        raise InputError(
-            f"{path}: no result has a benchmark, first stage, backbone, recipe and measure of this grid; set "
-            "evaluation.reference to null if there is nothing to compare with."
-        )
+        raise InputError(f"{path}: no result is of this grid; set evaluation.reference to null.")
     both["gap"] = both["mean"] - both["published"]
     parts = []
     for (benchmark, measure), rows in both.groupby(["benchmark", "measure"], sort=False):

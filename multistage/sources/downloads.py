@@ -58,9 +58,17 @@ def download(
         if output.is_file():
             return
         try:
-            # Quiet, or it would print the address.
-            options = {"quiet": True, "use_cookies": False, "resume": True, "timeout": TIMEOUT, "retries": RETRIES}
-            gdown.download(os.path.expandvars(url), str(whole), progress=watch, **options)
+            address = os.path.expandvars(url)
+            gdown.download(  # quiet, or it would print the address
+                address,
+                str(whole),
+                quiet=True,
+                use_cookies=False,
+                resume=True,
+                progress=watch,
+                timeout=TIMEOUT,
+                retries=RETRIES,
+            )
             if output.suffix not in (".html", ".htm"):
                 _refuse_page(whole, shown)
             verify(whole, shown, sha256=sha256, md5=md5, size=size)

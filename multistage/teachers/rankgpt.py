@@ -1,10 +1,7 @@
 """A language model as teacher: it orders a query's candidates as RankGPT does (Sun et al., "Is ChatGPT Good at Search?", EMNLP
-2023). It is asked a window at a time, with their prompt; or its answers come in RankGPT's own files.
-
-These are candidate lists (.jsonl) and permutations (.json), aligned line by line. A candidate line is {"query_id", "query",
-"positive_passages": [{"docid", "text"}], "retrieved_passages": [{"docid", "text", "rank"}]}. The permutations are one JSON list
-of strings such as "[5] > [18] > …", where [5] is the fifth retrieved passage.
-"""
+2023). It is asked a window at a time, with their prompt; or its answers come in RankGPT's own files, aligned line by line:
+candidates, JSON lines {"query_id", "query", "retrieved_passages": [{"docid", "text", "rank"}]}, and permutations, a JSON list of
+strings such as "[5] > [18] > …", where [5] is the fifth retrieved passage."""
 
 import logging
 import re

@@ -35,7 +35,7 @@ def test_ours_stand_beside_theirs_with_the_difference(tmp_path):
     row = f"| bm25 | electra cl | 0.5000 | 0.4000 to 0.6000 | {theirs:.4f} | {0.5 - theirs:+.4f} |"
     assert row in markdown.read_text()
     assert pd.read_csv(csv)[["published", "gap"]].to_numpy().tolist() == [pytest.approx([theirs, 0.5 - theirs], abs=1e-5)]
-    with pytest.raises(InputError, match="no result has a benchmark"):
+    with pytest.raises(InputError, match="no result is of this grid"):
         write_beside(ours(backbone="tiny"), PAPER, csv, markdown)
 
 
