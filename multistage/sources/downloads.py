@@ -58,11 +58,10 @@ def download(
         if output.is_file():
             return
         try:
-            address = os.path.expandvars(url)
-            gdown.download(  # quiet, or it would print the address
-                address,
+            gdown.download(
+                os.path.expandvars(url),
                 str(whole),
-                quiet=True,
+                quiet=True,  # it would print the address
                 use_cookies=False,
                 resume=True,
                 progress=watch,

@@ -1,6 +1,6 @@
 """A language model as teacher: it orders a query's candidates as RankGPT does (Sun et al., "Is ChatGPT Good at Search?", EMNLP
 2023). It is asked a window at a time, with their prompt; or its answers come in RankGPT's own files, aligned line by line:
-candidates, JSON lines {"query_id", "query", "retrieved_passages": [{"docid", "text", "rank"}]}, and permutations, a JSON list of
+candidates, JSON lines {"query_id", "query", "retrieved_passages": [{"docid", "text", "rank"}]}, and permutations, a list of
 strings such as "[5] > [18] > …", where [5] is the fifth retrieved passage."""
 
 import logging
