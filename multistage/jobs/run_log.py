@@ -30,8 +30,6 @@ WARNING = re.compile(r"^\S+ \S+ jobs WARNING: (.+)$", re.MULTILINE)
 MOST = 20
 # As jobs.log.Rate writes it.
 PROGRESS = re.compile(r"[\d,]+ of [\d,]+ steps, [\d.,]+/s, .* left")
-# A fine-tuning log that has not changed for so many seconds belongs to an earlier run.
-RECENT = 6 * 3600
 
 
 @dataclass
@@ -168,10 +166,7 @@ def _in_slurm(folder: Path, tasks: dict[str, str]) -> dict[str, list[str]]:
 def _stages(folder: Path) -> Iterator[str]:
     """The last progress line of each fine-tuning log that has not ended."""
     for log in sorted(folder.glob("results/*/logs/finetune/**/*.log")):
-        lines = log.read_text(errors="replace").splitlines()
-        age = time.time() - log.stat().st_mtime
-        if age > RECENT or not lines or " done in " in lines[-1]:
-            continue
-        progress = next((found[0] for line in reversed(lines) if (found := PROGRESS.search(line))), "starting")
-        stopped = ", stopped with everything saved" if "stopped on request" in lines[-1] else ""
-        yield f"{log.relative_to(folder)}: {progress}{stopped} ({timedelta(seconds=round(age))} ago)"
+        text = log.read_text(errors="replace")
+        if " done in " not in text:
+            age = timedelta(seconds=round(time.time() - log.stat().st_mtime))
+            yield f"{log.relative_to(folder)}: {(PROGRESS.findall(text) or ['starting'])[-1]} ({age} ago)"
