@@ -1,7 +1,6 @@
 """BM25's k1 and b, chosen on validation queries."""
 
 import json
-import math
 from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
@@ -32,9 +31,8 @@ def tune_bm25(
 ) -> None:
     """Search validation queries with every pair of k1 and b and write the best as JSON, beside what each reached.
 
-    tune: lists k1 and b, and the measure whose mean over judged queries counts; of equal pairs the first is taken. A best
-    value at an end of its list is a warning, since a better one may lie beyond. untuned: the k1 and b that are measured for
-    comparison only. Raises InputError as `search` and `read_judgements` do.
+    tune: lists k1 and b, and the measure whose mean over judged queries counts; of equal pairs the first is taken. untuned: the
+    k1 and b that are measured for comparison only.
     """
     asked, judgements = read_texts(queries), read_judgements(qrels, relevance)
 
@@ -45,11 +43,6 @@ def tune_bm25(
     tried = [reached(k1, b) for k1, b in product(tune["k1"], tune["b"])]
     best = max(tried, key=lambda each: each["mean"])
     logger.info(f"k1 {best['k1']:g}, b {best['b']:g}: {tune['measure']} {best['mean']:.4f}")
-    for key, most in (("k1", math.inf), ("b", 1)):  # beyond 0 and most nothing can be tried
-        ends = {min(tune[key]): ("lowest", "lower"), max(tune[key]): ("highest", "higher")}
-        if len(ends) == 2 and best[key] in ends and 0 < best[key] < most:
-            end, beyond = ends[best[key]]
-            logger.warning(f"{output}: {best[key]:g}, the {end} {key} that was tried, is best; try {beyond} ones too")
     record = {
         **best,
         "untuned": reached(**untuned),

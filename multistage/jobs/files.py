@@ -1,5 +1,4 @@
-"""Files that are whole or absent: everything is written under a temporary name and moved into place. What they are made of:
-package versions, and digests of inputs."""
+"""Files that are whole or absent, and what they are made of: package versions, and digests of inputs."""
 
 import glob
 import hashlib
@@ -25,11 +24,9 @@ PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "numpy")
 def replacing(*targets: str | Path) -> Iterator[list[Path]]:
     """Temporary names for `targets`, moved into place together when the block ends, removed when it raises.
 
-    A temporary name is in the folder of its target, so that the move is a rename, and keeps its suffix. The caller may create
-    a file or a folder there. All targets must have been written; the last one is moved last. Modes are those of the umask.
-
-    The names are this process's own. Those that other processes left are removed: if two jobs write one target (the first on a
-    node that the scheduler has lost), the later one wins and the other fails; their bytes never mix.
+    A temporary name is in the folder of its target and keeps its suffix; the caller creates a file or a folder there. The last
+    target is moved last. Modes are those of the umask. The names are this process's own, and those that others left are
+    removed: of two jobs that write one target the later one wins, and their bytes never mix.
     """
     final = [Path(target) for target in targets]
     writer = f"by-{socket.gethostname()}-{os.getpid()}"
@@ -49,14 +46,13 @@ def replacing(*targets: str | Path) -> Iterator[list[Path]]:
     except InputError:
         raise
     except Exception as error:
-        if isinstance(error, OSError) and error.filename:
-            name = str(error.filename2 or error.filename)  # of a copy the one that is written
-            for source, target in zip(partial, final, strict=True):
-                name = name.replace(str(source), str(target))
-            error.filename = name
-        if refusal := system_refusal(error, final[0]):
-            raise refusal from error
-        raise
+        refusal = system_refusal(error, final[0])
+        if refusal is None:
+            raise
+        message = str(refusal)
+        for source, target in zip(partial, final, strict=True):
+            message = message.replace(str(source), str(target))
+        raise InputError(message) from error
     finally:
         for path in partial:
             with suppress(OSError):  # what cannot be written is not there
@@ -65,10 +61,7 @@ def replacing(*targets: str | Path) -> Iterator[list[Path]]:
 
 @contextmanager
 def readable(path: str | Path) -> Iterator[None]:
-    """Reading a file that the workflow has made, with whatever library: what it raises in the block becomes an InputError.
-
-    Raise ValueError in the block where what was read is not what the file must hold.
-    """
+    """Read a file that the workflow has made, with whatever library: what the block raises becomes an InputError."""
     try:
         yield
     except (InputError, KeyboardInterrupt, SystemExit, GeneratorExit):
@@ -142,10 +135,7 @@ def digests(**inputs: str | Path) -> dict[str, str]:
 
 
 def cached_digest(path: str | Path, cache: str | Path = "results/sources/digests.json") -> str | None:
-    """SHA-256 of a file, None where there is none.
-
-    A file of any size is read once: `cache` holds digests by path, with the size, times and inode that the file had then.
-    """
+    """SHA-256 of a file, None where there is none. Read once: `cache` holds digests by path, with size, times, inode."""
     if not (file := Path(path)).is_file():
         return None
     known: dict[str, list[int | str]] = {}

@@ -1,5 +1,4 @@
-"""What the logs of a run say. Snakemake's own: how many jobs are done, which run where, which have failed. Those of jobs: what
-they warn of, how far they are, and why they failed."""
+"""What the logs of a run say: Snakemake's own, and those of its jobs."""
 
 import re
 import shutil
@@ -31,8 +30,6 @@ WARNING = re.compile(r"^\S+ \S+ jobs WARNING: (.+)$", re.MULTILINE)
 MOST = 20
 # As jobs.log.Rate writes it.
 PROGRESS = re.compile(r"[\d,]+ of [\d,]+ steps, [\d.,]+/s, .* left")
-# A fine-tuning log that has not changed for so many seconds belongs to an earlier run.
-RECENT = 6 * 3600
 
 
 @dataclass
@@ -58,10 +55,7 @@ class RunLog:
 
 
 def messages(log: str | Path) -> list[str]:
-    """What each job that failed in a run says itself: the error that its log ends with, or else the end of its logs.
-
-    log: Snakemake's own.
-    """
+    """What each job that failed says itself: the error that its log ends with, or the end of its logs. log: Snakemake's."""
     said: dict[str, None] = {}
     for failure in read_run_log(Path(log).read_text(errors="replace")).failures:
         ends = {
@@ -118,11 +112,8 @@ def read_run_log(text: str) -> RunLog:
 
 
 def notices(of_config: Iterable[str], jobs: Iterable[Any]) -> list[str]:
-    """What people should know of a run: what the config warns of, then each warning in the logs of its jobs once, with its log.
-
-    jobs: of Snakemake, those of earlier runs included. A log that is missing has none. After `MOST` lines the last one says how
-    many there are more.
-    """
+    """What people should know of a run: what the config warns of, then each warning in the logs of Snakemake's jobs once, with
+    its log. After `MOST` lines the last one says how many there are more."""
     places: dict[str, list[str]] = {}
     for log in sorted(str(log) for job in jobs for log in job.log):
         if Path(log).is_file():
@@ -175,10 +166,7 @@ def _in_slurm(folder: Path, tasks: dict[str, str]) -> dict[str, list[str]]:
 def _stages(folder: Path) -> Iterator[str]:
     """The last progress line of each fine-tuning log that has not ended."""
     for log in sorted(folder.glob("results/*/logs/finetune/**/*.log")):
-        lines = log.read_text(errors="replace").splitlines()
-        age = time.time() - log.stat().st_mtime
-        if age > RECENT or not lines or " done in " in lines[-1]:
-            continue
-        progress = next((found[0] for line in reversed(lines) if (found := PROGRESS.search(line))), "starting")
-        stopped = ", stopped with everything saved" if "stopped on request" in lines[-1] else ""
-        yield f"{log.relative_to(folder)}: {progress}{stopped} ({timedelta(seconds=round(age))} ago)"
+        text = log.read_text(errors="replace")
+        if " done in " not in text:
+            age = timedelta(seconds=round(time.time() - log.stat().st_mtime))
+            yield f"{log.relative_to(folder)}: {(PROGRESS.findall(text) or ['starting'])[-1]} ({age} ago)"

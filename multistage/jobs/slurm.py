@@ -15,7 +15,7 @@ LOOKS = 240
 
 
 def prepare(folder: str | Path) -> None:
-    """Called by the Snakemake that holds a folder's lock, before it submits anything. Raises InputError (see below)."""
+    """Called by the Snakemake that holds a folder's lock, before it submits anything."""
     require_memory_of_jobs()
     cancel_leftover_jobs(folder)
     slurm_commands.install(folder)
@@ -31,18 +31,14 @@ def require_memory_of_jobs() -> None:
     except InputError as error:
         raise InputError(
             f"This cluster forgets a job {age[1]} s after its end (MinJobAge in `scontrol show config`), and has no accounting "
-            f"that remembers it ({error}). Up to {LOOKS} s go by between two looks of Snakemake at its jobs, and it would wait "
-            f"for ever for one that is forgotten. Ask for accounting, or for MinJobAge={LOOKS}; or run `snakemake --cores N` "
-            "in one job."
+            f"that remembers it ({error}). Snakemake would wait for ever for one that it has not seen end. Ask for accounting, "
+            f"or for MinJobAge={LOOKS}; or run `snakemake --cores N` in one job."
         ) from error
 
 
 def cancel_leftover_jobs(folder: str | Path) -> None:
-    """Cancel the jobs that a killed Snakemake has left in Slurm, and wait until they have ended.
-
-    Leftover jobs would write where the new ones write. Fine-tuning saves its checkpoint when it is cancelled. Raises InputError
-    when Slurm does not answer or jobs do not end within `PATIENCE` seconds.
-    """
+    """Cancel the jobs that a killed Snakemake has left in Slurm, which would write where the new ones write. Raises InputError
+    when they do not end within `PATIENCE` seconds."""
     if left := [job for job, *_ in jobs_of(folder)]:
         ids = " ".join(left)
         logger.warning(f"Jobs of an earlier run are running in {folder}: {ids}. They are cancelled; fine-tuning saves first.")
@@ -55,10 +51,7 @@ def cancel_leftover_jobs(folder: str | Path) -> None:
 
 
 def jobs_of(folder: str | Path) -> list[list[str]]:
-    """The user's jobs that Snakemake has submitted from a folder and that have not ended.
-
-    Of each: id, state, node or why it waits, time, name. Raises InputError when Slurm does not answer.
-    """
+    """The user's jobs that Snakemake has submitted from a folder: id, state, node or why it waits, time, name of each."""
     answer = ask("squeue", "--me", "--array", "--noheader", "--sort=T,i", "--format=%i|%T|%R|%M|%j|%Z|%k")
     rows = [line.split("|", 6) for line in answer.splitlines()]
     return [row[:5] for row in rows if Path(row[5]) == Path(folder) and row[6].startswith("rule_")]

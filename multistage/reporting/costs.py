@@ -8,7 +8,6 @@ import pandas as pd
 from multistage.config.recipes import FUSED, TEACHER, stages_of
 from multistage.evaluation.comparison import POOLED
 from multistage.evaluation.measures import SYSTEM
-from multistage.jobs.errors import InputError
 from multistage.jobs.files import read_json, readable, write_texts
 from multistage.reporting.pages import fixed, markdown_table, system_names, write_tables
 
@@ -18,53 +17,37 @@ NOTE = (
     "seconds of the whole job, start and loading included, by the number of queries; one job re-ranks the candidates of "
     "every first stage. ●: on the Pareto front: nothing over the same first stage that takes no longer to train is better."
 )
-
-
 # A re-ranker, and one whose seeds are taken together.
 MODEL, RECIPE = SYSTEM[1:], POOLED[1:]
 Model = tuple[str, str, str]
 
 
 def training_costs(models: Sequence[Model], records: Sequence[str]) -> pd.DataFrame:
-    """What each model's last stage took: columns of MODEL, device, seconds (of all processes together), pairs.
-
-    records: the training.json of each model. Raises InputError for one that lacks these numbers.
-    """
-    read = pd.json_normalize([read_json(path) for path in records])
-    read = read.reindex(columns=["seconds", "pairs", "run.processes", "run.device"])
-    for path in pd.Series(records)[read.isna().any(axis=1)].head(1):
-        raise InputError(f"{path}: seconds, pairs or run is missing; delete it to train again.")
-    of_all = read[["seconds", "pairs"]].mul(read["run.processes"], axis=0)
-    return pd.DataFrame(models, columns=MODEL).assign(device=read["run.device"], **of_all)
+    """What each model's last stage took, by its training.json: MODEL, device, seconds (of all processes together), pairs."""
+    read = [read_json(path, "seconds", "pairs", "run") for path in records]
+    taken = [(each["run"]["device"], *(each["run"]["processes"] * each[key] for key in ("seconds", "pairs"))) for each in read]
+    return pd.DataFrame(models, columns=MODEL).assign(**pd.DataFrame(taken, columns=["device", "seconds", "pairs"]))
 
 
 def reranking_costs(timed: Sequence[tuple[str, ...]], timings: Sequence[str]) -> pd.DataFrame:
-    """What each job of re-ranking took: columns of MODEL, benchmark, seconds.
-
-    timed: model and benchmark, once a fold (seed 42/fold2). timings: Snakemake's benchmark files. Raises InputError for one
-    without seconds.
-    """
-    table = pd.DataFrame(timed, columns=[*MODEL, "benchmark"])
-    return table.assign(seed=table["seed"].str.replace("/.*", "", regex=True), seconds=[_seconds(path) for path in timings])
-
-
-def _seconds(path: str) -> float:
-    with readable(path):
-        if not Path(path).read_bytes().endswith(b"\n"):
-            raise ValueError("it is cut off")
-        seconds = float(pd.read_csv(path, sep="\t")["s"].mean())
-        if not seconds >= 0:
-            raise ValueError("it holds no seconds")
-        return seconds
+    """What each job of re-ranking took: MODEL, benchmark, seconds. timed: model and benchmark, once a fold (seed 42/fold2).
+    timings: Snakemake's benchmark files."""
+    table, seconds = pd.DataFrame(timed, columns=[*MODEL, "benchmark"]), []
+    for path in timings:
+        with readable(path):
+            mean = float(pd.read_csv(path, sep="\t")["s"].mean())
+            if not mean >= 0 or not Path(path).read_bytes().endswith(b"\n"):
+                raise ValueError("it holds no seconds, or is cut off")
+            seconds.append(mean)
+    return table.assign(seed=table["seed"].str.replace("/.*", "", regex=True), seconds=seconds)
 
 
 def cost_table(means: pd.DataFrame, training: pd.DataFrame, reranking: pd.DataFrame, measure: str) -> pd.DataFrame:
     """A row for each benchmark and system that is a first stage or a re-ranker of the grid.
 
     means: what `comparison.compare` made. training, reranking: what the two functions above give.
-    Columns: benchmark, retriever, backbone, recipe, device, training_seconds and training_pairs (of all its stages, mean over
-    seeds), rerank_ms (of a query, the job's start and the loading of the model included), the measure's mean, low, high, and
-    front: no system over the same first stage is better and takes no longer to train.
+    Columns: benchmark, POOLED, device, training_seconds and training_pairs (of all its stages, mean over seeds), rerank_ms (of
+    a query, with the job's start), the measure's mean, low, high, and front (of `on_front`, over the same first stage).
     """
     stages = [training[training["recipe"].isin(stages_of(name))].assign(recipe=name) for name in training["recipe"].unique()]
     models = pd.concat([training.head(0), *stages]).groupby(MODEL, sort=False, as_index=False)

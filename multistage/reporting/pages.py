@@ -32,18 +32,17 @@ def recipe_name(recipe: str) -> str:
     return f"{name} ({experiment})" if experiment else name
 
 
-def system_name(retriever: str, backbone: str, recipe: str) -> str:
-    """`bm25 alone`, `teacher minilm`, `tiny cl→kd`; a run of no known first stage as it is called."""
-    if not retriever:
-        return recipe
-    if recipe == FIRST_STAGE:
-        return f"{retriever} alone"
-    return f"teacher {backbone}" if recipe == TEACHER else f"{backbone} {recipe_name(recipe)}"
-
-
 def system_names(table: pd.DataFrame) -> list[str]:
-    """The name of each row's system. table: columns retriever, backbone, recipe."""
-    return [system_name(*key) for key in table[["retriever", "backbone", "recipe"]].itertuples(index=False, name=None)]
+    """What the system of each row is called: `bm25 alone`, `teacher minilm`, `tiny cl→kd`; a run of one's own as it is."""
+
+    def name(retriever: str, backbone: str, recipe: str) -> str:
+        if not retriever:
+            return recipe
+        if recipe == FIRST_STAGE:
+            return f"{retriever} alone"
+        return f"teacher {backbone}" if recipe == TEACHER else f"{backbone} {recipe_name(recipe)}"
+
+    return [name(*key) for key in table[["retriever", "backbone", "recipe"]].itertuples(index=False, name=None)]
 
 
 def baseline_name(means: pd.DataFrame, settings: Evaluation) -> str:
@@ -81,8 +80,8 @@ def write_tables(title: str, text: str, markdown: str | Path, html: str | Path) 
 def markdown_to_html(text: str, images: Mapping[str, str | Path] | None = None) -> str:
     """Markdown with tables as an HTML fragment. HTML in it is shown as text.
 
-    images: SVG files, by what they are called in the text, which are then embedded; any other image becomes its description,
-    and links to files become plain text: a page that is shown inside a report reaches neither.
+    images: SVG files to be embedded, by what they are called in the text; any other image becomes its description, and links to
+    files plain text.
     """
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = parser.parse(text)

@@ -15,11 +15,8 @@ COLUMNS = ["backbone", "recipe", "retriever", "benchmark", "measure", "value"]
 
 
 def read_published(path: str | Path) -> pd.DataFrame:
-    """Published results: columns backbone, recipe, retriever, benchmark, measure (text) and value.
-
-    The recipe of a first stage is `first-stage`. Raises InputError: other columns, a value that is not a number from 0 to 1, a
-    result given twice.
-    """
+    """Published results, with COLUMNS. The recipe of a first stage is `first-stage`. Raises InputError for other columns, a
+    value that is not a number from 0 to 1, and a result that is given twice."""
     expected = f"expected a CSV file with the columns {', '.join(COLUMNS)}"
     try:
         with plain_file(path) as file:
@@ -29,29 +26,21 @@ def read_published(path: str | Path) -> pd.DataFrame:
     if list(table.columns) != COLUMNS:
         raise InputError(f"{path}: {expected}, found {', '.join(table.columns)}.")
     values = pd.to_numeric(table["value"], errors="coerce")
-    problems = {
-        "the value must be a number from 0 to 1": ~values.between(0, 1),
-        "this result is given twice": table.duplicated(KEY),
-    }
-    for problem, wrong in problems.items():
-        for line in table.index[wrong][:1]:
-            raise InputError(f"{path}, line {line + 2}: {problem}: {','.join(table.iloc[line])}.")
+    for line in table.index[~values.between(0, 1) | table.duplicated(KEY)]:
+        row = ",".join(table.iloc[line])
+        raise InputError(f"{path}, line {line + 2}: expected a value from 0 to 1, once for each result; found {row}.")
     return table.assign(value=values)
 
 
 def write_beside(table: pd.DataFrame, path: str | Path, csv: str | Path, markdown: str | Path) -> None:
     """Write our means for which there is a published value as CSV and as Markdown, a table for each benchmark and measure.
 
-    table: the means that `comparison.compare` made. path: of the published results. The CSV's columns: those of KEY, seeds,
-    queries, mean, low, high, published, gap (ours less theirs). Raises InputError when they have no result in common.
+    table: of `comparison.compare`. path: of the published results. The CSV's gap is ours less theirs.
     """
     ours = table[[*KEY, "seeds", "queries", "mean", "low", "high"]]
     both = ours.merge(read_published(path).rename(columns={"value": "published"}), on=KEY, how="inner")
     if both.empty:
-        raise InputError(
-            f"{path}: no result has a benchmark, first stage, backbone, recipe and measure of this grid; set "
-            "evaluation.reference to null if there is nothing to compare with."
-        )
+        raise InputError(f"{path}: no result is of this grid; set evaluation.reference to null.")
     both["gap"] = both["mean"] - both["published"]
     parts = []
     for (benchmark, measure), rows in both.groupby(["benchmark", "measure"], sort=False):

@@ -1,8 +1,5 @@
-"""Answers of language models behind OpenAI's chat API, which hosted and local servers speak, each asked and paid for once.
-
-An answer is appended to a file as soon as it is there, under a digest of its request. A job that was killed or cut off from its
-server reads that file first and asks for the rest, so that it ends as if nothing had happened.
-"""
+"""Answers of language models behind OpenAI's chat API, which hosted and local servers speak, each asked and paid for once: it
+is appended to a file as soon as it is there, under a digest of its request, and a job that was killed reads the file first."""
 
 import errno
 import hashlib
@@ -74,15 +71,12 @@ class Chat:
         written = stream.read()
         stream.truncate(written.rfind(b"\n") + 1)  # without the line in which a job was killed
         for place, line in numbered_lines(path):
-            self._count(json_object(place, line), place)
+            self._take(json_object(place, line), place)
         self.before = self.spent["requests"]
 
     def ask(self, messages: Sequence[Message]) -> str:
-        """The model's answer to a conversation, "" where it has none.
-
-        Raises InputError where the server cannot be reached, refuses the request or, after the client's retries, does not
-        answer; and before a limit is exceeded. From then on nothing more is asked.
-        """
+        """The model's answer to a conversation, "" where it has none. Raises InputError where the server refuses the request
+        or, after the client's retries, does not answer, and before a limit is exceeded. From then on nothing more is asked."""
         request = {"model": self.server.model, "messages": list(messages), "max_tokens": self.server.answer_tokens}
         told = json.dumps([self.server.base_url, request], sort_keys=True).encode()
         digest = hashlib.sha256(told).hexdigest()
@@ -116,10 +110,6 @@ class Chat:
         logger.info(f"{self.path}: {asked}; {tokens}{cost}")
         if spent["cut"]:
             logger.warning(f"{self.path}: {spent['cut']:,} answers were cut; raise answer_tokens")
-        if spent["uncounted"]:
-            logger.warning(
-                f"{self.path}: {spent['uncounted']:,} answers came without a count of tokens; the most possible is counted"
-            )
 
     def _pay(self, digest: str, request: dict[str, Any]) -> None:
         """Ask the server, and keep its answer."""
@@ -136,22 +126,22 @@ class Chat:
                         f"so far, and it may take {most[what]:,}. Raise the limit and run again; no answer is lost."
                     )
             self.pending += most
-            if self.client is None:
-                self.client = self._connect()
+            self.client = self.client or self._connect()
         try:
-            with self._explaining():
-                completion = self.client.chat.completions.create(**request, temperature=0)
-                choice, usage = completion.choices[0], completion.usage
-                tokens = [usage.prompt_tokens, usage.completion_tokens] if usage else None
-                text = (choice.message.content or "").encode("utf-8", "replace").decode()
-                record = {"request": digest, "answer": text, "finish": choice.finish_reason}
+            completion = self.client.chat.completions.create(**request, temperature=0)
+            choice, usage = completion.choices[0], completion.usage
+            # Without a count the most possible is counted.
+            tokens = [usage.prompt_tokens, usage.completion_tokens] if usage else [read, self.server.answer_tokens]
+            text = (choice.message.content or "").encode("utf-8", "replace").decode()
+        except Exception as error:  # the client's own, and those of an answer in another form
+            raise self._explained(error) from None
         finally:
             with self.lock:
                 self.pending -= most
-        line = json.dumps(record | {"tokens": tokens or [read, self.server.answer_tokens], "counted": bool(tokens)})
+        record = {"request": digest, "answer": text, "finish": choice.finish_reason, "tokens": tokens}
         with self.lock:
-            self._append(f"{line}\n".encode())
-            self._count(json.loads(line), str(self.path))
+            self._append(f"{json.dumps(record)}\n".encode())
+            self._take(record, str(self.path))
 
     def _append(self, line: bytes) -> None:
         """Write a line, or nothing where the disk is full."""
@@ -161,12 +151,12 @@ class Chat:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
         os.fsync(self.stream.fileno())
 
-    def _count(self, record: dict[str, Any], place: str) -> None:
-        """Take an answer as it is in the file."""
+    def _take(self, record: dict[str, Any], place: str) -> None:
+        """Count an answer as it is in the file, and have it at hand."""
         try:
             read, written = record["tokens"]
             self.spent.update(requests=1, tokens=read + written, read=read, written=written)
-            self.spent.update(cut=record["finish"] == "length", uncounted=not record["counted"])
+            self.spent.update(cut=record["finish"] == "length")
             answer = self.answers.setdefault(record["request"], Future())
             if not answer.done():
                 answer.set_result(THOUGHT.sub("", record["answer"]))
@@ -174,7 +164,6 @@ class Chat:
             raise InputError(f"{place}: not an answer. Delete this line, and its request is sent again.") from error
 
     def _connect(self) -> "openai.OpenAI":
-        """The client, once the server has answered at all and with this key."""
         import openai  # only where a server is asked
 
         name, address = self.server.api_key_env, self.server.base_url
@@ -182,46 +171,31 @@ class Chat:
         if name and not re.fullmatch("[!-~]+", self.key):
             found = "holds no key" if self.key else "is not set"
             raise InputError(f"The environment variable {name} {found}; put the key of {address} there.")
-        client = openai.OpenAI(
+        return openai.OpenAI(
             base_url=address,
             api_key=self.key or "none",  # else the client sends OPENAI_API_KEY to whatever server this is
             timeout=openai.Timeout(self.server.timeout, connect=10),
             max_retries=self.server.retries,
         )
-        with self._explaining(at_once=True):
-            try:
-                client.with_options(max_retries=0).get("/models", cast_to=str)
-            except openai.APIStatusError as error:
-                if error.status_code in (401, 403):
-                    raise  # others may come of a server that does not list its models
-        return client
 
-    @contextmanager
-    def _explaining(self, at_once: bool = False) -> Iterator[None]:
-        """What a client's error means and what to do about it, as an InputError. at_once: it was not tried again."""
+    def _explained(self, error: Exception) -> InputError:
+        """What a client's error means, and what to do about it."""
         import openai
 
-        try:
-            yield
-        except (openai.OpenAIError, AttributeError, IndexError, TypeError, ValueError) as error:
-            status = getattr(error, "status_code", 0)
-            kept = f"{self.spent['requests']:,} answers are kept in {self.path}"
-            if status in (401, 403):
-                what, name = "it refuses the request's key", self.server.api_key_env
-                remedy = f"Put a key of this server into the environment variable {name}"
-                remedy = remedy if name else "Name the environment variable that holds a key of it as api_key_env"
-            elif status == 404:
-                what = f"it does not have the model {self.server.model}, or the address is wrong"
-                remedy = "Correct model, or base_url, which for most servers ends in /v1"
-            elif at_once:
-                what, remedy = "it cannot be reached", "Start the server, or correct base_url"
-            elif isinstance(error, openai.APIConnectionError) or status in (408, 409, 429) or status >= 500:
-                what, remedy = f"it does not answer, after {self.server.retries} retries", f"Run again later; {kept}"
-            elif status:
-                what, remedy = "it refuses a request", f"Change what it names in the config, then run again; {kept}"
-            else:
-                what, remedy = "an answer is not one of OpenAI's chat API", f"Correct base_url, or run again; {kept}"
-            said = " ".join(" ".join(str(part) for part in (error, error.__cause__) if part).split())
-            said = without_secrets(said.replace(self.key or "\0", "***"))[:300]
-            self.error = self.error or InputError(f"{self.server.base_url}: {what} ({said}). {remedy}.")
-            raise self.error from None
+        status = getattr(error, "status_code", 0)
+        if status in (401, 403):
+            what, name = "it refuses the request's key", self.server.api_key_env or "that api_key_env names"
+            remedy = f"Put a key of this server into the environment variable {name}"
+        elif status == 404:
+            what = f"it does not have the model {self.server.model}, or the address is wrong"
+            remedy = "Correct model, or base_url, which for most servers ends in /v1"
+        elif isinstance(error, openai.APIConnectionError) or status in (408, 409, 429) or status >= 500:
+            what, remedy = f"it does not answer, after {self.server.retries} retries", "Correct base_url, or run again later"
+        elif status:
+            what, remedy = "it refuses a request", "Change what it names in the config, then run again"
+        else:
+            what, remedy = "an answer is not one of OpenAI's chat API", "Correct base_url, or run again"
+        said = " ".join(" ".join(str(part) for part in (error, error.__cause__) if part).split())
+        said = without_secrets(said.replace(self.key or "\0", "***"))[:300]
+        kept = f"{self.spent['requests']:,} answers are kept in {self.path}"
+        return InputError(f"{self.server.base_url}: {what} ({said}). {remedy}; {kept}.")

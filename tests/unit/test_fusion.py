@@ -72,15 +72,6 @@ def test_the_weight_is_the_best_of_those_tried(files, tmp_path, norm, measure, t
     assert found["score"].to_list() == pytest.approx(expected["score"].to_list(), abs=1e-6)
 
 
-def test_one_side_alone_is_told(files, tmp_path, caplog):
-    """The judgements are what the first stage ranks first: the re-ranker can only disturb it."""
-    qrels = read_run(files["first"], 1).select("query", "passage", grade=1)
-    qrels.write_parquet(files["qrels"])
-    paths = files["reranked"], files["first"], files["qrels"]
-    choose_weight(*paths, depth=DEPTH, norm="zmuv", measure="RR", relevance=1, output=tmp_path / "weight.json")
-    assert "fusion chose the first stage alone" in caplog.text
-
-
 def test_a_query_whose_scores_all_tie_has_no_say(tmp_path):
     """One passage, or a first stage that cannot tell them apart: the other side decides."""
     first = pl.DataFrame([("a", "x", 1), ("b", "x", 2), ("b", "y", 2)], schema=RUN, orient="row")

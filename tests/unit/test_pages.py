@@ -9,15 +9,7 @@ from docutils.core import publish_parts
 from multistage.reporting.answer import PLOT
 from multistage.reporting.card import TEMPLATES
 from multistage.reporting.front_page import answer, define, listed
-from multistage.reporting.pages import html_page, markdown_to_html
-
-
-def test_a_page_is_whole_and_fetches_nothing():
-    page = html_page("a < b & c", "<p>text</p>\n")
-    assert page.startswith("<!doctype html>") and "<title>a &lt; b &amp; c</title>" in page
-    assert page.endswith("</html>") and "<style>" in page and "<p>text</p>" in page and "<script" not in page
-    assert re.findall(r'(?:src|href)="([^"]*)"', page) == ["data:,"]
-    assert not re.search(r"@import|url\(|https?://", page)
+from multistage.reporting.pages import markdown_to_html
 
 
 def test_markdown_has_tables_and_shows_html_as_text():

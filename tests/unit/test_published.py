@@ -35,7 +35,7 @@ def test_ours_stand_beside_theirs_with_the_difference(tmp_path):
     row = f"| bm25 | electra cl | 0.5000 | 0.4000 to 0.6000 | {theirs:.4f} | {0.5 - theirs:+.4f} |"
     assert row in markdown.read_text()
     assert pd.read_csv(csv)[["published", "gap"]].to_numpy().tolist() == [pytest.approx([theirs, 0.5 - theirs], abs=1e-5)]
-    with pytest.raises(InputError, match="no result has a benchmark"):
+    with pytest.raises(InputError, match="no result is of this grid"):
         write_beside(ours(backbone="tiny"), PAPER, csv, markdown)
 
 
@@ -47,29 +47,9 @@ def read(text, given, output, code="latin-1"):
 
 HEADER = "backbone,recipe,retriever,benchmark,measure,value\n"
 RESULT = "tiny,cl,bm25,dl19,AP,0.3\n"
-test_inputs = judged(
-    [
-        *(
-            Case("published results", line, partial(read, f"{HEADER}{RESULT}tiny,{line}\n"), "published.csv, line 3")
-            for line in (
-                "kd,bm25,dl19,AP,much",
-                "kd,bm25,dl19,AP,",
-                "kd,bm25,dl19,AP,nan",
-                "kd,bm25,dl19,AP,30.1",
-                RESULT[5:-1],
-            )
-        ),
-        *(
-            Case("published results", repr(text), partial(read, text), "published.csv")
-            for text in (
-                None,
-                "",
-                "a,b\n1,2\n",
-                f"{HEADER}{RESULT[:-1]},0.4\n",
-                f"{HEADER}t\xe9ny,cl,bm25,dl19,AP,0.3\n",
-                "\x89PNG\r\n\0",
-            )
-        ),
-        *(Case("published results", f"in {code}", partial(read, HEADER + RESULT, code=code)) for code in ("utf-8", "utf-16")),
-    ]
-)
+WRONG = [None, "", "a,b\n1,2\n", f"{HEADER}{RESULT[:-1]},0.4\n", f"{HEADER}t\xe9ny,cl,bm25,dl19,AP,0.3\n", "\x89PNG\r\n\0"]
+VALUES = ["kd,bm25,dl19,AP,much", "kd,bm25,dl19,AP,", "kd,bm25,dl19,AP,nan", "kd,bm25,dl19,AP,30.1", RESULT[5:-1]]
+CASES = [(repr(text), partial(read, text), "published.csv") for text in WRONG]
+CASES += [(line, partial(read, f"{HEADER}{RESULT}tiny,{line}\n"), "published.csv, line 3") for line in VALUES]
+CASES += [(f"in {code}", partial(read, HEADER + RESULT, code=code), None) for code in ("utf-8", "utf-16")]
+test_inputs = judged(Case("published results", *case) for case in CASES)

@@ -97,7 +97,7 @@ def test_bm25_is_the_formula_for_queries_of_any_length(passages, table, tmp_path
         bm25_run(index, queries[0])
 
 
-def test_the_pair_that_is_chosen_is_the_best_by_trec_eval(table, tmp_path, caplog):
+def test_the_pair_that_is_chosen_is_the_best_by_trec_eval(table, tmp_path):
     lucene.index_passages(table, tmp_path / "index", threads=1)
     write_texts(tmp_path / "queries.parquet", QUERIES.rows(), "test")
     runs = {
@@ -123,9 +123,6 @@ def test_the_pair_that_is_chosen_is_the_best_by_trec_eval(table, tmp_path, caplo
     assert list(means) == [*product(tune["k1"], tune["b"]), (0.9, 0.4)]
     assert means == pytest.approx({pair: theirs[pair] for pair in means}, abs=1e-9)
     assert (found["k1"], found["b"]) == (2.0, 0.4) == max(means, key=means.get) and found["queries"] == 20
-    assert [record.message.partition(": ")[2] for record in caplog.records] == [
-        "2, the highest k1 that was tried, is best; try higher ones too"
-    ]
     said = tuned_sentences(["bm25"], [tmp_path / "bm25.json"], "validation")
     assert "bm25: k1 2 and b 0.4 were chosen from 6 pairs on the 20 queries of validation" in said
     assert f"nDCG@10 {theirs[2.0, 0.4]:.3f}" in said and f"k1 0.9 and b 0.4, {theirs[0.9, 0.4]:.3f}" in said

@@ -93,10 +93,10 @@ def test_a_measure_that_first_stages_do_not_share_is_left_out(caplog):
     assert "judged@10" not in values["test"] and "test: judged@10 left out" in caplog.text
 
 
-def own_case(qrels, given, output, baseline=None, relevance=1):
+def own_case(qrels, given, output, baseline=None):
     (given / "own.qrels").write_text(qrels)
     (given / "a.run").write_text("q1 Q0 p1 1 2.0 t\nq1 Q0 p2 2 1.0 t\nq2 Q0 p2 2 1.0 t\n")
-    runs = {"qrels": given / "own.qrels", "measures": ["AP"], "relevance": relevance, "depth": None}
+    runs = {"qrels": given / "own.qrels", "measures": ["AP"], "relevance": 1, "depth": None}
     values = evaluate_runs(own_systems(["a", "b"]), [given / "a.run"] * 2, **runs)
     tables_of({"own": values.to_pandas()}, baseline, output)
 
@@ -111,11 +111,6 @@ OTHER_MEASURES = experiments(lambda table: table.rename(columns={"nDCG@10": "AP"
 test_inputs = judged(
     [
         Case("own judgements", "TREC's", partial(own_case, "q1 0 p1 1\nq2 0 p2 0\n")),
-        Case("own judgements", "BEIR's", partial(own_case, "query-id\tcorpus-id\tscore\nq1\tp1\t1\nq2\tp2\t0\n")),
-        Case("own judgements", "none relevant", partial(own_case, "q1 0 p1 0\n"), "own.qrels: none of 1 judgements has"),
-        Case("own judgements", "lower grades", partial(own_case, "q1 0 p1 3\n", relevance=4), "has a grade of 4 or more"),
-        Case("own judgements", "judged twice", partial(own_case, "q1 0 p1 0\nq1 0 p1 1\n"), "own.qrels"),
-        Case("own judgements", "not a grade", partial(own_case, "q1 0 p1 high\n"), "own.qrels, line 1"),
         Case(
             "own judgements", "other queries", partial(own_case, "q9 0 p1 1\n"), "a.run: none of its 2 queries, such as 'q1',"
         ),
