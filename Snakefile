@@ -25,8 +25,9 @@ configfile: ROOT / "config.yaml"
 # The one place that makes the package known: to this process, and to every job that it starts.
 sys.path.insert(0, str(ROOT))
 os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [str(ROOT), os.getenv("PYTHONPATH")])))
+from multistage.config.files import refuse_files
 from multistage.config.recipes import FUSED, MODEL_FILES, PARTS, UNTRAINED, last_objective, parent_of, stages_of
-from multistage.config.whole import complete_config, refuse_results
+from multistage.config.whole import complete_config
 from multistage.jobs.errors import InputError, one_message
 from multistage.jobs.files import cached_digest
 from multistage.jobs.run_log import messages, show_notices
@@ -34,7 +35,7 @@ from multistage.jobs.slurm import prepare
 from multistage.sources.checkpoints import model_files
 
 with one_message():
-    refuse_results(workflow.configfiles)
+    refuse_files(workflow.configfiles)
     # The same twice: a dictionary, which Snakemake looks up and hands to jobs, and typed.
     settings = complete_config(config)
 # For paths outside of inputs and outputs; those write <experiment>.

@@ -1,8 +1,6 @@
 """The whole config: its sections, and the one function that checks and completes it."""
 
 import json
-from collections.abc import Iterable
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
@@ -119,15 +117,6 @@ class Config(Section):
         model = self.objectives[entry.like]
         alike = (entry.candidates, entry.contrasts) == (model.candidates, model.contrasts)
         return self.group_owner(entry.like) if alike else objective
-
-
-def refuse_results(config_files: Iterable[str | Path]) -> None:
-    """Raise InputError for a result that is given as a config file."""
-    for path in config_files:
-        if Path("results").absolute() in Path(path).parents:
-            raise InputError(
-                f"{path}: a result is given as a config file. Name targets before --configfile, which takes all that follows."
-            )
 
 
 def complete_config(config: dict[str, Any]) -> Config:

@@ -9,7 +9,8 @@ from typing import Any
 
 from configs import merged
 from multistage.config.fields import FORMS, Section
-from multistage.config.whole import SHARED, complete_config, refuse_results
+from multistage.config.files import refuse_files
+from multistage.config.whole import SHARED, complete_config
 from multistage.data.leaks import check_leaks
 from multistage.data.sampling import Groups
 from multistage.data.tables import write_queries
@@ -170,6 +171,25 @@ def of_addresses() -> Iterator[Case]:
         yield Case("address without one", address, download(address))
 
 
+def config_file(text: str, given: Path, output: Path) -> None:
+    (given / "mine.yaml").write_text(text)
+    refuse_files([given / "mine.yaml"])
+
+
+def of_files() -> Iterator[Case]:
+    for text, line, key in (
+        ("grid: {}\ndevice: cpu\ngrid:\n  depth: 3\n", 3, "grid"),
+        ("grid:\n  depth: 2\n  seeds: [1]\n\n  depth: 3\n", 5, "grid.depth"),
+        ("a: {b: 1,\n  c: {d: 1, d: 1}}\n", 2, "a.c.d"),
+        ("a:\n- b: 1\n- c: 1\n  'c': 2\n", 4, "a.c"),
+        ("a:\n  1: x\n  1: y\n", 3, "a.1"),
+        ('{"a": 1,\n "a": 2}', 2, "a"),
+    ):
+        yield Case("a key twice", repr(text), partial(config_file, text), f"mine.yaml, line {line}: {key} is there in line")
+    for text in ("a: {d: 1}\nb: {d: 1}\nc: [{d: 1}]\n", 'a: {1: x, "1": x}\n', "a: &a {d: 1}\nb: *a\n", '{"a": "\\/"}', ""):
+        yield Case("no key twice", repr(text), partial(config_file, text))
+
+
 def group_size(wanted: int, given: Path, output: Path) -> None:
     groups_from([[1, -1, -1], [1, -1, -1]], passages=[[0, 1, 2], [1, 0, -1]]).write(given / "groups.safetensors")
     Groups.read(given / "groups.safetensors", wanted)
@@ -179,6 +199,4 @@ SIZES = [
     Case("group size", "as many as a query has", partial(group_size, 3)),
     Case("group size", "more than any query has", partial(group_size, 4), "groups.safetensors: no query has more than 3"),
 ]
-RESULT = Path("results/wikipedia/tables/effectiveness.csv").absolute()
-AS_CONFIG = Case("config file", "a result", lambda *folders: refuse_results([RESULT]), f"{RESULT}: a result is given as")
-test_wrong = judged([*of_models(), *of_names(), *of_leaks(), *of_addresses(), *SIZES, AS_CONFIG])
+test_wrong = judged([*of_models(), *of_names(), *of_leaks(), *of_addresses(), *of_files(), *SIZES])
