@@ -5,7 +5,7 @@ python -m multistage rerank --model MODEL --pairs pairs.jsonl --output scored.js
 python -m multistage evaluate --qrels QRELS --run bm25.run cl=cl.42.run cl=cl.43.run
 python -m multistage compare results/wikipedia results/another
 python -m multistage power results/wikipedia
-python -m multistage watch
+python -m multistage watch [--every SECONDS]
 python -m multistage schema
 """
 
@@ -23,6 +23,7 @@ TEXTS = "JSON lines with id and text, lines of id, tab, text (both also packed),
 
 
 def main() -> None:
+    """The command line."""
     parser = argparse.ArgumentParser(
         prog="python -m multistage", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -76,6 +77,7 @@ def main() -> None:
 
 
 def rerank(given: argparse.Namespace) -> None:
+    """Re-rank runs or score pairs, as the options say."""
     if given.run and not (given.queries and given.passages):
         given.usage("--run needs --queries and --passages")
     if given.pairs and (given.queries or given.passages or given.depth):
@@ -101,6 +103,7 @@ def rerank(given: argparse.Namespace) -> None:
 
 
 def evaluate(given: argparse.Namespace) -> None:
+    """Measure and compare runs of one's own."""
     names, paths = _named(given, given.run, several=True)
     with log_to_stderr():
         from multistage.config.evaluation import Evaluation
@@ -124,6 +127,7 @@ def evaluate(given: argparse.Namespace) -> None:
 
 
 def compare(given: argparse.Namespace) -> None:
+    """Compare the recipes of several experiments."""
     names, folders = _named(given, given.experiment, several=False)
     with log_to_stderr():
         from multistage.evaluation.experiments import side_by_side
@@ -136,6 +140,7 @@ def compare(given: argparse.Namespace) -> None:
 
 
 def power(given: argparse.Namespace) -> None:
+    """Print the smallest differences that experiments of several sizes would find."""
     with one_message():
         from multistage.evaluation.measures import read_experiment
         from multistage.reporting.power import power_tables
@@ -144,12 +149,14 @@ def power(given: argparse.Namespace) -> None:
 
 
 def watch(given: argparse.Namespace) -> None:
+    """Print the page."""
     from multistage.jobs.run_log import page
 
     print(page(given.directory.resolve()))
 
 
 def schema(given: argparse.Namespace) -> None:
+    """Write what is made of the config's models, beside the package."""
     from multistage.config.documents import write_documents
 
     write_documents(Path(__file__).resolve().parents[1])
@@ -181,18 +188,21 @@ def own_folder(text: str) -> Path:
 
 
 def measure(text: str) -> str:
+    """The name of a measure."""
     if not re.fullmatch(PATTERN, text):
         raise argparse.ArgumentTypeError(f"{text!r}: expected {CHOICES}")
     return text
 
 
 def share(text: str) -> float:
+    """A number between zero and one."""
     if not 0 < float(text) < 1:
         raise ValueError
     return float(text)
 
 
 def positive(text: str) -> int:
+    """A whole number above zero, and no larger than counts can be."""
     if not 0 < int(text) < 2**63:  # what counts can be
         raise ValueError
     return int(text)

@@ -50,7 +50,8 @@ class Package(Section):
 
 
 class Download(Section):
-    """A file downloaded over HTTP or from Google Drive. What is known of it is checked; the log names its SHA-256."""
+    """A file downloaded from an address, over HTTP or from Google Drive. What is known of it is checked; the log of a download
+    names its SHA-256, which can be given here."""
 
     url: Address = Field(description="The address. Passwords are in ~/.netrc, and $NAME is an environment variable.")
     sha256: Sha256 | None = Field(None, description="The file's SHA-256.")
@@ -82,8 +83,8 @@ class PackagedCheckpoint(Section):
 
 
 class HubCheckpoint(Section):
-    """A model of the Hugging Face Hub: its safetensors or, where they are missing, those of the converter's pull request. The
-    Hub's own variables apply: HF_TOKEN, HF_HOME, HF_ENDPOINT, HF_HUB_OFFLINE."""
+    """A model of the Hugging Face Hub; only its safetensors are taken, where they are missing those of the Hub's converter's
+    pull request. The Hub's own variables apply: HF_TOKEN, HF_HOME, HF_ENDPOINT, HF_HUB_OFFLINE."""
 
     hub: HubName = Field(description="Its name on the Hub, organisation/model.")
     revision: Text = Field("main", description="A commit, tag, branch or pull request (refs/pr/4).")

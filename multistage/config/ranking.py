@@ -122,7 +122,8 @@ class ReadyRun(_FirstStage):
 
 
 class FusedRetriever(_FirstStage):
-    """Several retrievers as one: the passages of all by their mean score, 0 where one is not found (as in ranx)."""
+    """Several retrievers as one: the passages of all by their mean score. A passage that a retriever did not find has 0 there
+    (as in ranx)."""
 
     kind: Literal["fusion"]
     retrievers: Annotated[Unique[RetrieverName], Field(min_length=2)] = Field(description="At least as deep, and no fusions.")

@@ -24,11 +24,13 @@ def training_groups(
 ) -> Groups:
     """Every query's candidates in the order of the run, then the relevant passages that are not among them.
 
-    run: the candidates (query row, passage row, score), in run order. teacher: a teacher's run of them, or the same.
-    qrels: judgements (query id, passage id, grade), relevant from `relevance` on. queries, passages: ids by row.
+    run: the candidates (query row, passage row, score), in run order. teacher: a teacher's run of them, or the same; of each
+    passage in a group its rank and score there are known.
+    qrels: judgements (query id, passage id, grade), of which those below `relevance` are not relevant; a relevant passage that
+    is not in the collection is left out. queries, passages: ids by row.
     drop_above: the share of a relevant passage's score from which an unjudged one is left out (`_without_likely_relevant`).
-    Left out are relevant passages that are not in the collection, and queries that cannot make a group: where groups are to
-    `contrast`, without a relevant passage or another candidate; else with fewer than two candidates.
+    Queries that cannot make a group are left out: where groups are to `contrast`, those without a relevant passage or without
+    another candidate; else those with fewer than two candidates.
     """
     own = qrels.filter(pl.col("query").is_in(queries.implode()))
     is_here = pl.col("passage").is_in(passages.implode())

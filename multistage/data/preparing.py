@@ -46,9 +46,10 @@ def prepare_queries(
 ) -> None:
     """Write the queries of a query set, all or those that are drawn, and their judgements. Queries without a judgement stay.
 
-    settings: as for passages, with the id of the query set. passages: the table of the collection, where judged passages may
-    lack in it; they are counted, and kept. relevance: the least grade that counts as relevant. Raises InputError where
-    judgements share no query or no passage with the others, and where none of their grades reaches `relevance`.
+    settings: as for passages, with the id of the query set. Judgements of other queries are left out and counted.
+    passages: the table of the collection, where judged passages may lack in it; they are counted, and kept, for a system that
+    could not retrieve them missed them. relevance: the least grade that counts as relevant. Raises InputError where judgements
+    share no query or no passage with the others, and where none of the grades that are kept reaches `relevance`.
     """
     if kind == "ir_datasets":
         dataset = Dataset(settings["id"])

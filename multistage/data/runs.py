@@ -44,12 +44,14 @@ def read_run(
 ) -> pl.DataFrame:
     """Read a TREC run of any size, packed or not, in run order, each query cut at `depth` passages.
 
-    paths: a file, or several that share no passage of a query, such as those of a collection's parts.
-    queries, passages: ids by row. Where they are given, the column holds rows (int32) in place of ids; lines of other queries
-    are left out and counted in the log, another passage is an error or, with keep_unknown, gets row -1.
+    paths: a file, or several that share no passage of a query, such as those of a collection's parts: of these, the result is
+    the `depth` best of all. Memory: one of them beside the result.
+    queries, passages: ids by row. Where they are given, the column holds rows (int32) in place of ids, and lines of other
+    queries are left out and counted in the log. keep_unknown: a passage that is not in `passages` gets row -1; else it is an
+    error. Blank lines and lines that begin with # are skipped.
     Raises InputError naming file and line: fewer than six columns, a score that is not a finite number in single precision, a
-    passage twice for a query or unknown, text that is not UTF-8; or when a file is empty, absent or damaged, or none of its
-    queries is known. Blank lines and lines that begin with # are skipped.
+    passage twice for a query, a passage that is not in `passages`, text that is not UTF-8; or when a file is empty, absent or
+    damaged, or none of its queries is in `queries`.
     """
     names = [paths] if isinstance(paths, (str, Path)) else paths
     query_rows, passage_rows = (None if known is None else _finder(known) for known in (queries, passages))
@@ -144,12 +146,12 @@ def ranks_of(queries: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
 
 
 def write_run(path: str | Path, run: pl.DataFrame, tag: str) -> None:
-    """Write a run as `write_runs` does."""
+    """Write a run in run order as TREC lines with ranks from 1; scores keep every digit of single precision."""
     write_runs(path, [run], tag)
 
 
 def write_runs(path: str | Path, runs: Iterable[pl.DataFrame], tag: str) -> None:
-    """Write runs of different queries as one, each as it comes, in run order with ranks from 1 and every digit of the scores.
+    """Write several runs as one, as `write_run` does, each as it comes; no query may be in two of them.
 
     Raises InputError naming the first score that is not finite.
     """

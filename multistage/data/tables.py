@@ -59,8 +59,8 @@ def write_texts(path: str | Path, texts: Iterable[tuple[str, str]], source: str 
 
 
 def write_queries(path: str | Path, queries: Iterable[tuple[str, str]], source: str | Path) -> None:
-    """Write queries, given as (id, text). Raises InputError also when a query has no text, or an id that makes comments of its
-    lines in a run."""
+    """Write queries, given as (id, text). Raises InputError also when a query has no text, which no retriever can
+    answer, or an id that would make comments of its lines in a run."""
 
     def checked() -> Iterator[tuple[str, str]]:
         for query, text in queries:

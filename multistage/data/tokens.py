@@ -23,7 +23,11 @@ Ints = npt.NDArray[np.integer]
 
 
 class StoreFiles(NamedTuple):
-    """The files of a token store: all token ids (.npy), where each text starts, and the end (.npy), fingerprint and counts."""
+    """The files of a token store, as a rule names them.
+
+    ids: every text's token ids, end to end (.npy). offsets: where each text starts, and the end (.npy).
+    description: vocabulary fingerprint and counts (.json).
+    """
 
     ids: str
     offsets: str
@@ -173,8 +177,9 @@ def require_room(template: PairTemplate, max_length: int, max_query_length: int)
 class Pairs:
     """Model inputs for (query row, passage row) pairs, copied from two token stores.
 
-    A query is cut to `max_query_length` tokens and the passage to what is left of `max_length`, special tokens included: the
-    ids are those of `tokenizer(query, passage, truncation="only_second", max_length=max_length)`.
+    A query is cut to `max_query_length` tokens and the passage to what is left of `max_length`, special tokens
+    included: the ids are those of `tokenizer(query, passage, truncation="only_second", max_length=max_length)`. Texts and the
+    pieces of a template are tokenised one by one; as a whole they may be merged at the joints, where no special token is.
     """
 
     def __init__(

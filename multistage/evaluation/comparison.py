@@ -22,10 +22,11 @@ def compare(values: dict[str, pd.DataFrame], settings: Evaluation) -> tuple[pd.D
     """What is known of every system, and of every system beside another.
 
     values: for each benchmark what `measures.evaluate_runs` gives. Systems that differ in the seed alone are one.
-    First table: seeds, queries, mean, its t-interval (low, high), and the standard deviation of seeds' means (nan for one).
+    First table, by benchmark, system and measure: seeds, queries, mean, its t-interval (low, high), and the standard deviation
+    of seeds' means (nan for one).
     Second table, of systems `against` their own first stage, and of trained ones against the baseline with their backbone:
-    difference, its t-interval, effect size; p-values of the tests in `inference`, as they are and adjusted for all of one
-    benchmark, measure and kind of comparison; the verdict of the adjusted t-tests. Intervals are not adjusted.
+    difference, its t-interval (low, high), effect size; p-values of the tests in `inference`, as they are and adjusted for all
+    of one benchmark, measure and kind of comparison; the verdict of the adjusted t-tests. Intervals are not adjusted.
     """
     means, differences = [], []
     for benchmark, table in values.items():

@@ -1,4 +1,8 @@
-"""Effectiveness by re-ranking depth: one run at the largest depth holds all smaller ones, as no score depends on it."""
+"""Effectiveness by re-ranking depth, from scores that are there: no passage is scored again.
+
+A re-ranker that is given the first d passages of a ranking puts those in the order of its scores, and leaves the others below,
+as they were. Its scores of a pair do not depend on d, so one run at the largest depth holds all smaller ones.
+"""
 
 from pathlib import Path
 
@@ -27,7 +31,8 @@ def depth_curves(
     """Measure every re-ranked run as if fewer passages had been re-ranked; write a row per system and depth (CSV).
 
     systems and runs go together; first stages are among them, teachers and fused ones are passed over. candidates: of a query
-    that are re-ranked. Columns: SYSTEM, depth, measure, value (the mean over queries); depth 0 is the first stage.
+    that are re-ranked. Columns: SYSTEM, depth, measure, value (the mean over queries); depth 0 is the first stage. Raises
+    InputError for a bad run, before anything is written.
     """
     judgements = read_judgements(qrels, relevance)
     first_stage, rate, rows = {}, Rate(len(runs), "runs"), []

@@ -19,8 +19,9 @@ def side_by_side(experiments: dict[str, Experiment], wanted: list[str] | None = 
     """The values of several experiments, by name, on the benchmarks that all of them have, as those of one.
 
     A recipe becomes `experiment:recipe`. First stages and teachers belong to all: a measure by which one of them has other
-    values in another experiment (a deeper grid, another relevance) is left out, and so are untrained re-rankers. wanted:
-    measures; None for all. Raises InputError where experiments have no benchmark or measure in common, or other queries.
+    values in another experiment (a deeper grid, another relevance) is left out, and so are untrained re-rankers.
+    wanted: measures; None for all.
+    Raises InputError where experiments have no benchmark or measure in common, or other queries.
     """
     benchmarks = [name for name in next(iter(experiments.values())) if all(name in each for each in experiments.values())]
     if not benchmarks:

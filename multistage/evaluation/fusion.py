@@ -1,5 +1,7 @@
-"""Fusion of a re-ranker's scores with its first stage's: a weighted sum of both, each normalised per query. The weight, chosen
-on validation queries, is the re-ranker's; the first stage has the rest of 1."""
+"""Fusion of a re-ranker's scores with its first stage's: a weighted sum of both, each normalised per query.
+
+The weight is the re-ranker's; the first stage has the rest of 1. It is chosen on validation queries.
+"""
 
 import json
 from pathlib import Path
@@ -19,8 +21,11 @@ WEIGHTS = [step / 20 for step in range(21)]
 
 
 def read_both(reranked: str | Path, first_stage: str | Path, depth: int) -> pl.DataFrame:
-    """The passages of both in the order of the re-ranked run: query, passage, score, place (from 0), first_score, first_place.
-    depth: passages of each query that were re-ranked. Raises InputError where the passages differ."""
+    """The passages of both in the order of the re-ranked run: query, passage, score, place (from 0) and the same of the first
+    stage, first_score and first_place.
+
+    depth: passages of each query that were re-ranked. Raises InputError as `read_run` does, and where the passages differ.
+    """
     place = pl.int_range(pl.len()).over("query")
     again = read_run(reranked).with_columns(place=place)
     first = read_run(first_stage, depth).select("query", "passage", first_score="score", first_place=place)
@@ -50,8 +55,11 @@ def choose_weight(
     relevance: int,
     output: str | Path,
 ) -> None:
-    """Try every weight on validation queries and write the best as JSON, beside what each reached. measure: its mean over
-    queries counts; of equal weights the smallest is taken. relevance: the least relevant grade."""
+    """Try every weight on validation queries and write the best as JSON, beside what each reached.
+
+    measure: its mean over queries counts; of equal weights the smallest is taken. relevance: the least relevant grade.
+    Raises InputError as `read_both` does, or when run and judgements share no query.
+    """
     both, judgements = read_both(reranked, first_stage, depth), read_judgements(qrels, relevance)
     means = {weight: mean_of(fused(both, weight, norm), judgements, measure) for weight in WEIGHTS}
     best, queries = max(means, key=means.__getitem__), len(judgements.queries)
@@ -70,7 +78,10 @@ def choose_weight(
 
 
 def read_weights(systems: list[System], files: list[str]) -> pd.DataFrame:
-    """The re-ranker's weight in fused systems: SYSTEM without seed, low and high, over seeds. files: of `choose_weight`."""
+    """The re-ranker's weight in fused systems: SYSTEM without seed, low and high, over seeds.
+
+    systems, files: each with what `choose_weight` wrote for it.
+    """
     weights = [read_json(path, "weight_of_reranker")["weight_of_reranker"] for path in files]
     table = pd.DataFrame(systems, columns=SYSTEM).assign(weight=weights)
     return table.groupby(SYSTEM[:-1], sort=False)["weight"].agg(low="min", high="max").reset_index()
@@ -79,7 +90,7 @@ def read_weights(systems: list[System], files: list[str]) -> pd.DataFrame:
 def fuse_files(
     reranked: str | Path, first_stage: str | Path, weight: str | Path, *, depth: int, tag: str, output: str | Path
 ) -> None:
-    """Write the fused run. weight: what `choose_weight` wrote."""
+    """Write the fused run. weight: what `choose_weight` wrote. Raises InputError as `read_both` does."""
     chosen = read_json(weight, "weight_of_reranker", "norm")
     run = fused(read_both(reranked, first_stage, depth), chosen["weight_of_reranker"], chosen["norm"])
     write_run(output, run, tag)

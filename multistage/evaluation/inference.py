@@ -1,10 +1,13 @@
 """The mean of a system and the difference between two: their error over queries and seeds, and what follows from it.
 
-Seeds are nested in recipes and crossed with queries, and both are samples. This is the mixed model value = recipe + query +
-recipe x query + seed(recipe) + error with all but the recipe random, estimated from mean squares: the quasi-F test for items
-crossed with participants nested in conditions (Clark, J. Verbal Learning and Verbal Behavior 12, 1973; Judd, Westfall & Kenny,
-Annual Review of Psychology 68, 2017), with Satterthwaite's degrees of freedom (Biometrics Bulletin 2, 1946), each side with a
-variance of its own, as in Welch's test. With one seed a side it is the paired t-test over queries.
+A recipe is trained with several seeds, and every model answers every query: seeds are nested in recipes and crossed with
+queries. Both are samples, of queries that might be asked and of models that the recipe might have given, so both make the
+difference uncertain. This is the mixed model value = recipe + query + recipe x query + seed(recipe) + error with all but the
+recipe random, estimated from mean squares: the quasi-F test for items crossed with participants nested in conditions (Clark,
+"The language-as-fixed-effect fallacy", J. Verbal Learning and Verbal Behavior 12, 1973; Judd, Westfall & Kenny, "Experiments
+with more than one random factor", Annual Review of Psychology 68, 2017), with Satterthwaite's degrees of freedom (Biometrics
+Bulletin 2, 1946), each side with a variance of its own, as in Welch's test. With one seed a side it is the paired t-test over
+queries, which says something about these two models and nothing about training them again.
 """
 
 from collections.abc import Sequence
@@ -73,7 +76,8 @@ def difference(a: Values, b: Values) -> Difference:
 
 
 def satterthwaite(variances: Sequence[Values | float], freedoms: Sequence[float]) -> tuple[Values, Values]:
-    """The standard error that independent parts of a variance make together, and its degrees of freedom; also of arrays."""
+    """The standard error that independent parts of a variance make together, and its degrees of freedom (Biometrics Bulletin 2,
+    1946): of one experiment, or of many, as arrays."""
     variance = np.asarray(sum(variances))
     return np.sqrt(variance), variance**2 / sum(np.square(part) / own for part, own in zip(variances, freedoms, strict=True))
 
@@ -90,7 +94,11 @@ def seed_variances(values: Values) -> tuple[float, float]:
 
 
 def verdict(mean: float, p: float, p_equivalence: float, alpha: float) -> str:
-    """What the adjusted tests of difference and of equivalence say together; undecided: neither shows anything."""
+    """What the adjusted tests of difference and of equivalence say together.
+
+    better, worse: a difference. equivalent: none that reaches the margin. Both may hold: "better, by less than the margin".
+    undecided: neither, which does not show that two systems are on par.
+    """
     if p >= alpha:
         return "equivalent" if p_equivalence < alpha else "undecided"
     direction = "better" if mean > 0 else "worse"
@@ -100,8 +108,8 @@ def verdict(mean: float, p: float, p_equivalence: float, alpha: float) -> str:
 def randomization_tests(differences: Values, settings: Evaluation) -> Values:
     """Two-sided p-values of Fisher's paired randomization test (Smucker, Allan & Carterette, CIKM 2007), (comparisons,).
 
-    differences: (comparisons, queries), of systems' means over seeds. Each permutation swaps the two systems at random queries;
-    the observed one is counted among them (Phipson & Smyth 2010).
+    differences: (comparisons, queries), of systems' means over seeds: what it says holds for these models, over queries. Each
+    permutation swaps the two systems at random queries; the observed one is counted among them (Phipson & Smyth 2010).
     """
     generator = np.random.default_rng(settings.seed)
     observed = np.abs(differences.sum(1))

@@ -18,8 +18,11 @@ UNJUDGED, NO_PASSAGE = -1, -2
 
 
 class Judgements:
-    """The judgements of a query set. queries, passages: their ids, by row. Each judged passage of a query has a column, by
-    falling grade. relevance: the least grade that counts as relevant for binary measures."""
+    """The judgements of a query set.
+
+    queries, passages: their ids, by row. Each judged passage of a query has a column, by falling grade.
+    relevance: the least grade that counts as relevant for binary measures.
+    """
 
     def __init__(self, qrels: pl.DataFrame, relevance: int) -> None:
         """qrels: columns query, passage, grade."""
@@ -57,8 +60,11 @@ class Judgements:
         return self._padded(self._judged, NO_PASSAGE, 1.0)
 
     def ranking(self, run: pl.DataFrame) -> Grades:
-        """A run of `locate`, each query's rows together, as ranx takes it, (queries, longest ranking, 2): the columns of its
-        passages, in run order, each with 1. The end of a shorter ranking is UNJUDGED, which counts for nothing."""
+        """A run as ranx takes it, (queries, longest ranking, 2): the columns of its passages, in run order, each with 1.
+
+        run: of `locate`, each query's rows together. A query that the run lacks, and the end of a shorter ranking, are
+        UNJUDGED: they count for nothing.
+        """
         return self._padded(run, UNJUDGED, 1.0)
 
     def _padded(self, run: pl.DataFrame, padding: int, scores: Grades | float) -> Grades:
@@ -71,12 +77,12 @@ class Judgements:
 
 
 def read_judgements(path: str | Path, relevance: int) -> Judgements:
-    """Read qrels, a table of the workflow's or a file of anybody's."""
+    """Read qrels, a table of the workflow's or a file of anybody's. Raises InputError as `checked_qrels` does."""
     given = read_qrels(path) if Path(path).suffix == ".parquet" else read_qrels_file(path)
     return Judgements(checked_qrels(given, path, relevance), relevance)
 
 
 def read_ranking(path: str | Path, judgements: Judgements, depth: int | None = None) -> Grades:
-    """Read a TREC run as `Judgements.ranking`, each query cut at `depth`."""
+    """Read a TREC run as `Judgements.ranking`, each query cut at `depth`. Raises InputError as `read_run` does."""
     run = read_run(path, depth, queries=judgements.queries, passages=judgements.passages, keep_unknown=True)
     return judgements.ranking(judgements.locate(run))

@@ -20,8 +20,10 @@ JUDGED, MANY_UNJUDGED = "judged@10", 0.1
 
 
 class System(NamedTuple):
-    """What produced a run. retriever: the first stage. backbone: the re-ranker's, or the teacher's name, or empty. recipe:
-    `first-stage`, `teacher`, or the re-ranker's, with `+fused` behind it where scores are fused. seed: its seed, or empty.
+    """What produced a run. retriever: the first stage. recipe: `first-stage`, `teacher`, or the re-ranker's recipe, with
+    `+fused` behind it where its scores are fused with the first stage's.
+
+    backbone: of the re-ranker, or the teacher's name; empty for a first stage. seed: the re-ranker's; else empty.
     """
 
     retriever: str
@@ -34,7 +36,7 @@ SYSTEM = list(System._fields)
 
 
 def read_values(path: str | Path) -> pd.DataFrame:
-    """What `write_values` wrote."""
+    """What `write_values` wrote. Raises InputError for a damaged file."""
     with readable(path):
         values = pd.read_parquet(path)
         if lacking := {*SYSTEM, "query"} - {*values}:
@@ -43,7 +45,7 @@ def read_values(path: str | Path) -> pd.DataFrame:
 
 
 def read_experiment(folder: str | Path) -> dict[str, pd.DataFrame]:
-    """The values of each benchmark of an experiment. Raises InputError for a folder that holds none."""
+    """The values of each benchmark of an experiment. Raises InputError for a folder that holds none, or a damaged file."""
     files = sorted(Path(folder).glob("evaluation/*.parquet"))
     if not files:
         raise InputError(f"{folder}: it has no evaluation/*.parquet; give an experiment's folder, such as results/wikipedia.")
@@ -59,8 +61,11 @@ def measures_of(table: pd.DataFrame, wanted: list[str] | None = None) -> list[st
 
 
 def measure_ranking(ranking: Grades, judgements: Judgements, measures: list[str]) -> dict[str, Values]:
-    """Each measure's values of a `Judgements.ranking`, (queries,), in the order of the judgements' queries. nDCG takes all
-    grades above 0 as linear gains. A query without a relevant passage, or that the run lacks, counts as zero."""
+    """Each measure's values, (queries,), in the order of the judgements' queries.
+
+    ranking: what `Judgements.ranking` gives. Which grades count as relevant for binary measures, the judgements say; nDCG takes
+    all above 0 as linear gains. A query without a relevant passage, or that the run lacks, counts as zero.
+    """
     from ranx import metrics
 
     values = {}
@@ -73,7 +78,7 @@ def measure_ranking(ranking: Grades, judgements: Judgements, measures: list[str]
 
 
 def mean_of(run: pl.DataFrame, judgements: Judgements, measure: str) -> float:
-    """The mean of one measure over queries. run: with ids, in run order."""
+    """The mean of one measure over queries. run: with ids, in run order. Raises InputError as `Judgements.locate` does."""
     ranking = judgements.ranking(judgements.locate(run))
     return float(measure_ranking(ranking, judgements, [measure])[measure].mean())
 
@@ -83,8 +88,9 @@ def evaluate_runs(
 ) -> pl.DataFrame:
     """Measure every run of a benchmark: one row per system and query, with the columns SYSTEM, query, and the measures.
 
-    systems and runs go together. depth: passages of a ranking that are measured; None: all. The log says which share of the
-    first 10 passages is unjudged, and how many queries have no ranking.
+    systems and runs go together. depth: passages of a ranking that are measured; None: all.
+    The log says which share of the first 10 passages is unjudged, and how many queries have no ranking. Raises InputError for a
+    bad run, or as `read_judgements` does.
     """
     judgements = read_judgements(qrels, relevance)
     rate, parts, unjudged, lacking = Rate(len(runs), "runs"), [], {}, {}

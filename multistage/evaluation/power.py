@@ -1,4 +1,7 @@
-"""How many seeds and queries a question needs: the smallest difference that would be found, by the variances that were seen."""
+"""How many seeds and queries a question needs: the smallest difference that would be found, from the variances that were seen.
+
+The variances are those of the model in `inference`, estimated from its mean squares and averaged over all that is compared.
+"""
 
 from itertools import combinations
 from typing import NamedTuple
@@ -38,7 +41,7 @@ def questions(table: pd.DataFrame, measure: str) -> dict[str, Pairs]:
 
 
 def variances(pairs: Pairs) -> Variances:
-    """The variances of the model in `inference`, from its mean squares, averaged over pairs; an average below zero is none."""
+    """The variances behind the differences of pairs, averaged. Estimates below zero count there; an average below is none."""
     query, error, seed = [], [], []
     for a, b in pairs:
         parts = [(side, *seed_variances(side)) for side in (a, b)]

@@ -32,7 +32,7 @@ def tune_bm25(
     """Search validation queries with every pair of k1 and b and write the best as JSON, beside what each reached.
 
     tune: lists k1 and b, and the measure whose mean over judged queries counts; of equal pairs the first is taken. untuned: the
-    k1 and b that are measured for comparison only.
+    k1 and b that are measured for comparison only. Raises InputError as `search` and `read_judgements` do.
     """
     asked, judgements = read_texts(queries), read_judgements(qrels, relevance)
 

@@ -23,17 +23,25 @@ HARMLESS = re.compile(r"(id|download|export|dl|raw|version)=.*|([\w-]+=)?\$\w+")
 
 
 class InputError(ValueError):
-    """Something the user gave is wrong. The message says where, what was found, what was expected and what to do; a job that
-    raises it ends with that, without a traceback."""
+    """Something the user gave is wrong: a config key, a line of a file, a checkpoint, a download.
+
+    The message says where, what was found, what was expected and, if possible, what to do. What raises it ends with that
+    message and without a traceback (see `one_message`).
+    """
 
 
 class RunAgain(Exception):
-    """A job was asked to stop and has saved its work. The process ends with 75, EX_TEMPFAIL of sysexits.h."""
+    """A job was asked to stop and has saved its work: run again, it resumes from there.
+
+    It ends the process with exit code 75 (EX_TEMPFAIL of sysexits.h), which tells it from a failure.
+    """
 
 
 def system_refusal(error: BaseException, path: str | Path) -> InputError | None:
-    """What the operating system refused, as one sentence with the path; None for an error that is not the system's. path: what
-    is spoken of where the error names no file."""
+    """What the operating system refused, as one sentence with the path; None for an error that is not the system's.
+
+    path: what is spoken of where the error names no file.
+    """
     name = getattr(error, "filename2", None) or getattr(error, "filename", None)  # of a copy the one that is written
     number = getattr(error, "errno", None)
     if number is None and (rust := re.search(r"\(os error (\d+)\)(?:: (.+))?", str(error))):
@@ -48,7 +56,10 @@ def system_refusal(error: BaseException, path: str | Path) -> InputError | None:
 
 @contextmanager
 def one_message() -> Iterator[None]:
-    """End the process with one message on standard error, for bad input and for what the operating system refuses."""
+    """End the process with one line on standard error for bad input and for what the operating system refuses.
+
+    Any other exception keeps its traceback.
+    """
     try:
         yield
     except (InputError, OSError) as error:
@@ -66,8 +77,10 @@ def because(error: Exception) -> str:
 
 
 def without_secrets(text: str) -> str:
-    """A text, as cards, logs and messages show it: its addresses without users, passwords and all that may be a signature. The
-    names of environment variables, as in ?token=$TOKEN, stay."""
+    """A text, as cards, logs and messages show it: its addresses without users, passwords and all that may be a signature.
+
+    The names of environment variables, as in ?token=$TOKEN, stay.
+    """
 
     def bare(address: re.Match[str]) -> str:
         place, *more = re.split("[?#;]", address[0], maxsplit=1)

@@ -1,4 +1,5 @@
-"""Files that are whole or absent, and what they are made of: package versions, and digests of inputs."""
+"""Files that are whole or absent: everything is written under a temporary name and moved into place. What they are made of:
+package versions, and digests of inputs."""
 
 import glob
 import hashlib
@@ -24,9 +25,11 @@ PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "numpy")
 def replacing(*targets: str | Path) -> Iterator[list[Path]]:
     """Temporary names for `targets`, moved into place together when the block ends, removed when it raises.
 
-    A temporary name is in the folder of its target and keeps its suffix; the caller creates a file or a folder there. The last
-    target is moved last. Modes are those of the umask. The names are this process's own, and those that others left are
-    removed: of two jobs that write one target the later one wins, and their bytes never mix.
+    A temporary name is in the folder of its target, so that the move is a rename, and keeps its suffix. The caller may create
+    a file or a folder there. All targets must have been written; the last one is moved last. Modes are those of the umask.
+
+    The names are this process's own. Those that other processes left are removed: if two jobs write one target (the first on a
+    node that the scheduler has lost), the later one wins and the other fails; their bytes never mix.
     """
     final = [Path(target) for target in targets]
     writer = f"by-{socket.gethostname()}-{os.getpid()}"
@@ -61,7 +64,10 @@ def replacing(*targets: str | Path) -> Iterator[list[Path]]:
 
 @contextmanager
 def readable(path: str | Path) -> Iterator[None]:
-    """Read a file that the workflow has made, with whatever library: what the block raises becomes an InputError."""
+    """Reading a file that the workflow has made, with whatever library: what it raises in the block becomes an InputError.
+
+    Raise ValueError in the block where what was read is not what the file must hold.
+    """
     try:
         yield
     except (InputError, KeyboardInterrupt, SystemExit, GeneratorExit):
@@ -135,7 +141,10 @@ def digests(**inputs: str | Path) -> dict[str, str]:
 
 
 def cached_digest(path: str | Path, cache: str | Path = "results/sources/digests.json") -> str | None:
-    """SHA-256 of a file, None where there is none. Read once: `cache` holds digests by path, with size, times, inode."""
+    """SHA-256 of a file, None where there is none.
+
+    A file of any size is read once: `cache` holds digests by path, with the size, times and inode that the file had then.
+    """
     if not (file := Path(path)).is_file():
         return None
     known: dict[str, list[int | str]] = {}

@@ -31,8 +31,11 @@ def job_log(path: str) -> Iterator[None]:
 
 @contextmanager
 def log_to_stderr() -> Iterator[None]:
-    """Log to standard error, and end with time and peak memory, or as `errors.one_message` says. A warning of the logger "jobs"
-    becomes one of the run's notices (`jobs.run_log`)."""
+    """Log to standard error, and end with time and peak memory, or as `errors.one_message` says.
+
+    A warning of the logger "jobs" says what was dropped, repaired or cut, or looks wrong: people see it as one of the run's
+    notices (`jobs.run_log`).
+    """
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s: %(message)s", force=True
     )
@@ -54,8 +57,10 @@ def peak_memory_mb() -> float:
 
 
 class Rate:
-    """Counts work and logs, every few seconds at most, how much is done, how fast, and how long the rest will take. total: of
-    all work. unit: what is counted, in the plural. done: by an earlier process."""
+    """Counts work and logs, every few seconds at most, how much is done, how fast, and how long the rest will take.
+
+    total: units of work in all. unit: what is counted, in the plural. done: units that an earlier process has done.
+    """
 
     def __init__(self, total: int, unit: str, done: int = 0) -> None:
         self.total, self.unit, self.done, self.before = total, unit, done, done

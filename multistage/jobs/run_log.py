@@ -1,4 +1,5 @@
-"""What the logs of a run say: Snakemake's own, and those of its jobs."""
+"""What the logs of a run say. Snakemake's own: how many jobs are done, which run where, which have failed. Those of jobs: what
+they warn of, how far they are, and why they failed."""
 
 import re
 import shutil
@@ -55,7 +56,10 @@ class RunLog:
 
 
 def messages(log: str | Path) -> list[str]:
-    """What each job that failed says itself: the error that its log ends with, or the end of its logs. log: Snakemake's."""
+    """What each job that failed in a run says itself: the error that its log ends with, or else the end of its logs.
+
+    log: Snakemake's own.
+    """
     said: dict[str, None] = {}
     for failure in read_run_log(Path(log).read_text(errors="replace")).failures:
         ends = {
@@ -112,8 +116,11 @@ def read_run_log(text: str) -> RunLog:
 
 
 def notices(of_config: Iterable[str], jobs: Iterable[Any]) -> list[str]:
-    """What people should know of a run: what the config warns of, then each warning in the logs of Snakemake's jobs once, with
-    its log. After `MOST` lines the last one says how many there are more."""
+    """What people should know of a run: what the config warns of, then each warning in the logs of its jobs once, with its log.
+
+    jobs: of Snakemake, those of earlier runs included. A log that is missing has none. After `MOST` lines the last one says how
+    many there are more.
+    """
     places: dict[str, list[str]] = {}
     for log in sorted(str(log) for job in jobs for log in job.log):
         if Path(log).is_file():

@@ -24,8 +24,9 @@ class StopRequest:
 def stop_signals_blocked() -> Iterator[None]:
     """Block the signals that ask to stop, in this thread and those that it starts, until a `StopRequest` is checked.
 
-    oneDNN, which multiplies bfloat16 on CPUs, does not survive a signal handler in its threads, not even an empty one: wrong
-    numbers or a damaged heap (AMD EPYC, PyTorch 2.11). To be entered before the first computation, which starts the threads.
+    oneDNN, which multiplies bfloat16 on CPUs, has kernels that do not survive a signal handler: on an AMD EPYC any handler in
+    their thread, even an empty one, left wrong numbers or a damaged heap (float32, PyTorch 2.11, a few thousand signals). To be
+    entered before the first computation, which starts PyTorch's threads.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     try:

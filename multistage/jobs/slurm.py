@@ -15,7 +15,7 @@ LOOKS = 240
 
 
 def prepare(folder: str | Path) -> None:
-    """Called by the Snakemake that holds a folder's lock, before it submits anything."""
+    """Called by the Snakemake that holds a folder's lock, before it submits anything. Raises InputError (see below)."""
     require_memory_of_jobs()
     cancel_leftover_jobs(folder)
     slurm_commands.install(folder)
@@ -37,8 +37,11 @@ def require_memory_of_jobs() -> None:
 
 
 def cancel_leftover_jobs(folder: str | Path) -> None:
-    """Cancel the jobs that a killed Snakemake has left in Slurm, which would write where the new ones write. Raises InputError
-    when they do not end within `PATIENCE` seconds."""
+    """Cancel the jobs that a killed Snakemake has left in Slurm, and wait until they have ended.
+
+    Leftover jobs would write where the new ones write. Fine-tuning saves its checkpoint when it is cancelled. Raises InputError
+    when Slurm does not answer or jobs do not end within `PATIENCE` seconds.
+    """
     if left := [job for job, *_ in jobs_of(folder)]:
         ids = " ".join(left)
         logger.warning(f"Jobs of an earlier run are running in {folder}: {ids}. They are cancelled; fine-tuning saves first.")
@@ -51,7 +54,10 @@ def cancel_leftover_jobs(folder: str | Path) -> None:
 
 
 def jobs_of(folder: str | Path) -> list[list[str]]:
-    """The user's jobs that Snakemake has submitted from a folder: id, state, node or why it waits, time, name of each."""
+    """The user's jobs that Snakemake has submitted from a folder and that have not ended.
+
+    Of each: id, state, node or why it waits, time, name. Raises InputError when Slurm does not answer.
+    """
     answer = ask("squeue", "--me", "--array", "--noheader", "--sort=T,i", "--format=%i|%T|%R|%M|%j|%Z|%k")
     rows = [line.split("|", 6) for line in answer.splitlines()]
     return [row[:5] for row in rows if Path(row[5]) == Path(folder) and row[6].startswith("rule_")]

@@ -2,9 +2,9 @@
 
 sbatch: a job has the name of its rules and wildcards, not of the run. While a limit on submissions or an outage stands against
 it, it waits, for the plugin would count failed attempts.
-squeue, sacct: asked how a run's jobs are, both say what accounting and the controller know. The plugin turns from the first to
-the second now and then, waits for ever where accounting is missing, and does not understand "CANCELLED by 1000". For a job that
-was preempted it waits, also where Slurm does not start such jobs again.
+squeue, sacct: asked how a run's jobs are, both say what accounting and the controller know. The plugin itself turns from the
+first to the second now and then; Slurm's own then fails for ever on a cluster without accounting, or says "CANCELLED by 1000",
+which the plugin does not understand. For a job that was preempted it waits, also where Slurm does not start such jobs again.
 """
 
 import os

@@ -24,8 +24,8 @@ def adapted_layers(model: PreTrainedModel, adapter: Lora) -> list[str]:
 def add_adapter(model: PreTrainedModel, adapter: Lora, *, dropout: float, seed: int) -> None:
     """Put low-rank products beside layers of the encoder (Hu et al., "LoRA", ICLR 2022, eq. 3), and freeze its own weights.
 
-    Head and pooler, which may be new, train as they are. dropout: of what enters a product. Raises InputError as
-    `adapted_layers` does.
+    The head stays as it is, and so does a pooler, which may be as new. dropout: of what enters a product, while training. The
+    initial weights depend on `seed` alone; the products are zero. Raises InputError as `adapted_layers` does.
     """
     from peft import LoraConfig, inject_adapter_in_model
 

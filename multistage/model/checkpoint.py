@@ -23,7 +23,8 @@ def load_cross_encoder(
 ) -> PreTrainedModel:
     """Load a re-ranker from a local folder onto a device, for training or for scoring alone.
 
-    precision: auto, float32 or bfloat16. Raises InputError unless it has one label and weights for every tensor.
+    precision: of the encoder, auto, float32 or bfloat16; a model in training keeps its weights in float32 (see `precision`).
+    Raises InputError unless it has one label, and safetensors weights for every tensor of the model.
     """
     model = load_weights(AutoModelForSequenceClassification, folder, require_re_ranker(folder), complete=True)
     torch.nn.Module.to(model, device)
@@ -60,7 +61,11 @@ def new_cross_encoder(folder: str | Path, seed: int) -> PreTrainedModel:
 
 
 def save_cross_encoder(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_length: int, folder: str | Path) -> None:
-    """Save weights, config and tokenizer, so that sentence-transformers cuts pairs at `max_length` and leaves logits alone."""
+    """Save weights, config and tokenizer, so that other libraries compute the scores that we do.
+
+    The config tells sentence-transformers to leave the logits as they are, the tokenizer to cut pairs at `max_length` and,
+    where it has one, by which template to lay them out.
+    """
     tokenizer.model_max_length = max_length
     model.config.sentence_transformers = {"activation_fn": "torch.nn.modules.linear.Identity"}
     model.save_pretrained(folder)

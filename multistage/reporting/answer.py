@@ -31,8 +31,10 @@ PANELS = "Panels have scales of their own; an arrow at an edge stands for a mean
 
 
 def answer(means: pd.DataFrame, differences: pd.DataFrame, settings: Evaluation, *, measure: str, tables: str) -> str:
-    """What the grid found as Markdown: a section for each question, in the order in which a reader asks them. means,
-    differences: of `comparison.compare`. measure: the one that decides. tables: those of effectiveness."""
+    """What the grid found as Markdown: a section for each question, in the order in which a reader asks them.
+
+    means, differences: what `comparison.compare` made. measure: the one that decides. tables: those of effectiveness.
+    """
     means, differences = (table[table["measure"] == measure] for table in (means, differences))
     plot = f"![Effectiveness of every system, by first stage]({PLOT})\n\n{PLOT_NOTE}"
     if means["recipe"].isin([FIRST_STAGE, TEACHER]).all():

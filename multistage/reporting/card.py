@@ -28,8 +28,9 @@ def write_card(
 ) -> None:
     """Write a model's card as Markdown and as an HTML page that needs nothing else, and its training curve.
 
-    records: training.json of the model and of its parents, the model's own first, the untrained re-ranker's last. lineage: of
-    `lineage.lineage`. curve: an SVG file beside the README; None for the untrained one.
+    records: training.json of the model and of its parents, the model's own first and the untrained re-ranker's last.
+    lineage: what `lineage.lineage` says of it. curve: an SVG file beside the README; None for the untrained one.
+    fold: the number of the model's; empty without folds.
     """
     stages = [read_json(path, "recipe", "seed", "inputs", "versions") for path in records]
     images = {Path(curve).name: curve} if curve else {}

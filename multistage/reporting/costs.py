@@ -23,15 +23,21 @@ Model = tuple[str, str, str]
 
 
 def training_costs(models: Sequence[Model], records: Sequence[str]) -> pd.DataFrame:
-    """What each model's last stage took, by its training.json: MODEL, device, seconds (of all processes together), pairs."""
+    """What each model's last stage took: columns of MODEL, device, seconds (of all processes together), pairs.
+
+    records: the training.json of each model. Raises InputError for one that lacks these numbers.
+    """
     read = [read_json(path, "seconds", "pairs", "run") for path in records]
     taken = [(each["run"]["device"], *(each["run"]["processes"] * each[key] for key in ("seconds", "pairs"))) for each in read]
     return pd.DataFrame(models, columns=MODEL).assign(**pd.DataFrame(taken, columns=["device", "seconds", "pairs"]))
 
 
 def reranking_costs(timed: Sequence[tuple[str, ...]], timings: Sequence[str]) -> pd.DataFrame:
-    """What each job of re-ranking took: MODEL, benchmark, seconds. timed: model and benchmark, once a fold (seed 42/fold2).
-    timings: Snakemake's benchmark files."""
+    """What each job of re-ranking took: columns of MODEL, benchmark, seconds.
+
+    timed: model and benchmark, once a fold (seed 42/fold2). timings: Snakemake's benchmark files. Raises InputError for one
+    without seconds.
+    """
     table, seconds = pd.DataFrame(timed, columns=[*MODEL, "benchmark"]), []
     for path in timings:
         with readable(path):
@@ -46,8 +52,9 @@ def cost_table(means: pd.DataFrame, training: pd.DataFrame, reranking: pd.DataFr
     """A row for each benchmark and system that is a first stage or a re-ranker of the grid.
 
     means: what `comparison.compare` made. training, reranking: what the two functions above give.
-    Columns: benchmark, POOLED, device, training_seconds and training_pairs (of all its stages, mean over seeds), rerank_ms (of
-    a query, with the job's start), the measure's mean, low, high, and front (of `on_front`, over the same first stage).
+    Columns: benchmark, retriever, backbone, recipe, device, training_seconds and training_pairs (of all its stages, mean over
+    seeds), rerank_ms (of a query, the job's start and the loading of the model included), the measure's mean, low, high, and
+    front: no system over the same first stage is better and takes no longer to train.
     """
     stages = [training[training["recipe"].isin(stages_of(name))].assign(recipe=name) for name in training["recipe"].unique()]
     models = pd.concat([training.head(0), *stages]).groupby(MODEL, sort=False, as_index=False)

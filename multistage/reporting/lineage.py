@@ -43,8 +43,10 @@ def lineage(config: Config, backbone: str, recipe: str) -> dict[str, Any]:
 
 
 def _uses(config: Config, entry: Config, use: str = "", queryset: str = "") -> Iterator[Use]:
-    """The sources that an entry of the config is made from, through whatever it names. use: what the entry is used as.
-    queryset: which of the ready-made runs of a retriever counts."""
+    """The sources that an entry of the config is made from, through whatever it names.
+
+    use: what the entry is used as. queryset: which of the ready-made runs of a retriever counts.
+    """
     queryset = entry.get("queryset", queryset)
     for part in _parts(config, entry):
         yield from _uses(config, part, use or "the model that chooses negatives", queryset)

@@ -80,8 +80,8 @@ def write_tables(title: str, text: str, markdown: str | Path, html: str | Path) 
 def markdown_to_html(text: str, images: Mapping[str, str | Path] | None = None) -> str:
     """Markdown with tables as an HTML fragment. HTML in it is shown as text.
 
-    images: SVG files to be embedded, by what they are called in the text; any other image becomes its description, and links to
-    files plain text.
+    images: SVG files, by what they are called in the text, which are then embedded; any other image becomes its description,
+    and links to files become plain text: a page that is shown inside a report reaches neither.
     """
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = parser.parse(text)

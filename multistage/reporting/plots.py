@@ -24,8 +24,8 @@ LABEL = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}
 def plot_effectiveness(means: pd.DataFrame, measure: str, confidence: float) -> Figure:
     """A panel for each benchmark and first stage: the mean of `measure` of every system with its interval.
 
-    means: what `comparison.compare` made. A mean far below the others, as before training, is an arrow. First stages alone
-    stand in one panel for each benchmark, without the dashed line.
+    means: what `comparison.compare` made. The dashed line is the first stage. A mean far below the others, as before training,
+    is an arrow. Panels have scales of their own. First stages alone stand in one panel for each benchmark, without the line.
     """
     chosen = means[means["measure"] == measure]
     chosen = chosen.assign(system=system_names(chosen))
@@ -54,7 +54,10 @@ def plot_effectiveness(means: pd.DataFrame, measure: str, confidence: float) -> 
 
 
 def plot_costs(costs: pd.DataFrame) -> Figure:
-    """The same by seconds of training, the Pareto front as a line. costs: what `costs.cost_table` made."""
+    """A panel for each benchmark and first stage: effectiveness by seconds of training, the Pareto front as a line.
+
+    costs: what `costs.cost_table` made. The untrained re-ranker is left out.
+    """
     figure, panels = _panels(costs, 3.0)
     for panel, rows in panels:
         trained = rows[rows["training_seconds"] > 0]
@@ -74,7 +77,10 @@ def plot_costs(costs: pd.DataFrame) -> Figure:
 
 
 def plot_depths(curves: dict[str, pd.DataFrame]) -> Figure:
-    """The same by re-ranking depth, a line for each recipe. curves: for each benchmark what `depth.depth_curves` wrote."""
+    """A panel for each benchmark and first stage: effectiveness by re-ranking depth, a line for each recipe, mean over seeds.
+
+    curves: for each benchmark what `depth.depth_curves` wrote.
+    """
     table = pd.concat([curve.assign(benchmark=name) for name, curve in curves.items()])
     table = table[table["recipe"] != UNTRAINED]
     table = table.assign(system=table["backbone"] + " " + table["recipe"].map(recipe_name))
@@ -89,8 +95,10 @@ def plot_depths(curves: dict[str, pd.DataFrame]) -> Figure:
 
 
 def plot_training(record: str | Path) -> Figure:
-    """Loss, agreement with the target order, and nDCG@10 on the validation set, by step, from a stage's training.json. The
-    circle marks the step whose weights are the model's."""
+    """Loss, agreement with the target order, and nDCG@10 on the validation set, by step.
+
+    record: a stage's training.json. The circle marks the step whose weights are the model's.
+    """
     stage = read_json(record, "validation", "loss", "exported")
     validation = pd.DataFrame(stage["validation"]).set_index("step")
     training = pd.DataFrame(stage["loss"]).set_index("step")
@@ -118,7 +126,10 @@ def save(figure: Figure, *files: str | Path) -> None:
 
 
 def _panels(table: pd.DataFrame, height: float) -> tuple[Figure, list[tuple[Axes, pd.DataFrame]]]:
-    """A figure with a row for each benchmark and a column for each first stage, and each panel with its rows of the table."""
+    """A figure with a row for each benchmark and a column for each first stage, and each panel with its rows of the table.
+
+    height: of a panel, in inches.
+    """
     benchmarks, retrievers = table["benchmark"].unique(), table["retriever"].unique()
     size = (1 + 3.6 * len(retrievers), height * len(benchmarks))
     figure, axes = pyplot.subplots(len(benchmarks), len(retrievers), figsize=size, squeeze=False)

@@ -17,7 +17,8 @@ ONE_SEED = (
 def power_tables(values: dict[str, pd.DataFrame], measure: str | None, level: float) -> str:
     """For each benchmark and question a table of smallest differences, in Markdown, and how to read them.
 
-    values: of `measures.read_experiment`. measure: None for the first. Raises InputError where there is nothing to compare.
+    values: for each benchmark what `measures.evaluate_runs` gives. measure: None for the first. Raises InputError for one that
+    was not measured, and where no recipe was.
     """
     parts = []
     for benchmark, table in values.items():

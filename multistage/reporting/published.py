@@ -15,8 +15,11 @@ COLUMNS = ["backbone", "recipe", "retriever", "benchmark", "measure", "value"]
 
 
 def read_published(path: str | Path) -> pd.DataFrame:
-    """Published results, with COLUMNS. The recipe of a first stage is `first-stage`. Raises InputError for other columns, a
-    value that is not a number from 0 to 1, and a result that is given twice."""
+    """Published results: columns backbone, recipe, retriever, benchmark, measure (text) and value.
+
+    The recipe of a first stage is `first-stage`. Raises InputError: other columns, a value that is not a number from 0 to 1, a
+    result given twice.
+    """
     expected = f"expected a CSV file with the columns {', '.join(COLUMNS)}"
     try:
         with plain_file(path) as file:
@@ -35,7 +38,8 @@ def read_published(path: str | Path) -> pd.DataFrame:
 def write_beside(table: pd.DataFrame, path: str | Path, csv: str | Path, markdown: str | Path) -> None:
     """Write our means for which there is a published value as CSV and as Markdown, a table for each benchmark and measure.
 
-    table: of `comparison.compare`. path: of the published results. The CSV's gap is ours less theirs.
+    table: the means that `comparison.compare` made. path: of the published results. The CSV's columns: those of KEY, seeds,
+    queries, mean, low, high, published, gap (ours less theirs). Raises InputError when they have no result in common.
     """
     ours = table[[*KEY, "seeds", "queries", "mean", "low", "high"]]
     both = ours.merge(read_published(path).rename(columns={"value": "published"}), on=KEY, how="inner")

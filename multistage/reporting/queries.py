@@ -34,9 +34,10 @@ def write_view(
 ) -> None:
     """Write a CSV of the queries that each further stage changes, the most helped first, and a page of those changed most.
 
-    stages: (backbone, recipe, recipe without its last objective) of each further stage. runs: for each the run of the one and
-    of the other, with the first seed. examples: queries helped, and queries hurt, on the page. In the CSV before, after and
-    change are means of `measure` over seeds, and a top passage that is not judged has no grade.
+    values: what `measures.evaluate_runs` gave. stages: (backbone, recipe, recipe without its last objective) of each further
+    stage. runs: for each the run of the one and of the other, with the first seed. examples: queries helped, and queries hurt,
+    on the page. The CSV's columns: COLUMNS; before, after and change are means of `measure` over seeds, and the top passages
+    are those of `runs`, with an empty grade where they are not judged.
     """
     texts, judgements = read_texts(queries).to_pandas().set_index("id")["text"], read_qrels(qrels)
     parts, shown, measured = [pd.DataFrame(columns=COLUMNS)], [], read_values(values)

@@ -18,7 +18,10 @@ from multistage.reporting.tables import as_markdown, cells, note, write_comparis
 
 def tables_of(values: dict[str, pd.DataFrame], baseline: str | None, folder: Path | None) -> str:
     """Effectiveness and comparisons with the baseline as Markdown; in a folder also what an experiment's `tables` has of them.
-    values: of `measures.read_experiment`. baseline: a recipe or run; None for the first."""
+
+    values: for each benchmark what `measures.evaluate_runs` gives. baseline: a recipe or run; None for the first. Raises
+    InputError for one that is not there.
+    """
     recipes = pd.concat(table["recipe"] for table in values.values())
     recipes = list(recipes[~recipes.isin((FIRST_STAGE, TEACHER))].unique())
     if baseline is not None and baseline not in recipes:

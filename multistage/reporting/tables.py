@@ -27,13 +27,16 @@ TEXT = ("benchmark", "retriever", "backbone", "recipe", "measure", "against", "d
 def write_comparison(
     means: pd.DataFrame, differences: pd.DataFrame, means_csv: str | Path, differences_csv: str | Path
 ) -> None:
-    """Write the two tables that `comparison.compare` made."""
+    """Write the two tables that `comparison.compare` made, with every digit that counts."""
     tables = {means_csv: means, differences_csv: differences}
     write_texts({path: table.to_csv(index=False, float_format="%.10g") for path, table in tables.items()})
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
-    """Read a table of systems: means, differences, costs or curves by depth. Names are text, whatever they look like."""
+    """Read a table of systems: means, differences, costs or curves by depth. Names are text, whatever they look like.
+
+    Raises InputError for a damaged file.
+    """
     with readable(path):
         table = pd.read_csv(path, dtype=dict.fromkeys(TEXT, str), keep_default_na=False, na_values=[""])
         if lacking := {*POOLED, "measure"} - {*table}:
@@ -52,8 +55,10 @@ def write_effectiveness(
     weights: pd.DataFrame | None = None,
     tuned: str = "",
 ) -> str:
-    """Write the tables of what `comparison.compare` made, three ways. Returns them as Markdown. weights: of
-    `fusion.read_weights`. tuned: of `tuned_sentences`."""
+    """Write the tables of what `comparison.compare` made, three ways. Returns them as Markdown.
+
+    weights: of fused systems, of `fusion.read_weights`. tuned: of `tuned_sentences`, for the end of the note.
+    """
     found, below = cells(means, differences, weights), note(means, differences, settings) + tuned
     write_tables("Effectiveness", text := as_markdown(found, below), markdown, html)
     write_texts({latex: as_latex(found, below)})
@@ -168,7 +173,10 @@ def _reranked(means: pd.DataFrame) -> bool:
 
 
 def tuned_sentences(retrievers: Sequence[str], files: Sequence[str], queryset: str) -> str:
-    """What `tuning.tune_bm25` chose for each retriever on the queries of a set, in a sentence each."""
+    """What was chosen for each retriever, in a sentence each, to be put behind others.
+
+    files: what `tuning.tune_bm25` wrote. queryset: the validation queries.
+    """
     sentences = []
     for retriever, path in zip(retrievers, files, strict=True):
         chosen = read_json(path, "k1", "b", "mean", "untuned", "measure", "queries", "tried")

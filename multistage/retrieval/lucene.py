@@ -38,8 +38,9 @@ def start_jvm() -> None:
 def index_passages(passages: str | Path, output: str | Path, threads: int) -> None:
     """Index a passages table with Anserini's default English analyser into the folder `output`.
 
-    The passages go through files, one a thread at a time; which thread indexes a passage changes no run. Disk: the texts once
-    more, until the index is whole. Raises InputError when a passage with a text is not in the index.
+    The passages go through files that Lucene's threads share out, a file a thread; which thread indexes a passage changes
+    neither scores nor which of tied passages are found, the first by id. Memory: Java's, however many passages there are.
+    Disk: the texts once more, until the index is whole. Raises InputError when a passage with a text is not in the index.
     """
     start_jvm()
     from jnius import autoclass

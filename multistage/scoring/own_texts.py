@@ -33,11 +33,11 @@ def scorer_for(
     max_length: int | None = None,
     max_query_length: int | None = None,
 ) -> Scorer:
-    """A scorer with any checkpoint.
+    """A scorer with any checkpoint, which cuts pairs to the lengths that it was trained with.
 
-    max_length: tokens of a pair; None: as the checkpoint's tokenizer records. max_query_length: tokens of a query; None: as the
-    stage that made the checkpoint recorded, else half a pair. Raises InputError for a checkpoint that is not a re-ranker, or
-    that records no length where none is given, and for a missing device.
+    max_length: tokens of a pair, special tokens included; None: as the checkpoint's tokenizer records. max_query_length: tokens
+    of a query at most; None: as the stage that made the checkpoint recorded, else half a pair. Raises InputError for a
+    checkpoint that is not a re-ranker, or that records no length where none is given, and for a missing device.
     """
     require_re_ranker(folder)
     if device == "cuda" and not torch.cuda.is_available():
@@ -68,9 +68,10 @@ def rerank_own_runs(
 ) -> None:
     """Re-rank the first `depth` passages (None: all) of every query of TREC runs; one output run per run, in their order.
 
-    Each distinct pair is scored once. queries, passages: as `read_own_texts` reads them; only the wanted texts' tokens are
-    kept. The runs' tag is the end of the model's path, in the workflow's folders backbone, recipe and seed. Raises InputError,
-    before anything is written, for a bad line, an id or a query without text, and an output that must not be replaced.
+    All runs are scored together, each distinct pair once. queries, passages: as `read_own_texts` reads them; of a file of any
+    size, only the wanted texts' tokens are kept. The runs' tag is the end of the model's path, which in the workflow's folders
+    is backbone, recipe and seed. Raises InputError before anything is written: a bad line of a file, an id of a run that has
+    no text, a query without text, an output that is an input, another output, a folder, a link or a device, or named as packed.
     """
     _check_outputs(outputs, [*runs, queries, passages])
     candidates = [(path, read_run(path, depth)) for path in runs]

@@ -53,11 +53,12 @@ def logits(model: PreTrainedModel, inputs: dict[str, Tensor]) -> Tensor:
 
 
 def by_token_budget(lengths: Ints, budget: int, packed: bool = False) -> list[Ints]:
-    """Split pairs into batches of at most `budget` tokens, padding included, the longest first; a longer pair stands alone.
+    """Split pairs into batches of at most `budget` tokens, padding included, the longest first.
 
-    lengths: (pairs,) tokens of each pair. Returns index arrays that together hold every pair once. Of all ways to cut between
-    two lengths it is the one of the lowest cost, tokens with padding and `BATCH_COST` a batch, by dynamic programming over the
-    distinct lengths. packed: without padding, so in few batches of about as many tokens each.
+    lengths: (pairs,) tokens of each pair. A pair of more than `budget` tokens gets its own batch. Returns index arrays that
+    together hold every pair once; sorted by length, and ties keep their order. Of all ways to cut between two lengths it is the
+    one of the lowest cost, tokens with padding and `BATCH_COST` a batch, by dynamic programming over the distinct lengths.
+    packed: without padding, so in few batches of about as many tokens each.
     """
     if not len(lengths):
         return []

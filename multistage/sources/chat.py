@@ -1,5 +1,8 @@
-"""Answers of language models behind OpenAI's chat API, which hosted and local servers speak, each asked and paid for once: it
-is appended to a file as soon as it is there, under a digest of its request, and a job that was killed reads the file first."""
+"""Answers of language models behind OpenAI's chat API, which hosted and local servers speak, each asked and paid for once.
+
+An answer is appended to a file as soon as it is there, under a digest of its request. A job that was killed or cut off from its
+server reads that file first and asks for the rest, so that it ends as if nothing had happened.
+"""
 
 import errno
 import hashlib
@@ -75,8 +78,11 @@ class Chat:
         self.before = self.spent["requests"]
 
     def ask(self, messages: Sequence[Message]) -> str:
-        """The model's answer to a conversation, "" where it has none. Raises InputError where the server refuses the request
-        or, after the client's retries, does not answer, and before a limit is exceeded. From then on nothing more is asked."""
+        """The model's answer to a conversation, "" where it has none.
+
+        Raises InputError where the server cannot be reached, refuses the request or, after the client's retries, does not
+        answer; and before a limit is exceeded. From then on nothing more is asked.
+        """
         request = {"model": self.server.model, "messages": list(messages), "max_tokens": self.server.answer_tokens}
         told = json.dumps([self.server.base_url, request], sort_keys=True).encode()
         digest = hashlib.sha256(told).hexdigest()
@@ -164,6 +170,7 @@ class Chat:
             raise InputError(f"{place}: not an answer. Delete this line, and its request is sent again.") from error
 
     def _connect(self) -> "openai.OpenAI":
+        """The client, with the key that the environment holds."""
         import openai  # only where a server is asked
 
         name, address = self.server.api_key_env, self.server.base_url

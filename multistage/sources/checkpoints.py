@@ -28,8 +28,8 @@ MODEL_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "artifact.metadata
 def fetch_checkpoint(entry: Mapping[str, Any], wheel: str | None, output: str | Path) -> None:
     """Make the folder `output` of a pre-trained model, with source.json, which says where it comes from and what its files are.
 
-    entry: the config's: a model on the Hub, a folder's path, or a folder in `wheel`, a package that was downloaded. Raises
-    InputError when the model cannot be had, lacks config.json or model.safetensors, or has no fast tokenizer.
+    entry: the config's: hub, revision and licence; path of a folder; or folder in `wheel`, a package that was downloaded.
+    Raises InputError when the model cannot be had, lacks config.json or model.safetensors, or has no fast tokenizer.
     """
     from multistage.data.tokens import load_tokenizer  # every job's Snakefile imports this module, but not NumPy
 
@@ -46,8 +46,10 @@ def fetch_checkpoint(entry: Mapping[str, Any], wheel: str | None, output: str | 
 
 
 def require_model(folder: str | Path, name: str | None = None) -> Path:
-    """The file of a model's weights, or their index. Raises InputError where it or the model's config is missing. name: what
-    messages call the folder."""
+    """The file of a model's weights, or their index. Raises InputError where it or the model's config is missing.
+
+    name: what messages call the folder.
+    """
     weights, configured = weights_of(folder), Path(folder, "config.json").is_file()
     if weights and configured:
         return weights
@@ -89,11 +91,12 @@ def _opened(entry: Mapping[str, Any], wheel: str | None) -> Iterator[tuple[Path,
 
 
 def hub_snapshot(hub: str, revision: str) -> tuple[Path, str]:
-    """The folder of a model in the Hub's cache, whose name is the commit, and the revision that was taken.
+    """The folder of a model in the Hub's cache, and the revision that was taken.
 
     hub: organisation/model. revision: a commit, branch or pull request (refs/pr/N); where it has no safetensors, the pull
-    request of the Hub's converter is taken. Raises InputError when the Hub does not give the model, and when it has no
-    safetensors or they are damaged.
+    request of the Hub's converter is taken. The folder's name is the commit. Only safetensors, configs and vocabularies are
+    downloaded.
+    Raises InputError when the Hub does not give the model, and when it has no safetensors or they are damaged.
     """
     from huggingface_hub import snapshot_download
 

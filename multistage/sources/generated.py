@@ -32,8 +32,8 @@ def generate_queries(
 ) -> None:
     """Write queries for `sample` passages, drawn with a seed, and judgements that say each answers its own (grade 1).
 
-    Ids are those of the passages, with a number. What is missing or left out is counted in the log. Raises InputError as
-    `Chat.ask` does, and when no query is left.
+    Ids are those of the passages, with a number. Fewer passages than asked for, answers with fewer queries than `per_passage`,
+    and queries with the text of another are counted in the log. Raises InputError as `Chat.ask` does, and when none is left.
     """
     ids = read_ids(passages)
     if len(ids) < sample:
@@ -87,7 +87,9 @@ def keep_found(
     qrels: str | Path,
 ) -> None:
     """Write the queries for which a run has a relevant passage among the first `depth`, or a draw of them; others are counted.
-    texts, judgements: of the whole set. Raises InputError where none is left, or fewer than are drawn."""
+
+    texts, judgements: of the whole set. Raises InputError where none is left, or fewer than are drawn.
+    """
     asked, judged = read_texts(texts), read_qrels(judgements)
     found = judged.filter(pl.col("grade") >= relevance).join(read_run(run, depth), on=["query", "passage"], how="semi")
     kept = asked.filter(pl.col("id").is_in(found["query"].implode()))

@@ -13,7 +13,8 @@ def rank_candidates(run: pl.DataFrame, query_vectors: Floats, passage_vectors: F
     """The run of a teacher over first-stage candidates.
 
     run: the candidates (query row, passage row, score), each query's together. *_vectors: (rows, width), of any length.
-    A score is weight * cosine + (1 - weight) * first-stage score, each scaled to [0, 1] over the query's candidates.
+    The teacher's score is weight * s + (1 - weight) * f, where s is the cosine and f the first-stage score, each scaled to
+    [0, 1] over the query's candidates (min-max, as in CombSUM).
     """
     query, passage, first_stage = (run[name].to_numpy() for name in ("query", "passage", "score"))
     scores = np.empty_like(first_stage)
@@ -35,7 +36,8 @@ def _scaled(scores: Floats) -> Floats:
 
 
 def _without_ties(scores: Floats) -> Floats:
-    """Scores of which the later of equal ones is the next smaller number: a run would order equal scores by passage id."""
+    """Scores of which the later of equal ones is the next smaller number: a run would order equal scores by passage id, and
+    the first in one ranking that is the last in the other always ties with its opposite at equal weights."""
     for better, worse in pairwise(np.argsort(-scores, kind="stable")):
         if scores[worse] >= scores[better]:
             scores[worse] = np.nextafter(scores[better], -np.inf, dtype=np.float32)

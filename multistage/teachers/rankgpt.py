@@ -1,7 +1,10 @@
 """A language model as teacher: it orders a query's candidates as RankGPT does (Sun et al., "Is ChatGPT Good at Search?", EMNLP
-2023). It is asked a window at a time, with their prompt; or its answers come in RankGPT's own files, aligned line by line:
-candidates, JSON lines {"query_id", "query", "retrieved_passages": [{"docid", "text", "rank"}]}, and permutations, a list of
-strings such as "[5] > [18] > …", where [5] is the fifth retrieved passage."""
+2023). It is asked a window at a time, with their prompt; or its answers come in RankGPT's own files.
+
+These are candidate lists (.jsonl) and permutations (.json), aligned line by line. A candidate line is {"query_id", "query",
+"positive_passages": [{"docid", "text"}], "retrieved_passages": [{"docid", "text", "rank"}]}. The permutations are one JSON list
+of strings such as "[5] > [18] > …", where [5] is the fifth retrieved passage.
+"""
 
 import logging
 import re
@@ -29,9 +32,9 @@ def read_rankings(
 ) -> pl.DataFrame:
     """The teacher's rankings as a run (query, passage, score), the score being minus the teacher's rank.
 
-    malformed: what to do with an answer that is not a permutation. Refusals, queries that are not in `queries`, and the later
-    rankings of a query are left out; all are counted. Raises InputError when the files do not align, a line is not of the
-    format, or nothing is left.
+    candidates, permutations: files, packed or not. malformed: what to do with an answer that is not a permutation. Refusals,
+    which rank nothing, queries that are not in `queries`, and the later rankings of a query are left out; all are counted.
+    Raises InputError when the files do not align, a line is not of the format, or nothing is left.
     """
     answers = _read_answers(permutations)
     rate = Rate(len(answers), "permutations")
@@ -71,7 +74,8 @@ def parse_permutation(text: str, size: int) -> list[int]:
     """Read a ranking of the passages 1..`size`, best first; empty for a refusal, that is a text without any of their ids.
 
     A malformed one is repaired as RankGPT's own code does: the first occurrence of an id counts, ids out of range are skipped,
-    missing ids follow in order. Unlike there, only numbers in brackets are ids.
+    missing ids follow in their original order. Unlike there, only numbers in brackets are ids, so that the numbers of a refusal
+    are not taken for a ranking.
     """
     known = range(1, size + 1)
     order = dict.fromkeys(number for number in map(int, IDENTIFIER.findall(text)) if number in known)
@@ -124,8 +128,9 @@ def rank_by_windows(
 ) -> pl.DataFrame:
     """The teacher's rankings of a run's candidates as a run, the score being minus the teacher's rank.
 
-    run: (query, passage, score) in run order. queries, passages: texts by id. A refusal leaves its window as it is, and a query
-    with nothing but these is left out; all are counted. Raises InputError as `Chat.ask` does, and when nothing is left.
+    run: (query, passage, score) in run order. queries, passages: texts by id. Malformed answers are repaired as
+    `parse_permutation` does; one that is a refusal leaves its window as it is, and a query with nothing but these is left out.
+    All are counted. Raises InputError as `Chat.ask` does, and when nothing is left.
     """
 
     def rank(candidates: tuple[str, list[str]]) -> tuple[list[str], list[str]]:

@@ -1,9 +1,10 @@
 """The exact gradient of a step's group losses, in whatever memory there is.
 
-A step's groups are dealt to chunks whose activations fit in memory; a chunk's pairs are scored in micro-batches, and the loss
-is taken over all their scores. Where even one group's activations do not fit, the micro-batches beyond the budget are scored
-twice: without activations, and again with them when the gradient of the loss by their scores is known (gradient caching: Gao et
-al., RepL4NLP 2021). Dropout is seeded for each micro-batch, so that both times drop the same units.
+A step's groups are dealt to chunks whose activations fit in memory; a chunk's pairs are scored in micro-batches by token
+budget, sorted by length, and the loss is taken over the regathered scores. Where even one group's activations do not fit,
+the micro-batches beyond the budget are scored twice: once without activations, and, when the gradient of the loss by
+their scores is known, again with them (gradient caching: Gao et al., "Scaling Deep Contrastive Learning Batch Size under
+Memory Limited Setup", RepL4NLP 2021). Dropout is seeded for each micro-batch, so that both times drop the same units.
 """
 
 from bisect import bisect_right
@@ -26,8 +27,8 @@ from multistage.training.parallel import gradients_summed
 
 @dataclass(frozen=True)
 class Memory:
-    """What fits: tokens, padding included, in one forward pass, and those whose activations are kept at once. packed: pairs are
-    end to end, without padding."""
+    """What fits. tokens_per_batch: tokens in one forward pass, padding included. tokens_kept: those whose activations are kept
+    for the backward pass at once. packed: pairs are end to end, without padding."""
 
     tokens_per_batch: int
     tokens_kept: int
@@ -46,7 +47,7 @@ class MicroBatch(NamedTuple):
 
 
 class Chunk(NamedTuple):
-    """Groups whose loss is taken together. targets: (groups, widest) each."""
+    """Groups whose loss is taken together. targets: (groups, widest) each, as losses read them."""
 
     batches: list[MicroBatch]
     targets: dict[str, Tensor]
@@ -70,7 +71,7 @@ def prepare(
     process: int = 0,
     processes: int = 1,
 ) -> list[Chunk]:
-    """A process's share of a step's groups as chunks on the device, without waiting for it. seed: identifies the step."""
+    """A process's share of a step's groups as chunks on the device; nothing waits for the device. seed: identifies the step."""
     lengths = pairs.total_lengths(step.query_rows, step.passage_rows)
     chunks: list[Chunk] = []
     for parts in _chunks(lengths, step.group, _dealt(lengths, step.group, processes)[process], memory):
@@ -147,7 +148,10 @@ def _dealt(lengths: Ints, group: Ints, processes: int) -> list[Ints]:
 
 
 def _chunks(lengths: Ints, group: Ints, groups: Ints, memory: Memory) -> Iterator[list[Ints]]:
-    """Micro-batches of consecutive ones of `groups`, whose padded tokens fit the tokens kept; a larger group stands alone."""
+    """The pairs of consecutive ones of `groups`, as micro-batches, whose padded tokens together fit the tokens kept.
+
+    A larger group is a chunk of its own.
+    """
 
     def batches(end: int) -> list[Ints]:
         members = np.flatnonzero(np.isin(group, groups[start:end]))

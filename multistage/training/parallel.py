@@ -16,10 +16,11 @@ from multistage.jobs.signals import stop_request
 
 
 def launch(work: Callable[[str], None], processes: int, device: str) -> None:
-    """Call `work(device)` in this process or, where there are to be several, in as many new ones, a GPU each on cuda.
+    """Call `work(device)` in this process or, where there are to be several, in as many new ones.
 
-    Signals that ask to stop are passed on. Raises RunAgain where one of them was obeyed, SystemExit after an error that a
-    process has logged itself, InputError where another signal has ended it.
+    device: cpu or cuda; of several processes on cuda each has the GPU of its number. Inside, `process_number` and
+    `process_count` say which one it is. Signals that ask to stop are passed on. Raises what `work` says with its exit
+    code: RunAgain, or SystemExit after an error that the process has logged itself; InputError where a signal has ended it.
     """
     if processes == 1:
         work(device)
@@ -59,9 +60,10 @@ def process_count() -> int:
 
 @contextmanager
 def gradients_summed(parameters: Iterable[torch.nn.Parameter]) -> Iterator[None]:
-    """Sum gradients over all processes, each as soon as the backward pass in the block, the step's last, has it.
+    """Replace every process's gradients by their sum over all processes, each as soon as the backward pass in the block has it.
 
-    The order is the same in every process, as their models are. What only an earlier pass reached is summed at the end.
+    For the last of a step's backward passes. It gives gradients in the same order in every process, as their models are the
+    same, so that the sums meet. What it does not reach, but an earlier pass did, is summed at the end.
     """
     works: dict[torch.nn.Parameter, Any] = {}
 

@@ -67,10 +67,11 @@ class StageInputs(NamedTuple):
 def initialise(
     checkpoint: str | Path, settings: Backbone, *, seed: int, output: str | Path, vocabulary: str | Path | None = None
 ) -> None:
-    """Write the untrained re-ranker: the pre-trained backbone with a new head, seeded.
+    """Write the untrained re-ranker: the pre-trained backbone with a new head, seeded, for pairs of these lengths and template.
 
-    vocabulary: the checkpoint whose tokenizer makes the token stores; None: this one. Raises InputError for weights, a
-    tokenizer or settings that do not fit the model.
+    vocabulary: the checkpoint whose tokenizer makes the token stores; None: this one. Raises InputError, before anything is
+    tokenised, for weights that do not belong to the model, for a tokenizer or lengths that do not fit it, for names of
+    `frozen` or `adapter` that it lacks, and where a backbone's pairs are packed and it cannot read them.
     """
     model, tokenizer = new_cross_encoder(checkpoint, seed), load_tokenizer(checkpoint)
     set_template(tokenizer, settings.template)
@@ -115,8 +116,9 @@ def train_stage(
 ) -> None:
     """Fine-tune the parent model for one stage and write the model folder `output`.
 
-    precision: auto, float32 or bfloat16. state: a folder for checkpoints, from which an interrupted stage resumes; removed when
-    the model is written. Raises InputError for inputs that do not fit each other and for a diverging loss; RunAgain when it was
+    precision: of the encoder: auto, float32 or bfloat16; training.json records which of the two it was. state: a folder for
+    checkpoints, from which an interrupted stage resumes; removed when the model is written. Raises InputError for a checkpoint
+    with several labels, a store made with another vocabulary, an empty training set, a diverging loss; RunAgain when it was
     asked to stop. The model folder is not touched then.
     """
     parent = Path(inputs.parent).parent
@@ -193,7 +195,7 @@ def train_stage(
 
 
 def _finished(output: str | Path, key: str) -> bool:
-    """Whether the model folder, which Snakemake empties before a job, holds this very stage."""
+    """Whether the model folder holds this very stage."""
     record, weights = Path(output) / "training.json", Path(output) / "model.safetensors"
     return record.is_file() and weights.is_file() and read_json(record).get("stage") == key
 

@@ -1,8 +1,11 @@
 """A stage in progress on disk: checkpoints to resume from, and the lock that keeps a second process out.
 
-A state folder, unlike declared outputs, outlives the start of a job. In it is {key}/step-00000120.{digest}.pt, the stage after
-so many steps. The key is a digest of all that defines the stage, the digest that of the file. Everything random is drawn from
-(seed, step) and the learning rate is a function of the step, so that is all of the generators' and the schedule's state.
+A state folder is undeclared to the workflow, which deletes declared outputs before a job starts. In it:
+
+    {key}/step-00000120.{digest}.pt   the stage after that many steps; the file's name holds the digest of its content
+
+The key is a digest of all that defines the stage. Everything random is drawn from (seed, step) and the learning rate is a
+function of the step, so the position is all of the generators' and the schedule's state.
 """
 
 import hashlib
@@ -69,7 +72,10 @@ class StageState:
             path.rename(path.with_suffix(".damaged"))
 
     def save(self, step: int, contents: dict[str, Any]) -> None:
-        """Copy tensors and plain values to memory, and let a thread write them while training goes on."""
+        """Copy a step's checkpoint to memory, and let a thread write it while training goes on, when the one before is written.
+
+        contents: tensors and plain values.
+        """
         self.wait()
         copied = io.BytesIO()
         torch.save(contents, copied)

@@ -29,9 +29,7 @@ from multistage.training.validation import Validator, validation_interval
 
 
 class Trained(NamedTuple):
-    """An optimizer step whose numbers have not been read. work: this process's. totals, over all processes and on the device:
-    loss, sum of tau over groups with ordered pairs, number of those groups, the gradient's norm, whether anyone was asked to
-    stop, whether the last checkpoint is old."""
+    """An optimizer step whose numbers have not been read: see `Stage._train_step` for the last two."""
 
     step: int
     learning_rate: float
@@ -40,8 +38,8 @@ class Trained(NamedTuple):
 
 
 class Stage:
-    """A stage in progress. After `run`, the model has the last step's weights, `best` those that validated best, None where
-    these are the last step's; `step` is less than `steps` where patience was at an end."""
+    """A stage in progress. After `run`, the model has the last step's weights, `best` has those that validated best, None where
+    these are the last step's, and `record` says what was done; `step` is less than `steps` where patience was at an end."""
 
     def __init__(
         self,
@@ -56,7 +54,8 @@ class Stage:
         state: StageState,
         tensorboard: str | Path,
     ) -> None:
-        """Raises InputError for parts to freeze that the model lacks, and for packed pairs that it cannot read."""
+        """tensorboard: a folder for event files, where the training section asks for them. Raises InputError as `freeze` does,
+        and for packed pairs that the model cannot read."""
         self.model, self.sampler, self.pairs, self.validator = model, sampler, pairs, validator
         self.objective, self.state = objective, state
         self.memory = Memory(backbone.tokens_per_batch, backbone.tokens_kept, backbone.packed)
@@ -86,9 +85,10 @@ class Stage:
         self.leads = process_number() == 0
 
     def run(self) -> None:
-        """Train from the newest whole checkpoint, or from the start, to the end, with the same result.
+        """Train from the newest whole checkpoint, or from the start, to the end.
 
-        Raises RunAgain, with everything saved, when a signal asks to stop; InputError when the loss is not finite.
+        The result depends on the model, data, settings and seed only, not on how often it was interrupted. Raises
+        RunAgain, with everything saved, when a signal asks to stop; InputError when the loss is not a finite number.
         """
         self._resume()
         progress = Progress(self.record, self.steps, self.step, self.tensorboard if self.leads else None)
@@ -119,7 +119,10 @@ class Stage:
             self.state.wait()
 
     def _read(self, unread: "deque[Trained]", progress: Progress, leave: int) -> tuple[bool, bool]:
-        """Record all but the last `leave` steps. Returns whether anyone was asked to stop, and whether a checkpoint is due."""
+        """Record all but the last `leave` steps. Returns whether anyone was asked to stop, and whether a checkpoint is due.
+
+        Raises InputError for a step with a loss that is not finite; nothing of it is saved.
+        """
         flags = [False, False]
         while len(unread) > leave:
             step, learning_rate, totals, work = unread.popleft()
@@ -146,7 +149,9 @@ class Stage:
         )
 
     def _train_step(self, chunks: list[Chunk], stop: StopRequest) -> Trained:
-        """One optimizer step."""
+        """One optimizer step. Returns, over all processes and on the device: (loss, sum of tau over groups with ordered
+        pairs, number of those groups, the gradient's norm, whether anyone was asked to stop, whether the last checkpoint is
+        old); and this process's work."""
         self.model.train()
         loss_of, groups = self.objective.mixture(), self.objective.queries_per_step
         with out_of_memory_named():
@@ -163,9 +168,9 @@ class Stage:
         return Trained(self.step, learning_rate, totals, work_of(chunks))
 
     def _validate(self, progress: Progress) -> bool:
-        """Measure on the validation set. Returns whether this is the best model so far, whose weights the first process keeps.
+        """Measure on the validation set. Returns whether this is the best model so far, whose weights are then kept.
 
-        Ties go to the later one.
+        Ties go to the later one. All processes come to the same; the first one keeps the weights.
         """
         start = time.perf_counter()
         ndcg = self.validator.ndcg(self.model, self.memory.tokens_per_batch)
