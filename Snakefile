@@ -83,11 +83,6 @@ include: "rules/tables.smk"
 include: "rules/report.smk"
 
 
-for each in workflow.rules:
-    # A job is announced by its rule and by what its path names, unless its rule says more.
-    each.message = each.message or f"{each.name} {{wildcards}}"
-
-
 rule all:
     default_target: True
     input:

@@ -53,7 +53,7 @@ class Download(Section):
     """A file downloaded from an address, over HTTP or from Google Drive. What is known of it is checked; the log of a download
     names its SHA-256, which can be given here."""
 
-    url: Address = Field(description="The address. Passwords are in ~/.netrc, and $NAME is an environment variable.")
+    url: Address = Field(description="The address. Passwords belong in ~/.netrc; $NAME is an environment variable.")
     sha256: Sha256 | None = Field(None, description="The file's SHA-256.")
     md5: Md5 | None = Field(None, description="The file's MD5 sum.")
     bytes: Count | None = Field(None, description="The file's size.")
@@ -115,7 +115,7 @@ class Server(Section):
     timeout: Positive = Field(120.0, description="Seconds that an answer may take.")
     retries: Natural = Field(5, description="How often a request without an answer is sent again.")
     max_requests: Count | None = Field(None, description="Answered requests of a job at most, in all its runs.")
-    max_tokens: Count | None = Field(None, description="Tokens at most, read and written, counted likewise.")
+    max_tokens: Count | None = Field(None, description="Tokens of a job at most, read and written, in all its runs.")
     price_read: NotNegative = Field(0.0, description="The price of a million tokens that the model reads, in any currency.")
     price_written: NotNegative = Field(0.0, description="The price of a million tokens that it writes.")
 

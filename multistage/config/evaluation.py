@@ -27,7 +27,9 @@ class Grid(Section):
     """What is trained and evaluated: every combination of these lists, with the untrained re-rankers beside them."""
 
     backbones: Some[BackboneName] = Field(description="Encoders that become re-rankers.")
-    recipes: Unique[Recipe] = Field(description="Objectives in the order of training, joined by dashes; []: none is trained.")
+    recipes: Unique[Recipe] = Field(
+        description="Objectives in the order of training, joined by dashes; []: first stages alone."
+    )
     seeds: Some[Seed] = Field([42], description="Seeds of training; a recipe's are taken together in tables and tests.")
     retrievers: Some[RetrieverName] = Field(description="First stages whose candidates are re-ranked.")
     benchmarks: Some[QuerySetName] = Field(description="Query sets that are re-ranked and evaluated.")
@@ -47,7 +49,9 @@ class Evaluation(Section):
         ["nDCG@10", "RR@10", "R@100", "AP"],
         description=f"{CHOICES}; judged: the share of judged passages. Plots, costs and the answer are about the first.",
     )
-    passages: Literal["reranked", "all"] = Field("reranked", description="Which passages of first stages and teachers count.")
+    passages: Literal["reranked", "all"] = Field(
+        "reranked", description="What is measured of first stages and teachers: as many passages as are re-ranked, or all."
+    )
     depths: Count = Field(5, description="Depths, in equal steps up to grid.depth, at which effectiveness by depth is plotted.")
     baseline: Recipe | None = Field(None, description="The recipe that the grid's others are compared with; null: none.")
     margin: Positive = Field(0.02, description="Two systems are equivalent when their difference is shown to be smaller.")
@@ -55,5 +59,9 @@ class Evaluation(Section):
     permutations: Count = Field(10000, description="Permutations of the randomization test.")
     seed: Seed = Field(42, description="The seed of permutations.")
     examples: Count = Field(10, description="Queries that a further stage helps most, and hurts most, on their page.")
-    leaks: list[QuerySetName] = Field([], description="Benchmarks that may share queries with what models learn from.")
-    reference: OwnPath | None = Field(None, description="A CSV file: backbone, recipe, retriever, benchmark, measure, value.")
+    leaks: list[QuerySetName] = Field(
+        [], description="Benchmarks that may share queries with what models learn from; of others that is refused."
+    )
+    reference: OwnPath | None = Field(
+        None, description="Published results: a CSV of backbone, recipe, retriever, benchmark, measure, value."
+    )

@@ -126,9 +126,13 @@ class FusedRetriever(_FirstStage):
     (as in ranx)."""
 
     kind: Literal["fusion"]
-    retrievers: Annotated[Unique[RetrieverName], Field(min_length=2)] = Field(description="At least as deep, and no fusions.")
+    retrievers: Annotated[Unique[RetrieverName], Field(min_length=2)] = Field(
+        description="The retrievers, each at least as deep as this one; a fusion cannot be one of them."
+    )
     method: Literal["rrf", "min-max", "zmuv"] = Field(
-        "rrf", description="What counts of each: 1 / (60 + rank), or scores made 0 to 1, or of zero mean and unit variance."
+        "rrf",
+        description="What a passage scores with each: rrf, 1 / (60 + rank), which is reciprocal rank fusion; else the score, "
+        "normalised over a query's passages to 0 to 1, or to zero mean and unit variance.",
     )
 
 
@@ -157,7 +161,9 @@ class RankGPT(Section):
     kind: Literal["rankgpt"]
     candidates: SourceName = Field(description="The source of the candidates.")
     permutations: SourceName = Field(description="The source of the permutations.")
-    malformed: Literal["repair", "drop"] = Field("repair", description="What is done with an answer that is no permutation.")
+    malformed: Literal["repair", "drop"] = Field(
+        "repair", description="Malformed answers are repaired as RankGPT does, or left out."
+    )
 
 
 class LLM(RankingTeacher, Server):

@@ -71,7 +71,9 @@ class PairSettings(Section):
     frozen: Unique[Text] = Field([], description="Parameters not trained: parts of their names, as in [position_embeddings].")
     adapter: Lora | None = Field(None, description="What is trained in place of the encoder's weights, beside the head.")
     template: Annotated[str, TEMPLATE] | None = Field(
-        None, description="What a pair looks like, special tokens included, such as 'Query: {query} Passage: {passage}'."
+        None,
+        description="What a pair looks like, special tokens included, such as 'Query: {query} Passage: {passage}'; null: as "
+        "the tokenizer lays it out.",
     )
 
 
@@ -80,11 +82,14 @@ class Backbone(PairSettings):
 
     checkpoint: CheckpointName = Field(description="The pre-trained model.")
     tokenizer: CheckpointName = Field(
-        default_factory=lambda given: given["checkpoint"], description="The checkpoint with its tokenizer, by default the same."
+        default_factory=lambda given: given["checkpoint"],
+        description="The checkpoint whose tokenizer is used, by default its own; with one, backbones share token stores.",
     )
     tokens_per_batch: Count = Field(4096, description="Padded tokens in a forward pass. Reruns nothing.")
-    tokens_kept: Count = Field(65536, description="The same in a backward pass; larger groups run twice. Reruns nothing.")
-    packed: bool = Field(False, description="Train without padding: BERT, ELECTRA, RoBERTa, XLM-R on GPUs. Reruns nothing.")
+    tokens_kept: Count = Field(
+        65536, description="Padded tokens in a backward pass; larger groups are scored twice. Reruns nothing."
+    )
+    packed: bool = Field(False, description="Train without padding: BERT, ELECTRA, RoBERTa or XLM-R, on GPUs. Reruns nothing.")
 
     def definition(self) -> dict[str, Any]:
         """Its pair settings alone: not how much fits in memory, which changes rounding, and which units are dropped."""
@@ -106,7 +111,9 @@ class FirstStageCandidates(Section):
     retriever: RetrieverName = Field(description="The retriever that negatives come from.")
     depth: Count = Field(description="Passages of each query, from the first, that may become negatives.")
     teacher: TeacherName | None = Field(None, description="A teacher of the same candidates.")
-    reranked_by: RerankedBy | None = Field(None, description="Negatives are the first passages of this re-ranker.")
+    reranked_by: RerankedBy | None = Field(
+        None, description="A re-ranker of an earlier stage: the `depth` passages are re-ranked, and negatives are its first."
+    )
     drop_above: Annotated[float, Field(gt=0, le=1)] | None = Field(
         None,
         description="Leave out unjudged passages that the teacher scores at least this share of its best relevant one, both "
@@ -159,7 +166,7 @@ class Objective(Section):
     )
     positive_weight: Positive = Field(1.0, description=f"The weight of relevant passages. For {_taking('positive_weight')}.")
     candidates: Candidates = Field(description="The passages it trains on.")
-    group_size: Several = Field(description="Passages of a query in a group, one of them relevant but where a teacher ranks.")
+    group_size: Several = Field(description="Passages of a query in a group; one is relevant, unless a teacher orders them.")
     positives: Literal["one", "all"] = Field(
         "one", description="Relevant passages in a group: one, drawn anew each time, or all, by grade for losses of an order."
     )

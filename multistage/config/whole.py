@@ -79,7 +79,6 @@ class Config(Section):
             users.setdefault(self.querysets[queryset].collection, []).append(user)
         parts = "; ".join(f"{collection} ({', '.join(names)})" for collection, names in users.items())
         domains = f"Training, validation and benchmarks are of several collections, so results are out of domain: {parts}."
-
         written = [
             f"Benchmark {name} has generated queries, which {written}. Its results speak of such queries only, "
             "and not of those that people ask."

@@ -18,7 +18,7 @@ from multistage.jobs.slurm import jobs_of
 
 # Snakemake copies the logs of failed jobs into its own, between two such lines.
 SEPARATOR = re.compile(r"={10,}")
-STARTED = re.compile(r"Job (\d+): (.+)")
+STARTED = re.compile(r"(?:local)?rule (\S+):")
 SUBMITTED = re.compile(r"Job (\d+) has been submitted with SLURM jobid .*")
 ARRAY = re.compile(r"Submitted array job with Snakemake IDs ([\d,]+) and SLURM job ID (\d+)\. .* task IDs are (\d+)-\d+\.")
 FINISHED = re.compile(r"Finished jobid: (\d+) .*")
@@ -44,8 +44,8 @@ class Failure:
 
 @dataclass
 class RunLog:
-    """done, total: jobs. running: the message of each by its number, those in Slurm excepted. arrays: the message of each task
-    of an array by its id in Slurm. failures: in order, those that were retried included; retried: how many were."""
+    """done, total: jobs. running: the rule and wildcards of each by its number, those in Slurm excepted. arrays: those of each
+    task of an array by its id in Slurm. failures: in order, those that were retried included; retried: how many were."""
 
     done: int = 0
     total: int = 0
@@ -80,17 +80,17 @@ def _how(end: list[str]) -> str:
 
 def read_run_log(text: str) -> RunLog:
     """Read what has been written of a log so far."""
-    run, in_copy, failure = RunLog(), False, None
+    run, in_copy, failure, rule, job = RunLog(), False, None, "", ""
     for line in text.splitlines():
         if SEPARATOR.fullmatch(line):
             in_copy = not in_copy
         elif in_copy:
             continue
         elif found := FAILED.fullmatch(line):
-            failure = Failure(found[1] or found[2])
+            rule, failure = "", Failure(found[1] or found[2])
             run.failures.append(failure)
         elif found := STARTED.fullmatch(line):
-            run.running[found[1]] = found[2]
+            rule, failure = found[1], None
         elif found := SUBMITTED.fullmatch(line) or FINISHED.fullmatch(line):
             run.running.pop(found[1], None)
         elif found := ARRAY.fullmatch(line):
@@ -103,14 +103,18 @@ def read_run_log(text: str) -> RunLog:
         elif line.startswith("Trying to restart job"):
             run.retried += 1
         elif not line or line.startswith("["):
-            failure = None
-        elif failure:
+            rule, failure = "", None
+        else:
             key, _, value = line.strip().partition(": ")
-            if key == "message" and value != "None":
+            if rule and key == "jobid":
+                run.running[job := value] = rule
+            elif rule and key == "wildcards":
+                run.running[job] += f" {value}"
+            elif failure and key == "message" and value != "None":
                 failure.reason = re.split(" Detailed failure reason| Reason: |For further", value)[0]
-            elif key == "jobid":
+            elif failure and key == "jobid":
                 run.running.pop(value, None)
-            elif key in ("log", "logs"):
+            elif failure and key in ("log", "logs"):
                 failure.logs += value.partition(" (check log")[0].split(", ")
     return run
 

@@ -11,15 +11,32 @@ BEGUN = """\
 total                    9
 
 [Tue Nov 24 14:18:52 2026]
-Job 11: Unpacking the pre-trained model minilm
-Reason: Missing output files
+localrule fetch_checkpoint:
+    output: results/checkpoints/minilm
+    jobid: 11
+    reason: Missing output files: results/checkpoints/minilm
+    wildcards: checkpoint=minilm
 [Tue Nov 24 14:18:54 2026] Group job queries (jobs in lexicogr. order):
     [Tue Nov 24 14:18:54 2026]
-    Job 7: Preparing the queries of wikipedia-test
-Job 12: Indexing wikipedia for BM25
-Job 13: Fine-tuning tiny, recipe cl, seed 42
-Job 14: Re-ranking dl19
-Job 15: Re-ranking dl20
+    rule prepare_queries:
+        jobid: 7
+        wildcards: queryset=wikipedia-test
+[Tue Nov 24 14:18:55 2026]
+rule bm25_index:
+    jobid: 12
+    wildcards: collection=wikipedia
+[Tue Nov 24 14:18:55 2026]
+rule finetune:
+    jobid: 13
+[Tue Nov 24 14:18:55 2026]
+rule rerank:
+    jobid: 14
+    wildcards: recipe=cl, benchmark=dl19
+    threads: 2
+[Tue Nov 24 14:18:55 2026]
+rule rerank:
+    jobid: 15
+    wildcards: recipe=cl, benchmark=dl20
 Job 13 has been submitted with SLURM jobid 3 (log: /w/.snakemake/slurm_logs/rule_finetune/tiny_cl_42/3.log).
 Submitted array job with Snakemake IDs 14,15 and SLURM job ID 4. The individual task IDs are 1-2.
 Finished jobid: 11 (Rule: fetch_checkpoint)
@@ -54,8 +71,8 @@ def test_what_has_begun_and_not_ended():
     """What Slurm has is not running here; a task of an array is known by its id there, and a group fails as one."""
     run = read_run_log(BEGUN)
     assert (run.done, run.total, run.retried) == (1, 9, 1)
-    assert run.running == {"12": "Indexing wikipedia for BM25"}
-    assert run.arrays == {"4_1": "Re-ranking dl19", "4_2": "Re-ranking dl20"}
+    assert run.running == {"12": "bm25_index collection=wikipedia"}
+    assert run.arrays == {"4_1": "rerank recipe=cl, benchmark=dl19", "4_2": "rerank recipe=cl, benchmark=dl20"}
     assert [failure.rule for failure in run.failures] == ["finetune", "queries"]
     assert run.failures[0].logs == ["results/tiny.log"] and "Invalid qos" in run.failures[0].reason
     assert run.failures[1].logs == ["/w/.snakemake/slurm_logs/group_queries/5.log"]
