@@ -185,9 +185,7 @@ def test_what_is_no_re_ranker_stops_it(tmp_path):
         return str(caught.value)
 
     assert "config.json is missing" in message(tmp_path / "absent")
-    assert "['BertForSequenceClassification'], has 3 labels; a re-ranker classifies" in message(
-        write_bert_checkpoint(tmp_path / "three", labels=3)
-    )
+    assert "has 3 labels; a re-ranker classifies" in message(write_bert_checkpoint(tmp_path / "three", labels=3))
     folder = write_bert_checkpoint(tmp_path / "one")
     assert "does not record how many tokens a pair has; give max_length" in message(folder)
     assert "finds no usable GPU here" in message(folder, max_length=20, device="cuda")
