@@ -5,15 +5,20 @@ import re
 import shutil
 import subprocess
 import sys
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import pytest
 from huggingface_hub import ModelCard
+from selenium import webdriver
+from selenium.webdriver.chrome.options import Options
+from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.support.ui import WebDriverWait
 
-from browser_driver import CHROMIUM, DRIVER, browser, errors, requests
 from workflow_runs import snakemake, succeed
 
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+FLAGS = ["headless", "no-sandbox", "disable-gpu", "disable-dev-shm-usage", "disable-background-networking"]
 RECIPES = ["untrained", "cl", "cl-kd"]
 # The result that is shown; those that are only downloaded are never.
 SHOWN = "const path = app.state.resultPath; return results[path].mime_type == 'text/csv' ? null : path"
@@ -33,6 +38,37 @@ def report(finished, tmp_path_factory):
     (folder / "results" / "slice" / "tables" / "effectiveness.tex").unlink()
     succeed(snakemake(folder, "--report", "report.html"))
     return folder / "report.html"
+
+
+@contextmanager
+def browser(profile, width):
+    """A fresh browser whose pages are `width` pixels wide."""
+    options = Options()
+    options.binary_location = CHROMIUM
+    for flag in FLAGS:
+        options.add_argument(f"--{flag}")
+    options.add_argument(f"--user-data-dir={profile}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+    try:
+        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+        driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        driver.get("about:blank")
+        driver.get_log("performance")  # the page that the browser begins with is not ours
+        yield driver
+    finally:
+        driver.quit()
+
+
+def errors(driver):
+    """Errors on the console since the last call."""
+    return [entry["message"] for entry in driver.get_log("browser") if entry["level"] == "SEVERE"]
+
+
+def requests(driver):
+    """Addresses that pages asked for since the last call, whether they came or not."""
+    events = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
+    return [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
 
 
 def opened(driver, look):
