@@ -15,20 +15,18 @@ def adapted_layers(model: PreTrainedModel, adapter: Lora) -> list[str]:
     modules = model.base_model.named_modules()
     linear = [name for name, module in modules if isinstance(module, nn.Linear) and not _of_pooler(name)]
     ends = {name: name.rpartition(".")[2] for name in linear}
-    for name in adapter.modules:
-        if name not in ends.values():
-            known = ", ".join(dict.fromkeys(ends.values()))
-            raise InputError(f"adapter.modules: no linear layer of the encoder is called {name!r}; choose from {known}.")
+    if unknown := set(adapter.modules).difference(ends.values()):
+        known = ", ".join(dict.fromkeys(ends.values()))
+        raise InputError(f"adapter.modules: no linear layer of the encoder is called {min(unknown)!r}; choose from {known}.")
     return [name for name in linear if ends[name] in adapter.modules]
 
 
 def add_adapter(model: PreTrainedModel, adapter: Lora, *, dropout: float, seed: int) -> None:
     """Put low-rank products beside layers of the encoder (Hu et al., "LoRA", ICLR 2022, eq. 3), and freeze its own weights.
 
-    The head stays as it is, and so does a pooler, which may be as new. dropout: of what enters a product, while training. The
-    initial weights depend on `seed` alone; the products are zero. Raises InputError as `adapted_layers` does.
+    Head and pooler, which may be new, train as they are. dropout: of what enters a product. Raises InputError as
+    `adapted_layers` does.
     """
-    # Here and below alone: jobs that score do without it. In training transformers' schedules import it where it is installed.
     from peft import LoraConfig, inject_adapter_in_model
 
     encoder, targets = model.base_model, adapted_layers(model, adapter)

@@ -23,8 +23,7 @@ def load_cross_encoder(
 ) -> PreTrainedModel:
     """Load a re-ranker from a local folder onto a device, for training or for scoring alone.
 
-    precision: of the encoder, auto, float32 or bfloat16; a model in training keeps its weights in float32 (see `precision`).
-    Raises InputError unless it has one label, and safetensors weights for every tensor of the model.
+    precision: auto, float32 or bfloat16. Raises InputError unless it has one label and weights for every tensor.
     """
     model = load_weights(AutoModelForSequenceClassification, folder, require_re_ranker(folder), complete=True)
     torch.nn.Module.to(model, device)
@@ -48,27 +47,20 @@ def require_re_ranker(folder: str | Path) -> PreTrainedConfig:
 def new_cross_encoder(folder: str | Path, seed: int) -> PreTrainedModel:
     """A pre-trained encoder with a new one-label head, whose weights depend on `seed` alone.
 
-    A checkpoint that already is a one-label sequence classifier keeps its head. Raises InputError when it has a
-    classification head with several labels, and when anything but a head and a pooler is missing.
+    A checkpoint that already is a re-ranker keeps its head. Raises InputError for a classifier with several labels, and when
+    anything but a head and a pooler is missing.
     """
     config = read_config(folder)
     classifier = "SequenceClassification" in str(config.architectures)
-    if classifier and config.num_labels != 1:
-        raise InputError(
-            f"{folder}/config.json: the checkpoint is a classifier with {config.num_labels} labels; a backbone has one "
-            "label or no classification head."
-        )
+    if classifier:
+        require_re_ranker(folder)
     config.num_labels = 1
     torch.manual_seed(seed)
     return load_weights(AutoModelForSequenceClassification, folder, config, complete=classifier)
 
 
 def save_cross_encoder(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_length: int, folder: str | Path) -> None:
-    """Save weights, config and tokenizer, so that other libraries compute the scores that we do.
-
-    The config tells sentence-transformers to leave the logits as they are, the tokenizer to cut pairs at `max_length` and,
-    where it has one, by which template to lay them out.
-    """
+    """Save weights, config and tokenizer, so that sentence-transformers cuts pairs at `max_length` and leaves logits alone."""
     tokenizer.model_max_length = max_length
     model.config.sentence_transformers = {"activation_fn": "torch.nn.modules.linear.Identity"}
     model.save_pretrained(folder)
@@ -100,13 +92,14 @@ def require_fit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_
 
 def freeze(model: PreTrainedModel, parts: Sequence[str]) -> None:
     """Train none of the parameters that have one of the parts in their names. Raises InputError for a part that none has."""
-    names = [name for name, _ in model.named_parameters()]
+    parameters = dict(model.named_parameters())
     for part in parts:
-        if not any(part in name for name in names):
-            raise InputError(f"frozen: no parameter's name contains {part!r}; the model has {', '.join(names[:6])} and others.")
-    for name, parameter in model.named_parameters():
-        if any(part in name for part in parts):
-            parameter.requires_grad_(False)
+        found = [name for name in parameters if part in name]
+        if not found:
+            known = ", ".join([*parameters][:6])
+            raise InputError(f"frozen: no parameter's name contains {part!r}; the model has {known} and others.")
+        for name in found:
+            parameters[name].requires_grad_(False)
 
 
 def distance(model: PreTrainedModel, parent: dict[str, Tensor]) -> dict[str, float]:

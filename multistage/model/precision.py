@@ -1,7 +1,7 @@
 """What encoders compute in: bfloat16 where the hardware has it, float32 where ranking needs it.
 
-Pooler, head, losses, scores, the optimizer and the weights in training are float32 in either case. Scores that leave a model in
-bfloat16 have 8 significant bits: one or two in ten of a list tie.
+Pooler, head, losses, scores, the optimizer and the weights in training are always float32: in a list of scores of 8 significant
+bits, one or two in ten tie.
 """
 
 from collections.abc import Callable
@@ -15,10 +15,7 @@ from transformers import PreTrainedModel
 
 
 def resolve(precision: str, device: torch.device) -> str:
-    """float32 or bfloat16, for a model on a device. auto takes bfloat16 where the hardware has it.
-
-    No clock is asked, so that one machine always gives the same bytes; `python -m benchmarks.precision` measures the gain.
-    """
+    """float32 or bfloat16, which auto takes where the hardware has it; `python -m benchmarks.precision` measures the gain."""
     if precision != "auto":
         return precision
     if device.type == "cuda":
@@ -30,8 +27,8 @@ def resolve(precision: str, device: torch.device) -> str:
 def compute_in(precision: str, model: PreTrainedModel, training: bool) -> None:
     """Let an encoder, or the encoder of a classifier, compute in `precision`; in training its weights stay in float32.
 
-    On CPUs without AMX oneDNN multiplies float32 matrices: exactly, though the setting permits bfloat16, which it takes with
-    AMX alone. On an AMD EPYC of Zen 5 it was 2.2 times as fast as MKL, PyTorch's default.
+    On CPUs without AMX oneDNN multiplies float32 matrices, exactly whatever the setting permits: on an AMD EPYC of Zen 5 2.2
+    times as fast as MKL, PyTorch's default.
     """
     if not torch.cpu.get_capabilities().get("amx_bf16"):
         torch.backends.mkldnn.matmul.fp32_precision = "bf16"  # type: ignore[attr-defined]

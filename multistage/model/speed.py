@@ -1,19 +1,15 @@
 """What makes a model faster, with the same scores and gradients up to rounding: memory that a process keeps between steps, a
 mask for which the device is not waited for, pairs without padding, and the last layer for the one token that is read.
 
-Packed pairs are one sequence, `input_ids` (1, tokens) beside an `attention_mask` (pairs, longest) that tells their lengths. All
-layers but the last take tokens as they come, whose attention stays within each pair: PyTorch's for nested tensors, which has
-flash attention with sequence offsets on GPUs, in bfloat16. The last layer pads again what it reads.
+Packed pairs are one sequence, `input_ids` (1, tokens) beside an `attention_mask` (pairs, longest) that tells their lengths.
+Attention stays within each pair: PyTorch's for nested tensors, on GPUs flash attention. The last layer pads what it reads.
 
-The heads of these models read the first token alone. In the last layer, then, only its query, attention output and feed-forward
-block are needed; and as a single query meets each key once, it is cheaper to carry the query back through the keys'
-projection, q (W x) = (W' q) x, and to project the mean of the tokens it attends to instead of every token's value. No product
-of a weight with all tokens is left in the layer. That is 8% of the products of a model of 12 layers, 17% of 6, half of 2.
+The heads of these models read the first token alone, so the last layer needs only its query, attention output and feed-forward
+block. It is cheaper to carry that query back through the keys' projection, q (W x) = (W' q) x, and to project the mean of the
+tokens it attends to instead of every token's value. That saves 8% of the products of a model of 12 layers, half of 2.
 """
 
 import ctypes
-import os
-from shutil import which
 from typing import Any
 
 import torch
@@ -26,20 +22,15 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from multistage.jobs.errors import InputError
 
-# Parameters of glibc's mallopt (malloc.h), the largest threshold that it accepts, and "never".
-M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
-LARGEST_THRESHOLD = 32 * 1024 * 1024
-NEVER = -1
+# For glibc's mallopt (malloc.h): M_MMAP_THRESHOLD, the largest that it accepts, M_TRIM_THRESHOLD, never, and M_TOP_PAD.
+MALLOPT = {-3: 32 * 2**20, -1: -1, -2: 64 * 2**20}
 # Encoders of BERT's structure, whose pooler or head takes `hidden_states[:, 0]`.
 MODEL_TYPES = ("bert", "electra", "roberta", "xlm-roberta")
 
 
 def read_first_token_only(model: PreTrainedModel) -> None:
     """Let a sequence classifier's last layer compute the first token only, no forward pass wait for the device, and packed
-    pairs be read as well.
-
-    Other kinds of model are left as they are, and so is one that has been prepared.
-    """
+    pairs be read as well. Other kinds of model, and one that has been prepared, are left as they are."""
     if model.config._attn_implementation == WITHIN_PAIRS or not _reads_packed(model):
         return
     trunk: Any = model.base_model
@@ -65,10 +56,7 @@ def read_first_token_only(model: PreTrainedModel) -> None:
 
 
 def _ready_inputs(trunk: Any, inputs: tuple[Any, ...], options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """The mask as (pairs, 1, 1, tokens) bool, which transformers takes as it is; of others it asks whether all is 1.
-
-    Of packed pairs also each token's position in its pair.
-    """
+    """The mask as (pairs, 1, 1, tokens) bool, which transformers takes as it is; of packed pairs also each token's position."""
     mask, ids = options.get("attention_mask"), inputs[0] if inputs else options["input_ids"]
     if mask is None:
         return inputs, options
@@ -102,10 +90,8 @@ def _is_packed(values: Tensor, mask: Tensor | None) -> bool:
 def _attend_within_pairs(
     module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, **options: Any
 ) -> tuple[Tensor, None]:
-    """Attention as transformers calls it: (pairs, heads, tokens, size) each, and (pairs, 1, 1, tokens) bool or None.
-
-    Packed pairs are (1, heads, tokens, size). Returns (pairs, tokens, heads, size).
-    """
+    """Attention as transformers calls it: (pairs, heads, tokens, size) each, of packed pairs (1, heads, tokens, size), and a
+    mask (pairs, 1, 1, tokens) or None. Returns (pairs, tokens, heads, size)."""
     if not _is_packed(query.transpose(1, 2), mask):
         return sdpa_attention_forward(module, query, key, value, mask, **options)
     return _attend_packed(query, key, value, mask, options["dropout"], options["scaling"]), None
@@ -141,8 +127,7 @@ AttentionMaskInterface.register(WITHIN_PAIRS, sdpa_mask)
 def attend(attention: Any, hidden: Tensor, mask: Tensor | None) -> Tensor:
     """Multi-head attention (Vaswani et al. 2017) of the first token to all, without a projection of all.
 
-    attention: BERT's, with linear layers query, key and value. hidden: (pairs, tokens, width). mask: (pairs, 1, tokens) bool,
-    where it may look, or None. Returns (pairs, 1, width).
+    hidden: (pairs, tokens, width). mask: (pairs, 1, tokens) bool, where it may look, or None. Returns (pairs, 1, width).
     """
     size = attention.attention_head_size
     query = attention.query(hidden[:, 0]).unflatten(-1, (-1, size))  # (pairs, heads, size)
@@ -163,29 +148,15 @@ def _by_head(layer: nn.Linear, size: int) -> tuple[Tensor, Tensor]:
 
 
 def compile_layers(model: PreTrainedModel, backend: str = "inductor") -> None:
-    """Compile each layer by `torch.compile` when it is first called, for batches of any size; parameters keep their names.
-
-    Raises InputError where the C++ compiler is missing that PyTorch calls.
-    """
-    compiler = os.environ.get("CXX", "g++")
-    if backend == "inductor" and which(compiler) is None:
-        raise InputError(
-            f"training.compile: PyTorch needs the C++ compiler {compiler}, which this machine lacks. Install g++, name another "
-            "in the environment variable CXX, or set training.compile to false."
-        )
+    """Compile each layer by `torch.compile` when it is first called, for batches of any size; parameters keep their names."""
     for module in model.modules():
         if isinstance(module, GradientCheckpointingLayer):
             module.compile(backend=backend, dynamic=True)
 
 
 def reuse_freed_memory() -> None:
-    """Let glibc keep freed tensors' memory for the next ones, where it would return it to the system and fault it in anew.
-
-    Training allocates and frees gigabytes of activations in every step; faulting them in took an eighth of its time. Other
-    C libraries are left as they are.
-    """
+    """Let glibc keep freed tensors' memory for the next ones: faulting it in anew took an eighth of training's time."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        mallopt(M_MMAP_THRESHOLD, LARGEST_THRESHOLD)
-        mallopt(M_TRIM_THRESHOLD, NEVER)
-        mallopt(M_TOP_PAD, 2 * LARGEST_THRESHOLD)
+        for parameter, value in MALLOPT.items():
+            mallopt(parameter, value)

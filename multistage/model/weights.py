@@ -17,8 +17,8 @@ logging.getLogger("transformers.modeling_utils").addFilter(lambda record: record
 
 
 def read_config(folder: str | Path) -> PreTrainedConfig:
-    """A checkpoint's config, without the attention and the outputs that it may name. Raises InputError as `require_model` does,
-    for one that is damaged, and for attention that would be downloaded."""
+    """A checkpoint's config, without the attention and the outputs that it may name. Raises InputError for one that is missing
+    or damaged, and for attention that would be downloaded."""
     require_model(folder)
     try:
         config = AutoConfig.from_pretrained(folder, **LOCAL)
@@ -68,10 +68,9 @@ def load_weights(automatic: Any, folder: str | Path, config: PreTrainedConfig, c
 
 
 def require_positions(model: PreTrainedModel, max_length: int) -> None:
-    """Raise InputError when a model reads fewer than `max_length` tokens.
+    """Raise InputError when a model has fewer than `max_length` positions, or else was trained for fewer by its config.
 
-    That is as many as it has learned positions for, or else what its config says (with rotary positions, what it was trained
-    for). Relative positions alone, such as DeBERTa-v3's and T5's, set no limit.
+    Relative positions alone, such as DeBERTa-v3's and T5's, set no limit.
     """
     relative = not getattr(model.config, "position_biased_input", True)  # DeBERTa, whose config gives a number all the same
     longest = None if relative else getattr(model.config, "max_position_embeddings", None)

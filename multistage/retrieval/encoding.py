@@ -1,4 +1,4 @@
-"""What late interaction and dense retrieval share: encoders, their vectors in files, and a search batch by batch."""
+"""What late interaction and dense retrieval share: a collection's parts, encoders, vectors in files, search batch by batch."""
 
 import json
 import string
@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModel
 
 from multistage.data.runs import cut, in_run_order
+from multistage.data.tables import count_texts, read_ids
 from multistage.jobs.errors import InputError, because
 from multistage.jobs.files import readable, replacing
 from multistage.jobs.log import Rate, logger
@@ -31,14 +32,26 @@ Found = tuple[torch.Tensor, torch.Tensor]
 Find = Callable[[list[torch.Tensor], int], list[Found]]
 
 
+def shard_rows(count: int, shard: int, shards: int) -> tuple[int, int]:
+    """The rows of a part, counted from 0, of a table: from start up to stop. Raises InputError for more parts than rows."""
+    if shards > count:
+        raise InputError(f"config: {shards} shards are too many for a collection of {count} passages; each needs one at least.")
+    return count * shard // shards, count * (shard + 1) // shards
+
+
+def shard_ids(passages: str | Path, shard: int, shards: int) -> pl.Series:
+    """The ids of the passages in a part of a passages table, by row of the part."""
+    start, stop = shard_rows(count_texts(passages), shard, shards)
+    return read_ids(passages, start, stop - start)
+
+
 def load_encoder(
     checkpoint: str | Path, *, kind: str, max_length: int, device: str, precision: str = "auto", pooling: str | None = None
 ) -> "SentenceTransformer | MultiVectorEncoder":
-    """An encoder from a local folder, reading `max_length` tokens of a text.
+    """An encoder from a local folder, reading `max_length` tokens of a text: colbert gives a vector of each token, others one.
 
-    kind: colbert for a vector of each token or, dense or bi-encoder, one. A trained checkpoint is taken as it is, of
-    a plain encoder its token vectors or, with `pooling` (cls or mean), one. precision: auto, float32 or bfloat16.
-    Raises InputError when weights are missing or damaged, and when a checkpoint says itself that it pools in another way.
+    pooling: cls or mean, for a checkpoint that is not trained as such. Raises InputError when weights are missing or damaged,
+    and when a checkpoint says itself that it pools in another way.
     """
     from sentence_transformers import MultiVectorEncoder, SentenceTransformer
     from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
@@ -78,10 +91,7 @@ def load_encoder(
 def encode_passages(
     encoder: Any, texts: Iterable[list[str]], *, total: int, output: str | Path, dtype: torch.dtype = torch.float16
 ) -> None:
-    """Write the vectors of each passage, of lists of any size (see `write_vectors`), and log how many are read in part.
-
-    total: how many passages there are.
-    """
+    """Write the vectors of each of `total` passages (see `write_vectors`), and log how many are read in part."""
     cut = 0
 
     def count_cut(_: torch.nn.Module, inputs: Any) -> None:
@@ -123,10 +133,7 @@ def search(find: Find, encoder: Any, queries: pl.DataFrame, passage_ids: pl.Seri
 
 
 def in_batches(texts: Iterable[list[str]], total: int) -> Iterator[list[str]]:
-    """The texts, AT_ONCE at a time however they come: what is encoded together decides the last digits of a vector.
-
-    total: how many there are, for the progress in the log.
-    """
+    """The texts, `total` in all, AT_ONCE at a time: what is encoded together decides the last digits of a vector."""
     rate, left = Rate(total, "texts"), chain.from_iterable(texts)
     while batch := list(islice(left, AT_ONCE)):
         yield batch
@@ -139,8 +146,7 @@ def write_vectors(
     """Write `vectors` (rows, width) and `lengths` (passages,) int32, how many rows each passage has.
 
     batches: vectors (rows, width) of any float type, and the lengths of their passages. They wait in a file without a name
-    beside `path`, so that no more than a batch lies in memory; it takes the disk space of the vectors once more until they are
-    written. dtype: float16 or float32. Raises InputError for a number that is not finite in it.
+    beside `path`, so that no more than a batch lies in memory. Raises InputError for a number that is not finite in `dtype`.
     """
     lengths: list[int] = []
     with replacing(path) as (partial,), tempfile.TemporaryFile(dir=partial.parent) as waiting:
@@ -156,10 +162,7 @@ def write_vectors(
 
 
 def read_vectors(path: str | Path) -> tuple[torch.Tensor, list[int]]:
-    """What `write_vectors` wrote: vectors (rows, width), which stay in the file until they are used, and lengths.
-
-    Raises InputError for a damaged file.
-    """
+    """What `write_vectors` wrote: vectors (rows, width), which stay in the file until they are used, and lengths."""
     with readable(path):
         stored = load_file(path)
         vectors, lengths = stored["vectors"], stored["lengths"]

@@ -15,11 +15,9 @@ from multistage.retrieval.encoding import Find, Found, read_vectors
 def build_plaid(vectors: str | Path, output: str | Path, *, nbits: int, kmeans_passages: int | None, device: str) -> None:
     """Build a PLAID index into the folder `output`.
 
-    vectors: a file of each passage's token vectors. nbits: bits of each dimension's residual. kmeans_passages: how many
-    passages' tokens are clustered; there are at most as many clusters as such tokens. None: PLAID's own choice.
-    Memory: the vectors that are clustered, of PLAID's own choice those of 16 sqrt(120 n) passages (3 GB in half precision for a
-    million of them), and of 25,000 passages at a time in single precision (0.8 GB measured at 60 tokens, width 128). The others
-    stay in their file. The index is byte for byte that of the same vectors in single precision.
+    nbits: bits of each dimension's residual. kmeans_passages: how many passages' tokens are clustered; None: 16 sqrt(120 n),
+    PLAID's own choice. Memory: the vectors that are clustered (3 GB for a million passages), and those of 25,000 passages at a
+    time in single precision (0.8 GB measured at 60 tokens, width 128).
     """
     from fast_plaid.search import FastPlaid
 

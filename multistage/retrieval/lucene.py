@@ -38,9 +38,8 @@ def start_jvm() -> None:
 def index_passages(passages: str | Path, output: str | Path, threads: int) -> None:
     """Index a passages table with Anserini's default English analyser into the folder `output`.
 
-    The passages go through files that Lucene's threads share out, a file a thread; which thread indexes a passage changes
-    neither scores nor which of tied passages are found, the first by id. Memory: Java's, however many passages there are.
-    Disk: the texts once more, until the index is whole. Raises InputError when a passage with a text is not in the index.
+    The passages go through files, one a thread at a time; which thread indexes a passage changes no run. Disk: the texts once
+    more, until the index is whole. Raises InputError when a passage with a text is not in the index.
     """
     start_jvm()
     from jnius import autoclass
@@ -86,7 +85,7 @@ def search(
 ) -> Iterator[pl.DataFrame]:
     """The `depth` best passages of every query (id, text) by BM25: runs of some queries each (query, passage, score).
 
-    Raises InputError when no query finds anything, which is what a wrong or empty index looks like.
+    Raises InputError for an index that Lucene cannot open.
     """
     start_jvm()
     from jnius import autoclass
@@ -98,14 +97,8 @@ def search(
     searcher, as_list = autoclass("io.anserini.search.SimpleSearcher")(str(index)), autoclass("java.util.Arrays").asList
     searcher.set_bm25(k1, b)
     rate = Rate(len(queries), "queries")
-    found, at_once = 0, max(HITS_AT_ONCE // depth, 1)
-    for batch in queries.iter_slices(at_once):
+    for batch in queries.iter_slices(max(HITS_AT_ONCE // depth, 1)):
         hits = searcher.batch_search(as_list(*batch["text"]), as_list(*batch["id"]), depth, threads)
         run = [(query, hit.docid, hit.score) for query in batch["id"] for hit in hits.get(query)]
         yield pl.DataFrame(run, schema=RUN, orient="row")
-        found += len(run)
         rate.advance(len(batch))
-    if not found:
-        raise InputError(
-            f"{index}: not one of {len(queries)} queries found a passage; do index and queries belong to the same collection?"
-        )

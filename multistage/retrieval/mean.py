@@ -25,8 +25,8 @@ def normalised(norm: Norm, column: str = "score") -> pl.Expr:
 def mean_run(runs: Sequence[pl.DataFrame], norm: Norm) -> pl.DataFrame:
     """The passages of all runs with their mean score, in the order of queries and passages.
 
-    runs: (query row, passage row, score) each, in run order. A passage that a run lacks scores 0. This is ranx's weighted sum
-    (`fuse(norm=norm, method="wsum")`) with equal weights; with rrf, its `fuse(method="rrf")` divided by the number of runs.
+    runs: (query row, passage row, score) each, in run order. A passage that a run lacks scores 0. This is ranx's `fuse` with
+    equal weights, by the method wsum, or by rrf divided by the number of runs.
     """
     scaled = (run.with_columns(score=normalised(norm)) for run in runs)
     means = pl.concat(scaled).group_by("query", "passage").agg(pl.col("score").sum() / len(runs))

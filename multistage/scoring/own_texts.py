@@ -11,8 +11,7 @@ import torch
 
 from multistage.config.training import PairSettings
 from multistage.data.local_files import read_own_texts, read_pairs
-from multistage.data.packed import plain_file
-from multistage.data.runs import COLUMNS, columns_pattern, read_run, rows_of, scan_lines
+from multistage.data.runs import read_run, rows_of
 from multistage.data.tables import ROWS_AT_ONCE
 from multistage.data.tokens import TokenStore, load_tokenizer
 from multistage.jobs.errors import InputError, because
@@ -34,11 +33,11 @@ def scorer_for(
     max_length: int | None = None,
     max_query_length: int | None = None,
 ) -> Scorer:
-    """A scorer with any checkpoint, which cuts pairs to the lengths that it was trained with.
+    """A scorer with any checkpoint.
 
-    max_length: tokens of a pair, special tokens included; None: as the checkpoint's tokenizer records. max_query_length: tokens
-    of a query at most; None: as the stage that made the checkpoint recorded, else half a pair. Raises InputError for a
-    checkpoint that is not a re-ranker, or that records no length where none is given, and for a missing device.
+    max_length: tokens of a pair; None: as the checkpoint's tokenizer records. max_query_length: tokens of a query; None: as the
+    stage that made the checkpoint recorded, else half a pair. Raises InputError for a checkpoint that is not a re-ranker, or
+    that records no length where none is given, and for a missing device.
     """
     require_re_ranker(folder)
     if device == "cuda" and not torch.cuda.is_available():
@@ -69,10 +68,9 @@ def rerank_own_runs(
 ) -> None:
     """Re-rank the first `depth` passages (None: all) of every query of TREC runs; one output run per run, in their order.
 
-    All runs are scored together, each distinct pair once. queries, passages: as `read_own_texts` reads them; of a file of any
-    size, only the wanted texts' tokens are kept. The runs' tag is the end of the model's path, which in the workflow's folders
-    is backbone, recipe and seed. Raises InputError before anything is written: a bad line of a file, an id of a run that has
-    no text, a query without text, an output that is an input, another output, a folder, a link or a device, or named as packed.
+    Each distinct pair is scored once. queries, passages: as `read_own_texts` reads them; only the wanted texts' tokens are
+    kept. The runs' tag is the end of the model's path, in the workflow's folders backbone, recipe and seed. Raises InputError,
+    before anything is written, for a bad line, an id or a query without text, and an output that must not be replaced.
     """
     _check_outputs(outputs, [*runs, queries, passages])
     candidates = [(path, read_run(path, depth)) for path in runs]
@@ -147,23 +145,11 @@ def _wanted(scorer: Scorer, path: str | Path, what: str, runs: list[tuple[str, p
                     raise InputError(f"{path}: query {name!r} is empty; give it a text or leave it out of the run.")
                 found[name] = None
                 yield text
-        missing = wanted - found.keys()
         for run_path, run in runs:
-            for name in run[what].filter(run[what].is_in(list(missing))).head(1):
-                raise InputError(
-                    f"{run_path}, line {_line_of(run_path, what, name)}: {what} {name!r} is not in {path} "
-                    f"({len(missing):,} of {len(wanted):,} that the runs name are not)."
-                )
+            rows_of(run[what], pl.Series(list(found), dtype=pl.String), run_path, what)  # refuses what is missing
 
     store = _store(scorer, path, texts(), len(wanted))
     return pl.Series(list(found), dtype=pl.String), store
-
-
-def _line_of(run: str, what: str, name: str) -> int:
-    """The first line of a run that names a query or a passage."""
-    with plain_file(run) as file:
-        named = pl.col("line").str.extract(columns_pattern(COLUMNS, [what])) == name
-        return int(scan_lines(file).filter(named).head(1).collect()["number"].item())
 
 
 def _store(scorer: Scorer, source: str | Path, texts: Iterator[str], count: int) -> TokenStore:

@@ -20,11 +20,7 @@ from multistage.scoring.scoring import pairs_for, score_pairs
 
 @dataclass(frozen=True, kw_only=True)
 class Scorer:
-    """A re-ranker in a folder, and how it scores.
-
-    lengths: what pairs are cut to. tokens_per_batch: padded tokens in one forward pass. precision: the encoder's, auto,
-    float32 or bfloat16.
-    """
+    """A re-ranker in a folder, and how it scores: what pairs are cut to, and padded tokens in one forward pass."""
 
     folder: Path
     lengths: PairSettings
@@ -44,8 +40,7 @@ class Scorer:
         """Score pairs of rows of two stores, each distinct pair once.
 
         query_rows, passage_rows: (pairs,). name_of: what messages call a pair. Returns (pairs,) float32 logits. Raises
-        InputError for a checkpoint that is not a re-ranker or cannot read such pairs, a store made with another vocabulary, a
-        score that is not finite.
+        InputError for a checkpoint that does not fit pairs and stores, and for a score that is not finite.
         """
         keys = query_rows.astype(np.int64) * len(passages) + passage_rows
         distinct, places = np.unique(keys, return_inverse=True)

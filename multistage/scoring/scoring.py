@@ -1,6 +1,8 @@
 """Scoring (query, passage) pairs with a cross-encoder."""
 
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from inspect import signature
 from typing import Any
 
@@ -13,7 +15,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from multistage.config.training import PairSettings
 from multistage.data.tokens import Ints, Pairs, PairTemplate, TokenStore, vocabulary_fingerprint
 from multistage.jobs.errors import InputError
-from multistage.jobs.log import Rate, logger
+from multistage.jobs.log import Rate
 
 # Batches that are on their way through the device while the next one is put together.
 IN_FLIGHT = 3
@@ -51,12 +53,11 @@ def logits(model: PreTrainedModel, inputs: dict[str, Tensor]) -> Tensor:
 
 
 def by_token_budget(lengths: Ints, budget: int, packed: bool = False) -> list[Ints]:
-    """Split pairs into batches of at most `budget` tokens, padding included, the longest first.
+    """Split pairs into batches of at most `budget` tokens, padding included, the longest first; a longer pair stands alone.
 
-    lengths: (pairs,) tokens of each pair. A pair of more than `budget` tokens gets its own batch. Returns index arrays that
-    together hold every pair once; sorted by length, and ties keep their order. Of all ways to cut between two lengths it is the
-    one of the lowest cost, tokens with padding and `BATCH_COST` a batch, by dynamic programming over the distinct lengths.
-    packed: without padding, so in few batches of about as many tokens each.
+    lengths: (pairs,) tokens of each pair. Returns index arrays that together hold every pair once. Of all ways to cut between
+    two lengths it is the one of the lowest cost, tokens with padding and `BATCH_COST` a batch, by dynamic programming over the
+    distinct lengths. packed: without padding, so in few batches of about as many tokens each.
     """
     if not len(lengths):
         return []
@@ -84,7 +85,17 @@ def by_token_budget(lengths: Ints, budget: int, packed: bool = False) -> list[In
     return batches
 
 
+@contextmanager
+def out_of_memory_named() -> Iterator[None]:
+    """Say what to do where the device's memory is too small for what is computed in the block."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise InputError("out of memory: lower tokens_per_batch, and for training the backbone's tokens_kept.") from error
+
+
 @torch.inference_mode()
+@out_of_memory_named()
 def score_pairs(
     model: PreTrainedModel,
     pairs: Pairs,
@@ -96,38 +107,25 @@ def score_pairs(
 ) -> npt.NDArray[np.float32]:
     """Score every pair once, in batches by token budget over all of them.
 
-    query_rows, passage_rows: (pairs,) store rows. Returns (pairs,) float32 logits in the same order. Where the device runs
-    out of memory, batches get half as large. Raises InputError when one pair does not fit.
+    query_rows, passage_rows: (pairs,) store rows. Returns (pairs,) float32 logits in the same order.
     """
     model.eval()
     scores = np.empty(len(query_rows), dtype=np.float32)
-    lengths = pairs.total_lengths(query_rows, passage_rows)
-    batches = deque(by_token_budget(lengths, tokens_per_batch))
+    batches = deque(by_token_budget(pairs.total_lengths(query_rows, passage_rows), tokens_per_batch))
     on_cpu = model.device.type == "cpu"
     waiting: deque[tuple[Ints, Tensor, torch.Event | None]] = deque()
     while batches or waiting:
-        out_of_memory = False
         if batches:
-            try:
-                inputs = on_device(pairs.batch(query_rows[batches[0]], passage_rows[batches[0]]), model.device)
-                result = logits(model, inputs).to("cpu", non_blocking=True)
-                waiting.append((batches.popleft(), result, None if on_cpu else torch.cuda.current_stream().record_event()))
-            except torch.OutOfMemoryError:
-                out_of_memory = True
+            batch = batches.popleft()
+            inputs = on_device(pairs.batch(query_rows[batch], passage_rows[batch]), model.device)
+            result = logits(model, inputs).to("cpu", non_blocking=True)
+            waiting.append((batch, result, None if on_cpu else torch.cuda.current_stream().record_event()))
         # A batch is fetched when it is ready, while the device works on later ones; a CPU works on one.
-        while len(waiting) > (IN_FLIGHT if batches and not (on_cpu or out_of_memory) else 0):
+        while len(waiting) > (IN_FLIGHT if batches and not on_cpu else 0):
             done, result, ready = waiting.popleft()
             if ready is not None:
                 ready.synchronize()
             scores[done] = result.numpy()
             if rate is not None:
                 rate.advance(len(done))
-        if out_of_memory:
-            if tokens_per_batch <= pairs.max_length:
-                raise InputError(f"the device's memory does not hold one pair of {pairs.max_length} tokens.")
-            tokens_per_batch = max(pairs.max_length, tokens_per_batch // 2)
-            torch.cuda.empty_cache()
-            logger.warning(f"out of memory; from here on {tokens_per_batch} tokens in a batch")
-            left = np.concatenate(batches)
-            batches = deque(left[batch] for batch in by_token_budget(lengths[left], tokens_per_batch))
     return scores

@@ -1,16 +1,15 @@
 """The exact gradient of a step's group losses, in whatever memory there is.
 
-A step's groups are dealt to chunks whose activations fit in memory; a chunk's pairs are scored in micro-batches by token
-budget, sorted by length, and the loss is taken over the regathered scores. Where even one group's activations do not fit,
-the micro-batches beyond the budget are scored twice: once without activations, and, when the gradient of the loss by
-their scores is known, again with them (gradient caching: Gao et al., "Scaling Deep Contrastive Learning Batch Size under
-Memory Limited Setup", RepL4NLP 2021). Dropout is seeded for each micro-batch, so that both times drop the same units.
+A step's groups are dealt to chunks whose activations fit in memory; a chunk's pairs are scored in micro-batches, and the loss
+is taken over all their scores. Where even one group's activations do not fit, the micro-batches beyond the budget are scored
+twice: without activations, and again with them when the gradient of the loss by their scores is known (gradient caching: Gao et
+al., RepL4NLP 2021). Dropout is seeded for each micro-batch, so that both times drop the same units.
 """
 
 from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -20,7 +19,6 @@ from transformers import PreTrainedModel
 
 from multistage.data.sampling import StepBatch
 from multistage.data.tokens import Ints, Pairs
-from multistage.jobs.errors import InputError
 from multistage.losses import Loss, Mixture, kendall_tau
 from multistage.scoring.scoring import by_token_budget, logits, on_device
 from multistage.training.parallel import gradients_summed
@@ -28,21 +26,12 @@ from multistage.training.parallel import gradients_summed
 
 @dataclass(frozen=True)
 class Memory:
-    """What fits. tokens_per_batch: tokens in one forward pass, padding included. tokens_kept: those whose activations are kept
-    for the backward pass at once. packed: pairs are end to end, without padding."""
+    """What fits: tokens, padding included, in one forward pass, and those whose activations are kept at once. packed: pairs are
+    end to end, without padding."""
 
     tokens_per_batch: int
     tokens_kept: int
     packed: bool = False
-
-    def smaller(self, longest: int) -> "Memory":
-        """Half of it: fewer activations first, then smaller passes. Raises InputError below one pair of `longest` tokens."""
-        if self.tokens_kept > self.tokens_per_batch:
-            return replace(self, tokens_kept=max(self.tokens_per_batch, self.tokens_kept // 2))
-        if self.tokens_per_batch <= longest:
-            raise InputError(f"the device's memory does not hold the training of one pair of {longest} tokens.")
-        half = max(longest, self.tokens_per_batch // 2)
-        return replace(self, tokens_per_batch=half, tokens_kept=half)
 
 
 class MicroBatch(NamedTuple):
@@ -57,7 +46,7 @@ class MicroBatch(NamedTuple):
 
 
 class Chunk(NamedTuple):
-    """Groups whose loss is taken together. targets: (groups, widest) each, as losses read them."""
+    """Groups whose loss is taken together. targets: (groups, widest) each."""
 
     batches: list[MicroBatch]
     targets: dict[str, Tensor]
@@ -81,7 +70,7 @@ def prepare(
     process: int = 0,
     processes: int = 1,
 ) -> list[Chunk]:
-    """A process's share of a step's groups as chunks on the device; nothing waits for the device. seed: identifies the step."""
+    """A process's share of a step's groups as chunks on the device, without waiting for it. seed: identifies the step."""
     lengths = pairs.total_lengths(step.query_rows, step.passage_rows)
     chunks: list[Chunk] = []
     for parts in _chunks(lengths, step.group, _dealt(lengths, step.group, processes)[process], memory):
@@ -158,10 +147,7 @@ def _dealt(lengths: Ints, group: Ints, processes: int) -> list[Ints]:
 
 
 def _chunks(lengths: Ints, group: Ints, groups: Ints, memory: Memory) -> Iterator[list[Ints]]:
-    """The pairs of consecutive ones of `groups`, as micro-batches, whose padded tokens together fit the tokens kept.
-
-    A larger group is a chunk of its own.
-    """
+    """Micro-batches of consecutive ones of `groups`, whose padded tokens fit the tokens kept; a larger group stands alone."""
 
     def batches(end: int) -> list[Ints]:
         members = np.flatnonzero(np.isin(group, groups[start:end]))

@@ -16,11 +16,10 @@ from multistage.jobs.signals import stop_request
 
 
 def launch(work: Callable[[str], None], processes: int, device: str) -> None:
-    """Call `work(device)` in this process or, where there are to be several, in as many new ones.
+    """Call `work(device)` in this process or, where there are to be several, in as many new ones, a GPU each on cuda.
 
-    device: cpu or cuda; of several processes on cuda each has the GPU of its number. Inside, `process_number` and
-    `process_count` say which one it is. Signals that ask to stop are passed on. Raises what `work` says with its exit
-    code: RunAgain, or SystemExit after an error that the process has logged itself; InputError where a signal has ended it.
+    Signals that ask to stop are passed on. Raises RunAgain where one of them was obeyed, SystemExit after an error that a
+    process has logged itself, InputError where another signal has ended it.
     """
     if processes == 1:
         work(device)
@@ -28,7 +27,7 @@ def launch(work: Callable[[str], None], processes: int, device: str) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
-    # Forked before anything here has touched a GPU, or counted them; a spawned process would run the calling script again.
+    # Forked before anything has touched a GPU; a spawned process would run the calling script again.
     context = start_processes(_process, (work, processes, device, address), nprocs=processes, join=False, start_method="fork")
     try:
         with stop_request() as stop:
@@ -42,8 +41,8 @@ def launch(work: Callable[[str], None], processes: int, device: str) -> None:
             raise RunAgain from error
         if error.signal_name:  # it has said nothing itself
             raise InputError(
-                f"process {error.error_index} of training.processes was ended by {error.signal_name}; if memory was short, "
-                "give the job more, or lower the backbone's tokens_per_batch. Run again: the stage resumes from its checkpoint."
+                f"process {error.error_index} of training.processes was ended by {error.signal_name}; was memory short? Lower "
+                "the backbone's tokens_per_batch and run again: the stage resumes."
             ) from error
         raise SystemExit(1) from error
 
@@ -60,10 +59,9 @@ def process_count() -> int:
 
 @contextmanager
 def gradients_summed(parameters: Iterable[torch.nn.Parameter]) -> Iterator[None]:
-    """Replace every process's gradients by their sum over all processes, each as soon as the backward pass in the block has it.
+    """Sum gradients over all processes, each as soon as the backward pass in the block, the step's last, has it.
 
-    For the last of a step's backward passes. It gives gradients in the same order in every process, as their models are the
-    same, so that the sums meet. What it does not reach, but an earlier pass did, is summed at the end.
+    The order is the same in every process, as their models are. What only an earlier pass reached is summed at the end.
     """
     works: dict[torch.nn.Parameter, Any] = {}
 
@@ -74,10 +72,6 @@ def gradients_summed(parameters: Iterable[torch.nn.Parameter]) -> Iterator[None]
     hooks = [parameter.register_post_accumulate_grad_hook(start) for parameter in own]
     try:
         yield
-    except torch.OutOfMemoryError as error:
-        if works:  # Other processes have these sums, and the step cannot be repeated.
-            raise InputError("out of memory while gradients were summed; lower the backbone's tokens_per_batch.") from error
-        raise
     finally:
         for hook in hooks:
             hook.remove()

@@ -13,11 +13,8 @@ Point = dict[str, float]
 
 @dataclass
 class StageRecord:
-    """Curves and totals. The totals are this process's; several that train together do about the same.
-
-    best_step, best_ndcg: of the best validation after training began. since: loss and Kendall's tau of each step since the
-    last point of the loss curve.
-    """
+    """Curves and totals of this process. best_*: of the best validation after training began. since: loss and Kendall's tau of
+    each step since the last point of the loss curve."""
 
     loss: list[Point] = field(default_factory=list)
     validation: list[Point] = field(default_factory=list)

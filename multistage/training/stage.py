@@ -67,11 +67,10 @@ class StageInputs(NamedTuple):
 def initialise(
     checkpoint: str | Path, settings: Backbone, *, seed: int, output: str | Path, vocabulary: str | Path | None = None
 ) -> None:
-    """Write the untrained re-ranker: the pre-trained backbone with a new head, seeded, for pairs of these lengths and template.
+    """Write the untrained re-ranker: the pre-trained backbone with a new head, seeded.
 
-    vocabulary: the checkpoint whose tokenizer makes the token stores; None: this one. Raises InputError, before anything is
-    tokenised, for weights that do not belong to the model, for a tokenizer or lengths that do not fit it, for names of
-    `frozen` or `adapter` that it lacks, and where a backbone's pairs are packed and it cannot read them.
+    vocabulary: the checkpoint whose tokenizer makes the token stores; None: this one. Raises InputError for weights, a
+    tokenizer or settings that do not fit the model.
     """
     model, tokenizer = new_cross_encoder(checkpoint, seed), load_tokenizer(checkpoint)
     set_template(tokenizer, settings.template)
@@ -116,10 +115,9 @@ def train_stage(
 ) -> None:
     """Fine-tune the parent model for one stage and write the model folder `output`.
 
-    precision: of the encoder: auto, float32 or bfloat16; training.json records which of the two it was. state: a folder for
-    checkpoints, from which an interrupted stage resumes; removed when the model is written. Raises InputError for a checkpoint
-    with several labels, a store made with another vocabulary, an empty training set, a diverging loss, a stage that another
-    process does not hand over; RunAgain when it was asked to stop. The model folder is not touched then.
+    precision: auto, float32 or bfloat16. state: a folder for checkpoints, from which an interrupted stage resumes; removed when
+    the model is written. Raises InputError for inputs that do not fit each other and for a diverging loss; RunAgain when it was
+    asked to stop. The model folder is not touched then.
     """
     parent = Path(inputs.parent).parent
     record = {
@@ -138,8 +136,7 @@ def train_stage(
         ),
         "versions": versions(*(["peft"] if backbone.adapter else [])),
     }
-    # Not of how it runs: a stage may resume with other memory or on more GPUs, with the same result up to rounding, unless
-    # dropout is on: micro-batches draw it, and there are others then.
+    # Not of how it runs: a stage may resume with other memory or on more GPUs.
     key = stage_key(**record, validation=validation.definition())
 
     @stop_signals_blocked()
@@ -192,16 +189,16 @@ def train_stage(
             own = record | {"run": run, "stage": key, "precision": resolve(precision, model.device)}
             _write_stage(stage, tokenizer, backbone.max_length, export=validation.export, record=own, output=output)
 
-    with sole_writer(state) as waited:
-        if waited and _finished(output, key):
-            logger.info("the process that had the stage has finished it")
+    with sole_writer(state):
+        if _finished(output, key):
+            logger.info("another process has finished this stage")
             return
         checkpoints = StageState(state, key)
         launch(train, training.processes, device)
 
 
 def _finished(output: str | Path, key: str) -> bool:
-    """Whether the model folder holds this very stage."""
+    """Whether the model folder, which Snakemake empties before a job, holds this very stage."""
     record, weights = Path(output) / "training.json", Path(output) / "model.safetensors"
     return record.is_file() and weights.is_file() and read_json(record).get("stage") == key
 
@@ -227,11 +224,7 @@ def _write_stage(
         "best": {"step": done.best_step, "why": why},
     }
     with _model_folder(output, (*WEIGHTS.values(), *MODEL_FILES)) as staging:
-        for choice, weights in (("last", {}), ("best", stage.best)):
-            if weights is None:  # the last step's
-                os.link(staging / WEIGHTS["last"], staging / WEIGHTS["best"])
-                moved["best"] = moved["last"]
-                continue
+        for choice, weights in (("last", {}), ("best", stage.best or {})):
             stage.model.load_state_dict(weights, strict=False)
             model = merged(stage.model) if record["backbone"]["adapter"] else stage.model
             save_cross_encoder(model, tokenizer, max_length, staging)
@@ -241,10 +234,6 @@ def _write_stage(
         exported = {"exported": {"weights": export, **choices[export]}, "moved_from_parent": moved[export]}
         _write_record(staging, record | done.summary() | exported)
     stage.state.remove()
-    logger.info(
-        f"{done.pairs:,} pairs, {done.tokens:,} tokens in {done.seconds:.0f} s, {done.pairs / done.seconds:.0f} pairs/s, "
-        f"moved {moved[export]['relative']:.4f} of the parent's norm"
-    )
     if moved[export]["changed"] == 0:
         rate = stage.objective.learning_rate
         logger.warning(f"no weight changed in this stage: the learning rate {rate:g} is too small.")

@@ -1,11 +1,8 @@
 """A stage in progress on disk: checkpoints to resume from, and the lock that keeps a second process out.
 
-A state folder is undeclared to the workflow, which deletes declared outputs before a job starts. In it:
-
-    {key}/step-00000120.{digest}.pt   the stage after that many steps; the file's name holds the digest of its content
-
-The key is a digest of all that defines the stage. Everything random is drawn from (seed, step) and the learning rate is a
-function of the step, so the position is all of the generators' and the schedule's state.
+A state folder, unlike declared outputs, outlives the start of a job. In it is {key}/step-00000120.{digest}.pt, the stage after
+so many steps. The key is a digest of all that defines the stage, the digest that of the file. Everything random is drawn from
+(seed, step) and the learning rate is a function of the step, so that is all of the generators' and the schedule's state.
 """
 
 import hashlib
@@ -13,7 +10,6 @@ import io
 import json
 import os
 import shutil
-import socket
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -28,45 +24,29 @@ from multistage.jobs.files import replacing, sha256
 from multistage.jobs.log import logger
 
 KEPT = 2
-# Seconds that another writer has to save its checkpoint and stop.
-PATIENCE = 600.0
 
 
 @contextmanager
-def sole_writer(folder: str | Path, patience: float = PATIENCE) -> Iterator[bool]:
-    """Hold the lock of a state folder; gives whether another process had it first.
+def sole_writer(folder: str | Path) -> Iterator[None]:
+    """Hold the lock of a state folder, and wait for it while another process has it.
 
-    That one is asked to save and stop: it may run on a node that the scheduler has lost sight of, and has started the stage
-    again elsewhere. Raises InputError, naming the holder, when it does not give way within `patience` seconds, or where the
-    file system has no locks. The lock is the kernel's (flock) and ends with the process, however that ends. Across nodes it
-    holds where the file system passes it on: NFS does, Lustre when mounted with `flock`.
+    That one may run on a node that the scheduler has lost sight of, and has started the stage again elsewhere. The lock is the
+    kernel's (flock) and ends with its process. Across nodes it holds where the file system passes it on: NFS does, Lustre when
+    mounted with `flock`. Raises InputError where there are no locks.
     """
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    owner, request = folder.with_suffix(".owner"), folder.with_suffix(".handover")
-    myself = f"process {os.getpid()} on {socket.gethostname()}"
     lock = FileLock(folder.with_suffix(".lock"), fallback_to_soft=False)
-    waited = False
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        waited = True
-        holder = owner.read_text() if owner.exists() else "another process"
-        logger.info(f"{holder} is training this stage; it is asked to save and stop")
-        request.write_text(myself)
-        try:
-            lock.acquire(timeout=patience)
-        except Timeout as error:
-            request.unlink(missing_ok=True)
-            raise InputError(f"{folder}: {holder} is training this stage; wait for it or stop it.") from error
+        logger.info("another process is training this stage; waiting for its end")
+        lock.acquire()
     except OSError as error:
         raise InputError(f"{lock.lock_file}: {error.strerror}: without a lock two jobs could train one stage.") from error
     try:
-        request.unlink(missing_ok=True)
-        owner.write_text(myself)
-        yield waited
+        yield
     finally:
-        owner.unlink(missing_ok=True)
         lock.release()
 
 
@@ -78,34 +58,18 @@ def stage_key(**definition: Any) -> str:
 class StageState:
     """The checkpoints of one stage, to be opened by the sole writer. Damaged ones are set aside."""
 
-    _writer: ThreadPoolExecutor
     _writing: Future[None] | None = None
 
     def __init__(self, folder: str | Path, key: str) -> None:
-        self.folder = Path(folder) / key
-        self._request = Path(folder).with_suffix(".handover")
+        self.folder, self._writer = Path(folder) / key, ThreadPoolExecutor(1)
         for path in self._newest_first():
             if path.stem.endswith(sha256(path)[:16]):
                 break
             logger.warning(f"{path} is damaged and set aside; the checkpoint before it is used.")
             path.rename(path.with_suffix(".damaged"))
 
-    def handover_asked(self) -> bool:
-        """Whether another process asks for this stage."""
-        return self._request.exists()
-
-    @contextmanager
-    def writing(self) -> Iterator[None]:
-        """While checkpoints are saved; at the end the last one is written, or what went wrong is raised."""
-        with ThreadPoolExecutor(1) as self._writer:
-            yield
-            self.wait()
-
     def save(self, step: int, contents: dict[str, Any]) -> None:
-        """Copy a step's checkpoint to memory, and let a thread write it while training goes on, when the one before is written.
-
-        contents: tensors and plain values.
-        """
+        """Copy tensors and plain values to memory, and let a thread write them while training goes on."""
         self.wait()
         copied = io.BytesIO()
         torch.save(contents, copied)
@@ -129,10 +93,8 @@ class StageState:
 
     def load(self) -> dict[str, Any] | None:
         """The contents of the newest checkpoint, on the CPU; None where there is none."""
-        for path in self._newest_first():
-            contents: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-            return contents
-        return None
+        newest = self._newest_first()[:1]
+        return torch.load(newest[0], map_location="cpu", weights_only=True) if newest else None
 
     def remove(self) -> None:
         """Remove the state folder with the checkpoints of every key: the stage's model is in place."""

@@ -3,6 +3,7 @@
 import math
 import time
 from collections import deque
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +20,7 @@ from multistage.jobs.log import logger
 from multistage.jobs.signals import StopRequest, stop_request
 from multistage.model.checkpoint import freeze
 from multistage.model.speed import compile_layers, require_packed
+from multistage.scoring.scoring import out_of_memory_named
 from multistage.training.gradients import Chunk, Memory, Work, accumulate, prepare, work_of
 from multistage.training.parallel import process_count, process_number, summed
 from multistage.training.record import Progress, StageRecord
@@ -27,7 +29,9 @@ from multistage.training.validation import Validator, validation_interval
 
 
 class Trained(NamedTuple):
-    """An optimizer step whose numbers have not been read: see `Stage._train_step` for the last two."""
+    """An optimizer step whose numbers have not been read. work: this process's. totals, over all processes and on the device:
+    loss, sum of tau over groups with ordered pairs, number of those groups, the gradient's norm, whether anyone was asked to
+    stop, whether the last checkpoint is old."""
 
     step: int
     learning_rate: float
@@ -36,8 +40,8 @@ class Trained(NamedTuple):
 
 
 class Stage:
-    """A stage in progress. After `run`, the model has the last step's weights, `best` has those that validated best, None where
-    these are the last step's, and `record` says what was done; `step` is less than `steps` where patience was at an end."""
+    """A stage in progress. After `run`, the model has the last step's weights, `best` those that validated best, None where
+    these are the last step's; `step` is less than `steps` where patience was at an end."""
 
     def __init__(
         self,
@@ -52,8 +56,7 @@ class Stage:
         state: StageState,
         tensorboard: str | Path,
     ) -> None:
-        """tensorboard: a folder for event files, where the training section asks for them. Raises InputError as `freeze` does,
-        and for packed pairs that the model cannot read."""
+        """Raises InputError for parts to freeze that the model lacks, and for packed pairs that it cannot read."""
         self.model, self.sampler, self.pairs, self.validator = model, sampler, pairs, validator
         self.objective, self.state = objective, state
         self.memory = Memory(backbone.tokens_per_batch, backbone.tokens_kept, backbone.packed)
@@ -83,26 +86,21 @@ class Stage:
         self.leads = process_number() == 0
 
     def run(self) -> None:
-        """Train from the newest whole checkpoint, or from the start, to the end.
+        """Train from the newest whole checkpoint, or from the start, to the end, with the same result.
 
-        The result depends on the model, data, settings and seed only, not on how often it was interrupted. Raises
-        RunAgain, with everything saved, when a signal asks to stop; InputError when the loss is not a finite number.
+        Raises RunAgain, with everything saved, when a signal asks to stop; InputError when the loss is not finite.
         """
         self._resume()
         progress = Progress(self.record, self.steps, self.step, self.tensorboard if self.leads else None)
         self.saved = time.perf_counter()
         self.start = self.saved - self.record.seconds
-        with stop_request() as stop, self.state.writing():
+        with stop_request() as stop, closing(progress):
             if self.step == 0:
                 self._validate(progress)
             chunks = self._prepare()
             unread: deque[Trained] = deque()
             while not self.over:
-                if self.leads and not stop and self.state.handover_asked():
-                    stop.name = "A request to hand over"
-                trained = self._train_step(chunks, stop)
-                self.step += 1
-                unread.append(Trained(self.step, self.optimizer.param_groups[0]["lr"], *trained))
+                unread.append(self._train_step(chunks, stop))
                 chunks = self._prepare() if self.step < self.steps else []  # while the device works
                 due = self.step % self.interval == 0 or self.step == self.steps
                 # One step late, so that the device has the next one to work on; all processes read the same at the same step.
@@ -117,15 +115,11 @@ class Stage:
                     self.saved = time.perf_counter()
                 if asked and not self.over:
                     self.state.wait()
-                    progress.close()
                     raise RunAgain(f"{stop.name or 'A signal to another process'} came at step {self.step} of {self.steps}.")
-        progress.close()
+            self.state.wait()
 
     def _read(self, unread: "deque[Trained]", progress: Progress, leave: int) -> tuple[bool, bool]:
-        """Record all but the last `leave` steps. Returns whether anyone was asked to stop, and whether a checkpoint is due.
-
-        Raises InputError for a step with a loss that is not finite; nothing of it is saved.
-        """
+        """Record all but the last `leave` steps. Returns whether anyone was asked to stop, and whether a checkpoint is due."""
         flags = [False, False]
         while len(unread) > leave:
             step, learning_rate, totals, work = unread.popleft()
@@ -151,36 +145,27 @@ class Stage:
             processes=process_count(),
         )
 
-    def _train_step(self, chunks: list[Chunk], stop: StopRequest) -> tuple[Tensor, Work]:
-        """One optimizer step. Returns, over all processes and on the device: (loss, sum of tau over groups with ordered
-        pairs, number of those groups, the gradient's norm, whether anyone was asked to stop, whether the last checkpoint is
-        old); and this process's work."""
+    def _train_step(self, chunks: list[Chunk], stop: StopRequest) -> Trained:
+        """One optimizer step."""
         self.model.train()
         loss_of, groups = self.objective.mixture(), self.objective.queries_per_step
-        while True:
-            try:
-                loss, taus = accumulate(self.model, chunks, loss_of, groups=groups, tokens_kept=self.memory.tokens_kept)
-                break
-            except torch.OutOfMemoryError:
-                self.memory = self.memory.smaller(self.pairs.max_length)
-            # Outside the handler: the exception holds on to the activations.
-            self.optimizer.zero_grad()
-            chunks = []
-            torch.cuda.empty_cache()
-            logger.warning(f"out of memory; from here on {self.memory}")
-            chunks = self._prepare()
+        with out_of_memory_named():
+            loss, taus = accumulate(self.model, chunks, loss_of, groups=groups, tokens_kept=self.memory.tokens_kept)
         norm = torch.nn.utils.clip_grad_norm_(self.trained.values(), self.objective.max_gradient_norm)
-        self.optimizer.param_groups[0]["lr"] = self.objective.learning_rate * self.schedule.lr_lambdas[0](self.step)
+        learning_rate = self.objective.learning_rate * self.schedule.lr_lambdas[0](self.step)
+        self.optimizer.param_groups[0]["lr"] = learning_rate
         self.optimizer.step()
         self.optimizer.zero_grad()
+        self.step += 1
         long_ago = self.leads and time.perf_counter() - self.saved > self.checkpoint_seconds
         flags = [torch.full_like(loss, float(flag)) for flag in (bool(stop), long_ago)]
-        return summed(torch.stack([loss, taus.nansum(), (~taus.isnan()).sum(), norm, *flags])), work_of(chunks)
+        totals = summed(torch.stack([loss, taus.nansum(), (~taus.isnan()).sum(), norm, *flags]))
+        return Trained(self.step, learning_rate, totals, work_of(chunks))
 
     def _validate(self, progress: Progress) -> bool:
-        """Measure on the validation set. Returns whether this is the best model so far, whose weights are then kept.
+        """Measure on the validation set. Returns whether this is the best model so far, whose weights the first process keeps.
 
-        Ties go to the later one. All processes come to the same; the first one keeps the weights.
+        Ties go to the later one.
         """
         start = time.perf_counter()
         ndcg = self.validator.ndcg(self.model, self.memory.tokens_per_batch)

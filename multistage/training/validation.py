@@ -19,10 +19,8 @@ PASSES_PER_STEP = 2.5
 
 
 def validation_interval(objective: Objective, steps: int, *, pairs: int, share: float) -> int:
-    """Steps between two validations: `validate_every`, or more where that would cost more than the share of a stage's compute.
-
-    A validation costs a forward pass over its pairs; the first is before training, the last after it.
-    """
+    """Steps between two validations, of which the first is before training: `validate_every`, or more where they would cost
+    more than the share of a stage's compute."""
     affordable = share * steps * PASSES_PER_STEP * objective.queries_per_step * objective.group_size
     validations = max(1, int(affordable // pairs) - 1)
     return max(objective.validate_every, math.ceil(steps / validations))
@@ -37,9 +35,8 @@ class Validator:
     share: float
 
     def ndcg(self, model: PreTrainedModel, tokens_per_batch: int) -> float:
-        """Mean nDCG@10 (linear gain) of the model's order of each query's candidates, against their ideal order.
+        """Mean nDCG@10 (linear gain) of the model's order of each query's candidates; processes share the scoring.
 
-        Processes that train together score a share of the pairs each, and all have the result.
         Raises InputError for a score that is not finite.
         """
         from sklearn.metrics import ndcg_score  # takes a second to import, which jobs that only score do without

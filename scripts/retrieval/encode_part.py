@@ -4,8 +4,7 @@ import torch
 
 from multistage.data.tables import count_texts, stream_texts
 from multistage.jobs.log import job_log
-from multistage.retrieval.encoding import encode_passages, load_encoder
-from multistage.retrieval.shards import shard_rows
+from multistage.retrieval.encoding import encode_passages, load_encoder, shard_rows
 
 with job_log(snakemake.log[0]):
     passages, params = snakemake.input.passages, snakemake.params

@@ -4,9 +4,8 @@ from multistage.data.runs import write_runs
 from multistage.data.tables import read_texts
 from multistage.jobs.log import job_log
 from multistage.retrieval.dense import exact_search
-from multistage.retrieval.encoding import load_encoder, search
+from multistage.retrieval.encoding import load_encoder, search, shard_ids
 from multistage.retrieval.late_interaction import plaid_search
-from multistage.retrieval.shards import shard_ids
 
 with job_log(snakemake.log[0]):
     params, device = snakemake.params, snakemake.config["device"]

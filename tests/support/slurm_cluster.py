@@ -155,7 +155,7 @@ class Cluster:
 
     def stop(self) -> None:
         """kill -9 every process of the cluster, its jobs' too."""
-        while processes := self._processes():
+        while processes := self.processes():
             _kill(processes)
             psutil.wait_procs(processes, timeout=5)
 
@@ -214,7 +214,7 @@ class Cluster:
         """kill -9 slurmd, its jobs and all of their processes, as when a node loses power."""
         log = str(self.folder / "log" / f"slurmd-{node}.log")
         daemons, jobs = [], []
-        for process in self._processes():
+        for process in self.processes():
             with contextlib.suppress(psutil.Error):
                 if log in {file.path for file in process.open_files()}:
                     daemons.append(process)
@@ -266,7 +266,7 @@ class Cluster:
         for what in (["cluster", "pretend"], ["account", "lab,guests"], ["user", "root", "account=lab,guests"]):
             self.run("sacctmgr", "--immediate", "add", *what)
 
-    def _processes(self) -> list[psutil.Process]:
+    def processes(self) -> list[psutil.Process]:
         """Daemons and jobs of this cluster, by their environment or their working folder."""
         found = []
         psutil.process_iter.cache_clear()  # it takes a process for an older one of the same number, and does not kill it

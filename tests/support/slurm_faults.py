@@ -4,11 +4,13 @@ A stage is long here by standing still: its process is stopped (SIGSTOP) once it
 accident has come. So every accident meets a stage that is under way, on a machine of any speed.
 """
 
-import os
+import contextlib
 import re
 import signal
 import subprocess
 import time
+
+import psutil
 
 from workflow_runs import SlurmRun, snakemake
 
@@ -88,10 +90,14 @@ class Faults:
         self.unlocked = again.text()
         print((self.cluster.folder / "log" / "slurmctld.log").read_text())  # pytest shows it beside a test that fails
 
+    def log(self, name):
+        """What the last attempt of a stage has logged, nothing where it has not begun."""
+        path = self._log_file(name)
+        return path.read_text() if path.exists() else ""
+
     def resumed(self, name):
-        """The step from which the last attempt of a stage went on, by its log."""
-        log = (self.folder / f"results/slice/logs/finetune/tiny/{name}/seed42.log").read_text()
-        return int(re.search(r" resuming from the checkpoint of step (\d+) of", log)[1])
+        """The step from which the last attempt of a stage went on."""
+        return int(re.search(r" resuming from the checkpoint of step (\d+) of", self.log(name))[1])
 
     def _hold_all(self, run):
         """Let every stage save a checkpoint and stand still there."""
@@ -100,7 +106,7 @@ class Faults:
             assert time.monotonic() < deadline and run.process.poll() is None, f"{waiting} have not begun: {run.text()[-3000:]}"
             for name in list(waiting):
                 if step := self._newest(name):
-                    os.kill(self._process(name), signal.SIGSTOP)
+                    self._signal(name, signal.SIGSTOP)
                     self.saved[name] = step
                     waiting.remove(name)
             time.sleep(0.05)
@@ -123,7 +129,7 @@ class Faults:
     def _strike(self):
         """Slurm itself lets the stages go on that it is to end."""
         cluster, job = self.cluster, self._jobs()
-        self._go_on("full")
+        self._signal("full", signal.SIGCONT)
         cluster.run("scancel", job["cancelled"])
         cluster.run("scontrol", "requeue", job["requeued"])
         cluster.run("scontrol", "update", f"JobId={job['timed']}", "TimeLimit=1")
@@ -135,7 +141,7 @@ class Faults:
 
     def _see_through(self, run):
         """React as people and nodes would, until all but the orphan have ended."""
-        crashed_down = freed = handed_over = False
+        crashed_down = freed = back = False
         deadline = time.monotonic() + 400
         while not all((self.folder / path).exists() for path in [*map(model, set(ACCIDENTS) - {"orphan"}), GROUPS]):
             assert time.monotonic() < deadline and run.process.poll() is None, run.text()[-3000:]
@@ -145,26 +151,26 @@ class Faults:
             if not freed and "No space left on device" in run.text():
                 (self.disk / "ballast").unlink()
                 freed = True
-            if not handed_over and self._place("lost").with_suffix(".handover").exists():
-                self._go_on("lost")
-                handed_over = True
+            if not back and "another process is training this stage" in self.log("lost"):
+                self.cluster.start_node("n3")
+                back = True
             time.sleep(0.2)
         self.cluster.wait(lambda: set(self._jobs()) == {"orphan"}, "all jobs but the orphan to end", 60)
-        self.cluster.start_node("n3")
 
-    def _place(self, name):
-        return self.folder / "results" / "slice" / "state" / "tiny" / name / "seed42"
+    def _log_file(self, name):
+        return self.folder / f"results/slice/logs/finetune/tiny/{name}/seed42.log"
 
     def _newest(self, name):
         """The step of the newest checkpoint, 0 where there is none."""
-        return max((int(path.name[5:13]) for path in self._place(name).glob("*/step-*.pt")), default=0)
+        folder = self.folder / "results" / "slice" / "state" / "tiny" / name / "seed42"
+        return max((int(path.name[5:13]) for path in folder.glob("*/step-*.pt")), default=0)
 
-    def _process(self, name):
-        """The process that trains a stage, as its lock says."""
-        return int(re.match(r"process (\d+) on", self._place(name).with_suffix(".owner").read_text())[1])
-
-    def _go_on(self, name):
-        os.kill(self._process(name), signal.SIGCONT)
+    def _signal(self, name, number):
+        """Send a signal to the process that trains a stage, which is the one that writes its log."""
+        for process in self.cluster.processes():
+            with contextlib.suppress(psutil.Error):
+                if str(self._log_file(name)) in {file.path for file in process.open_files()}:
+                    process.send_signal(number)
 
     def _jobs(self):
         """The job of each stage."""

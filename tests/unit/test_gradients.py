@@ -12,14 +12,12 @@ from transformers import AutoModelForSequenceClassification
 
 from multistage.data.sampling import Groups, GroupSampler
 from multistage.data.tokens import load_tokenizer
-from multistage.jobs.errors import InputError
 from multistage.losses import LOSSES
 from multistage.model.adapter import add_adapter, merged
 from multistage.model.checkpoint import load_cross_encoder, save_cross_encoder, set_dropout
 from multistage.model.speed import MODEL_TYPES, read_first_token_only
-from multistage.scoring import scoring
 from multistage.scoring.scoring import score_pairs
-from multistage.training import gradients, parallel
+from multistage.training import parallel
 from multistage.training.gradients import Memory, accumulate, prepare, work_of
 from small_models import random_model
 from small_stage import ADAPTER, JOBS, train, untrained_model
@@ -142,63 +140,6 @@ def test_recomputed_activations_drop_the_same_units(inputs):
     assert torch.allclose(kept, half, atol=1e-8) and torch.allclose(kept, none, atol=1e-8)
     set_dropout(model, 0.0)
     assert not torch.allclose(with_activations_of(10_000)[0], kept, atol=1e-4), "dropout did nothing"
-
-
-def test_dropout_follows_the_seed_of_the_step(inputs):
-    _, pairs = untrained_model(inputs)
-    seeds = [
-        tuple(
-            batch.seed
-            for chunk in prepare(pairs, step_of(inputs), Memory(40, 50), seed=seed, device=CPU)
-            for batch in chunk.batches
-        )
-        for seed in ((1, 2), (1, 2), (1, 3), (2, 2))
-    ]
-    assert seeds[0] == seeds[1] and len(set(seeds)) == 3 and len(set(seeds[0])) == 4
-
-
-@pytest.fixture
-def limited(monkeypatch):
-    """A device whose memory holds forward passes of at most 40 tokens."""
-    sizes, really = [], scoring.logits
-
-    def limited_logits(model, inputs):
-        sizes.append(inputs["input_ids"].numel())
-        if sizes[-1] > 40:
-            raise torch.OutOfMemoryError("CUDA out of memory.")
-        return really(model, inputs)
-
-    monkeypatch.setattr(gradients, "logits", limited_logits)
-    monkeypatch.setattr(scoring, "logits", limited_logits)
-    return sizes
-
-
-def test_out_of_memory_is_retried_with_smaller_batches(inputs, limited, tmp_path):
-    """The weights are those of training in the memory that is found."""
-    memory = [{"tokens_per_batch": 100, "tokens_kept": 150}, {"tokens_per_batch": 25, "tokens_kept": 25}]
-    one, other = (train(inputs, tmp_path / str(number), backbone=backbone) for number, backbone in enumerate(memory))
-    assert max(limited) > 40
-    assert (one / "last.safetensors").read_bytes() == (other / "last.safetensors").read_bytes()
-
-
-def test_memory_for_less_than_a_pair_is_an_error():
-    memory, sizes = Memory(4096, 65_536), []
-    with pytest.raises(InputError, match="does not hold the training of one pair of 64 tokens"):
-        while True:
-            memory = memory.smaller(64)
-            sizes.append((memory.tokens_per_batch, memory.tokens_kept))
-    assert sizes[:5] == [(4096, 32_768), (4096, 16_384), (4096, 8192), (4096, 4096), (2048, 2048)] and sizes[-1] == (64, 64)
-
-
-def test_scoring_goes_on_with_smaller_batches(inputs, limited):
-    model, pairs = untrained_model(inputs)
-    queries, passages = np.divmod(np.arange(12), 6)
-    found = score_pairs(model, pairs, queries, passages, tokens_per_batch=100)
-    assert max(limited) > 40
-    one_by_one = [
-        float(score_pairs(model, pairs, queries[[pair]], passages[[pair]], tokens_per_batch=40)[0]) for pair in range(12)
-    ]
-    assert found == pytest.approx(one_by_one, abs=1e-6)
 
 
 @pytest.mark.parametrize(("memory", "during"), [(Memory(10_000, 10_000), True), (Memory(40, 50), False), (Memory(1, 1), False)])

@@ -22,9 +22,8 @@ from multistage.evaluation.measures import read_values
 from multistage.jobs.errors import one_message
 from multistage.reporting.costs import reranking_costs, training_costs
 from multistage.reporting.tables import read_table
-from multistage.retrieval.encoding import read_vectors, write_vectors
+from multistage.retrieval.encoding import read_vectors, shard_ids, write_vectors
 from multistage.retrieval.late_interaction import build_plaid, plaid_search
-from multistage.retrieval.shards import shard_ids
 from small_groups import groups_from
 from wrong_inputs import Case, judged
 

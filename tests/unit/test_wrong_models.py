@@ -105,6 +105,13 @@ def narrow(folder):
     (folder / "artifact.metadata").write_text("{}")
 
 
+def fewer(setting, name, rows, folder):
+    """Cut a table of embeddings."""
+    settings(folder, **{setting: rows})
+    name = f"bert.embeddings.{name}.weight"
+    weights(lambda tensors: tensors.update({name: tensors[name][:rows].clone()}), folder)
+
+
 def lost(folder):
     (folder / "model-1.safetensors").unlink()
 
@@ -137,31 +144,13 @@ LIMITS = {
     "positions": (lambda folder: None, {"max_length": 65}, "max_length"),
     "room": (lambda folder: None, {"max_query_length": 17}, "max_query_length"),
     "padding": (partial(settings, name="tokenizer_config.json", pad_token=None), {}, "padding token"),
-    "types": (
-        lambda folder: (settings(folder, type_vocab_size=1), cut_rows(folder, "token_type_embeddings", 1)),
-        {},
-        "token_type",
-    ),
-    "vocabulary": (lambda folder: (settings(folder, vocab_size=20), cut_rows(folder, "word_embeddings", 20)), {}, "vocab"),
+    "types": (partial(fewer, "type_vocab_size", "token_type_embeddings", 1), {}, "token_type"),
+    "vocabulary": (partial(fewer, "vocab_size", "word_embeddings", 20), {}, "vocab"),
 }
-
-
-def cut_rows(folder, name, rows):
-    name = f"bert.embeddings.{name}.weight"
-    weights(lambda tensors: tensors.update({name: tensors[name][:rows].clone()}), folder)
 
 
 # Of a config with 64 positions, how many tokens are read.
-LENGTHS = {
-    "bert": 64,
-    "roberta": 62,
-    "distilbert": 64,
-    "mpnet": 62,
-    "deberta-v2": 64,
-    "modernbert": 64,
-    "qwen3": 64,
-    "gpt2": 64,
-}
+LENGTHS = {"bert": 64, "roberta": 62, "distilbert": 64, "mpnet": 62, "deberta-v2": 64, "modernbert": 64, "qwen3": 64}
 SIZES = {"vocab_size": 9, "max_position_embeddings": 64, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1}
 SIZES |= {"intermediate_size": 8, "num_key_value_heads": 1, "head_dim": 8, "pad_token_id": 1}
 
@@ -206,8 +195,9 @@ def cases():
     for text in ("[]", "{}", "[1]", "{", '[{"path": "../other"}]'):
         change = partial(replace, "modules.json", text.encode())
         yield Case("damaged checkpoint", f"encode modules.json {text}", partial(encode, change), place="model")
-    two_labels = partial(score, partial(settings, architectures=[3], id2label={"0": "a", "1": "b"}))
-    yield Case("outputs of a model", "score two labels", two_labels, place="config.json")
+    for use, name in ((score, 3), (start, "BertForSequenceClassification")):
+        two_labels = partial(settings, architectures=[name], id2label={"0": "a", "1": "b"})
+        yield Case("outputs of a model", f"{use.__name__} two labels", partial(use, two_labels), place="config.json")
     yield Case("damaged checkpoint", "encode narrow", partial(encode, narrow, kind="colbert"), place="model")
     for place, names in {"frozen": ["nowhere"], "adapter": {"kind": "lora", "modules": ["nowhere"]}}.items():
         yield Case("names of parameters", place, partial(start, lambda folder: None, **{place: names}), place=place)
