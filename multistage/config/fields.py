@@ -85,7 +85,6 @@ def _without_repetition(values: list[Item]) -> list[Item]:
     return values
 
 
-
 def compares(measure: str) -> str:
     """A measure, or ValueError for one that compares nothing."""
     if not measures.compares(measure):

@@ -123,7 +123,6 @@ def test_groups_survive_the_file_and_are_the_same_bytes(tmp_path, taught):
         np.testing.assert_array_equal(values, getattr(groups, name), name)
 
 
-
 def test_a_validation_set_grades_its_candidates():
     run = pl.DataFrame([(4, 1, 9.0), (4, 2, 8.0), (4, 3, 7.0), (1, 4, 9.0), (1, 5, 8.0), (0, 4, 9.0)], ROWS, orient="row")
     qrels = pl.DataFrame([("q4", "p2", 1), ("q1", "p7", 2)], JUDGED, orient="row")
