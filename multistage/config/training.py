@@ -80,7 +80,7 @@ class Backbone(PairSettings):
 
     checkpoint: CheckpointName = Field(description="The pre-trained model.")
     tokenizer: CheckpointName = Field(
-        default_factory=lambda given: given["checkpoint"], description="The checkpoint with its tokenizer, by default the same."
+        default_factory=lambda given: given["checkpoint"], description="The checkpoint of its tokenizer, by default its own."
     )
     tokens_per_batch: Count = Field(4096, description="Padded tokens in a forward pass. Reruns nothing.")
     tokens_kept: Count = Field(65536, description="The same in a backward pass; larger groups run twice. Reruns nothing.")
@@ -159,7 +159,7 @@ class Objective(Section):
     )
     positive_weight: Positive = Field(1.0, description=f"The weight of relevant passages. For {_taking('positive_weight')}.")
     candidates: Candidates = Field(description="The passages it trains on.")
-    group_size: Several = Field(description="Passages of a query in a group, one of them relevant but where a teacher ranks.")
+    group_size: Several = Field(description="Passages of a query in a group; one is relevant, unless a teacher's ranking is learned.")
     positives: Literal["one", "all"] = Field(
         "one", description="Relevant passages in a group: one, drawn anew each time, or all, by grade for losses of an order."
     )
