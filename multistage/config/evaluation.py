@@ -56,4 +56,4 @@ class Evaluation(Section):
     seed: Seed = Field(42, description="The seed of permutations.")
     examples: Count = Field(10, description="Queries that a further stage helps most, and hurts most, on their page.")
     leaks: list[QuerySetName] = Field([], description="Benchmarks that may share queries with what models learn from.")
-    reference: OwnPath | None = Field(None, description="Published results, a CSV file such as reference/ecir2025.csv.")
+    reference: OwnPath | None = Field(None, description="Published results, a CSV file such as data/ecir2025.csv.")

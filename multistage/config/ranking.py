@@ -125,7 +125,7 @@ class FusedRetriever(_FirstStage):
     """Several retrievers as one: the passages of all by their mean score, 0 where one is not found (as in ranx)."""
 
     kind: Literal["fusion"]
-    retrievers: Annotated[Unique[RetrieverName], Field(min_length=2)] = Field(description="As deep as this one; none is a fusion.")
+    retrievers: Annotated[Unique[RetrieverName], Field(min_length=2)] = Field(description="As deep as this one, none a fusion.")
     method: Literal["rrf", "min-max", "zmuv"] = Field(
         "rrf", description="What counts of each: 1 / (60 + rank), or scores made 0 to 1, or of zero mean and unit variance."
     )

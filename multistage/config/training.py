@@ -159,7 +159,7 @@ class Objective(Section):
     )
     positive_weight: Positive = Field(1.0, description=f"The weight of relevant passages. For {_taking('positive_weight')}.")
     candidates: Candidates = Field(description="The passages it trains on.")
-    group_size: Several = Field(description="Passages of a query in a group; one is relevant, unless a teacher's ranking is learned.")
+    group_size: Several = Field(description="Passages of a query in a group; one is relevant, except in a teacher's list.")
     positives: Literal["one", "all"] = Field(
         "one", description="Relevant passages in a group: one, drawn anew each time, or all, by grade for losses of an order."
     )
