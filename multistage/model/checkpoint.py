@@ -38,7 +38,10 @@ def require_re_ranker(folder: str | Path) -> PreTrainedConfig:
     """The config of a re-ranker. Raises InputError for anything but a checkpoint with one label and safetensors weights."""
     config = read_config(folder)
     if config.num_labels != 1:
-        raise InputError(f"{folder}/config.json: the model has {config.num_labels} labels; a re-ranker classifies with one.")
+        raise InputError(
+            f"{folder}/config.json: the checkpoint, {config.architectures}, has {config.num_labels} labels; a re-ranker "
+            "classifies with one."
+        )
     return config
 
 
@@ -78,11 +81,15 @@ def require_fit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_
     known, types = config.vocab_size, getattr(config, "type_vocab_size", 0)
     require_positions(model, max_length)
     if (largest := max(tokenizer.get_vocab().values())) >= known:
-        raise InputError(f"{name}: the tokenizer gives ids up to {largest}, and the vocabulary has {known}; take its own.")
+        raise InputError(
+            f"{name}: the tokenizer gives ids up to {largest}, and the model's vocabulary has {known}; take its own."
+        )
     # A model without a number reads no types (DistilBERT, DeBERTa).
     if types and template.types and max(template.types) >= types:
-        hint = "take token_type_ids out of model_input_names in tokenizer_config.json"
-        raise InputError(f"{name}: the tokenizer gives token types that the model lacks, which has {types}; {hint}.")
+        raise InputError(
+            f"{name}: the tokenizer gives token types that the model lacks, which has {types}; take token_type_ids out of "
+            "model_input_names in tokenizer_config.json."
+        )
     # Of RoBERTa's kinds it says where positions begin, and stays.
     if config.pad_token_id is None or isinstance(model, GenericForSequenceClassification):
         config.pad_token_id = tokenizer.pad_token_id

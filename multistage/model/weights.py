@@ -24,8 +24,11 @@ def read_config(folder: str | Path) -> PreTrainedConfig:
         config = AutoConfig.from_pretrained(folder, **LOCAL)
     except Exception as error:  # whatever the file makes the library stumble over
         raise InputError(f"{folder}/config.json: no model that transformers knows{because(error)}") from error
-    if "/" in (attention := config._attn_implementation or ""):
-        raise InputError(f"{folder}/config.json: _attn_implementation is code of the Hub, {attention}; take it out.")
+    if "/" in (config._attn_implementation or ""):
+        raise InputError(
+            f"{folder}/config.json: it names code of the Hub, {config._attn_implementation}, which is never run; take "
+            "_attn_implementation out."
+        )
     own = {"_attn_implementation": None, "output_attentions": False, "output_hidden_states": False, "return_dict": True}
     for name, value in own.items():
         setattr(config, name, value)
@@ -56,8 +59,10 @@ def load_weights(automatic: Any, folder: str | Path, config: PreTrainedConfig, c
     wrong += [f"{name} has values that are not finite" for name, w in model.state_dict().items() if not w.isfinite().all()]
     if wrong:
         more = f", and {len(wrong) - 3} more like these" if len(wrong) > 3 else ""
-        what = f"the weights of the {type(model).__name__} that config.json describes"
-        raise InputError(f"{folder}: model.safetensors does not hold {what}: {', '.join(wrong[:3])}{more}. Take other files.")
+        raise InputError(
+            f"{folder}: model.safetensors does not hold the weights of the {type(model).__name__} that config.json describes: "
+            f"{', '.join(wrong[:3])}{more}. Take a checkpoint whose files belong together."
+        )
     loaded: PreTrainedModel = model
     return loaded
 

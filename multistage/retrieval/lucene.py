@@ -58,8 +58,10 @@ def index_passages(passages: str | Path, output: str | Path, threads: int) -> No
         # Of a full disk Lucene only tells in its log.
         indexed, empty = count_documents(partial), collection.getCounters().empty.get()
         if indexed + empty != total:
-            share = f"{indexed:,} of {total - empty:,} passages that have a text"
-            raise InputError(f"{output}: Lucene's index holds {share}; is the disk full? The log above says more.")
+            raise InputError(
+                f"{output}: Lucene's index holds {indexed:,} of {total - empty:,} passages that have a text; is the disk full? "
+                "What Lucene says of it stands above, in the log."
+            )
     if empty:
         logger.warning(f"{passages}: {empty:,} passages left out of the index: they have no text")
     logger.info(f"{indexed:,} passages indexed")

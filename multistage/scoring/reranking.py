@@ -58,8 +58,10 @@ class Scorer:
         pairs.warn_if_cut(*rows)
         scores = score_pairs(model, pairs, *rows, tokens_per_batch=self.tokens_per_batch, rate=rate)[places]
         for row in np.flatnonzero(~np.isfinite(scores))[:1]:
-            score = f"the model's score of {name_of(row)} is {scores[row]}"
-            raise InputError(f"{self.folder}: {score}. Try float32, or take another model.")
+            raise InputError(
+                f"{self.folder}: the model's score of {name_of(row)} is {scores[row]}. Its weights are damaged, or too large "
+                "for the precision: try float32, or take another model."
+            )
         return scores
 
     def rerank(
@@ -78,7 +80,9 @@ class Scorer:
         """
         for ids, store in (queries, passages):
             if len(ids) != len(store):
-                raise InputError(f"{store.name}: holds {len(store)} texts, and their table {len(ids)}. Delete it, run again.")
+                raise InputError(
+                    f"{store.name}: holds {len(store)} texts, and their table {len(ids)}. Delete it to have it made again."
+                )
         pairs = pl.concat(runs)
         rows = {"query": pairs["query"].to_numpy(), "passage": pairs["passage"].to_numpy()}
         scores = self.score(

@@ -28,7 +28,10 @@ def pairs_for(tokenizer: PreTrainedTokenizerBase, queries: TokenStore, passages:
     own = vocabulary_fingerprint(tokenizer)
     for store in (queries, passages):
         if store.fingerprint != own:
-            raise InputError(f"{store.name}: tokenised with another vocabulary than the model's; correct its `tokenizer`.")
+            raise InputError(
+                f"{store.name}: tokenised with another vocabulary than the model's; name the right `tokenizer` for the "
+                "backbone in the config."
+            )
     template = PairTemplate.of(tokenizer)
     return Pairs(queries, passages, template, max_length=backbone.max_length, max_query_length=backbone.max_query_length)
 

@@ -41,8 +41,10 @@ def launch(work: Callable[[str], None], processes: int, device: str) -> None:
         if error.exit_code == os.EX_TEMPFAIL:
             raise RunAgain from error
         if error.signal_name:  # it has said nothing itself
-            name, hint = f"process {error.error_index} of training.processes", "lower tokens_per_batch if memory was short"
-            raise InputError(f"{name} was ended by {error.signal_name}; run again, and {hint}.") from error
+            raise InputError(
+                f"process {error.error_index} of training.processes was ended by {error.signal_name}; was memory short? Lower "
+                "the backbone's tokens_per_batch and run again: the stage resumes."
+            ) from error
         raise SystemExit(1) from error
 
 

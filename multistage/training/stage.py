@@ -91,10 +91,11 @@ def initialise(
     }
     with _model_folder(output, MODEL_FILES) as staging:
         save_cross_encoder(model, tokenizer, settings.max_length, staging)
-        known, saved = vocabulary or checkpoint, load_tokenizer(staging)
-        if vocabulary_fingerprint(saved) != vocabulary_fingerprint(load_tokenizer(known)):
-            how = f"splits texts in another way than the one that the model of {checkpoint} is saved with"
-            raise InputError(f"{known}: this tokenizer {how}; name another `tokenizer` for the backbone in the config.")
+        if vocabulary_fingerprint(load_tokenizer(staging)) != vocabulary_fingerprint(load_tokenizer(vocabulary or checkpoint)):
+            raise InputError(
+                f"{vocabulary or checkpoint}: this tokenizer has another vocabulary or splits texts in another way than the "
+                f"one that the model of {checkpoint} is saved with; name another `tokenizer` for the backbone in the config."
+            )
         _write_record(staging, record)
 
 

@@ -52,7 +52,8 @@ class Validator:
         found[mine] = score_pairs(model, self.pairs, *(each[mine] for each in rows), tokens_per_batch=tokens_per_batch)
         scores[line, column] = summed(torch.from_numpy(found).to(model.device)).cpu().numpy()
         for query, place in np.argwhere(~np.isfinite(scores))[:1]:
-            pair = f"query {queries[query]} and passage {passages[query, place]} (counted from 0) of the validation set"
-            score = f"what {model.name_or_path} has become scores {pair} {scores[query, place]}"
-            raise InputError(f"{score}; try a lower learning rate or a longer warm-up.")
+            raise InputError(
+                f"what {model.name_or_path} has become scores query {queries[query]} and passage {passages[query, place]} of "
+                f"the validation set {scores[query, place]} (counted from 0); try a lower learning rate or a longer warm-up."
+            )
         return float(ndcg_score(grades, scores, k=10, ignore_ties=True))
