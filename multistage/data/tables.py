@@ -38,14 +38,13 @@ class QuerySet(NamedTuple):
 def write_texts(path: str | Path, texts: Iterable[tuple[str, str]], source: str | Path) -> None:
     """Write passages or queries, given as (id, text). Memory: a row group, and the ids.
 
-    Raises InputError: no text, or an id that is empty, repeated or has a blank in it.
+    Raises InputError: no text, an id that is empty, repeated or has a blank in it, half a surrogate pair.
     """
     left = iter(texts)
     with replacing(path) as (partial,):
         with pq.ParquetWriter(partial, SCHEMA) as writer:
             while rows := list(islice(left, ROW_GROUP)):
-                columns = [pa.array(column, pa.large_string()) for column in zip(*rows, strict=True)]
-                writer.write_table(pa.table(columns, schema=SCHEMA))
+                writer.write_table(_row_group(rows, source))
         ids = read_ids(partial)
         if ids.is_empty():
             raise InputError(f"{source}: it has no texts; a collection or query set needs one at least.")
@@ -56,6 +55,16 @@ def write_texts(path: str | Path, texts: Iterable[tuple[str, str]], source: str 
             for name in ids.filter(wrong).head(1):
                 raise InputError(f"{source}: id {name!r} {what}.")
     logger.info(f"{source}: {len(ids):,} texts")
+
+
+def _row_group(rows: list[tuple[str, str]], source: str | Path) -> pa.Table:
+    try:
+        return pa.table([pa.array(column, pa.large_string()) for column in zip(*rows, strict=True)], schema=SCHEMA)
+    except UnicodeEncodeError as error:
+        name = next(name for name, text in rows if any("\ud800" <= character <= "\udfff" for character in name + text))
+        raise InputError(
+            f"{source}: id {name!r}: the text contains half of a surrogate pair, which is not a character."
+        ) from error
 
 
 def write_queries(path: str | Path, queries: Iterable[tuple[str, str]], source: str | Path) -> None:

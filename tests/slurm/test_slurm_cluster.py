@@ -13,8 +13,10 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
+from snakemake_executor_plugin_slurm.partitions import get_best_partition, read_partition_file
 
 from multistage.jobs.run_log import page
+from repository import REPOSITORY
 from slurm_cluster import started
 from workflow_runs import SLICE, SlurmRun
 
@@ -119,3 +121,18 @@ def test_short_jobs_share_a_submission(run):
     assert submitted.count("group_colbert_shard_colbert_encode_plaid_index_plaid_search") == 1
     assert submitted.count("group_queries_prepare_queries_tokenize") == 3
     assert not {"rule_colbert_encode", "rule_plaid_search", "rule_tabulate", "rule_fetch_package"} & set(submitted)
+
+
+def test_the_partition_file_sends_each_job_where_it_fits():
+    """By the plugin's own choice; a retry, which asks for more time, moves on to the long queue."""
+    partitions = read_partition_file(REPOSITORY / "profiles" / "slurm" / "partitions.yaml")
+    silent = SimpleNamespace(warning=print, info=print, debug=print)
+    for runtime, megabytes, gpus, expected in (
+        (120, 4000, 0, "cpu"),
+        (240, 8000, 1, "gpu-short"),
+        (480, 16000, 1, "gpu-long"),
+        (3 * 1440, 12000, 4, "gpu-long"),
+    ):
+        resources = {"runtime": runtime, "mem_mb": megabytes, "gpu": gpus}
+        job = SimpleNamespace(resources=resources, threads=4, name="job", is_group=lambda: False)
+        assert get_best_partition(partitions, job, silent) == expected

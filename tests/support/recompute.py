@@ -1,15 +1,23 @@
 """The statistics of an experiment, computed again from its values per query, one at a time.
 
-It shares no code with the workflow. Permutations are drawn from the same random numbers.
+    python tests/support/recompute.py results/wikipedia
+
+says how far the tables of the experiment are from that. It shares no code with the workflow; the settings are the default
+config's. Permutations are drawn from the same random numbers.
 """
+
+import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import yaml
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 SYSTEM = ["retriever", "backbone", "recipe"]
 DIFFERENCE = ["difference", "effect", "low", "high", "p", "p_equivalence", "p_randomization"]
+DEFAULT = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text())["evaluation"]
 
 
 def values_of(table, key, measure):
@@ -93,3 +101,21 @@ def recompute(benchmark, values, means, differences, settings):
         [(mine - table[mine.columns]).abs().stack() for mine, table in zip(again, (means, differences), strict=True)]
     )
     return gaps.max(), len(gaps)
+
+
+def recompute_experiment(folder, settings):
+    """The same over all benchmarks of an experiment's folder: the largest difference, and how many numbers were compared."""
+    tables = [
+        pd.read_csv(folder / "tables" / f"{name}.csv", keep_default_na=False) for name in ("effectiveness", "comparisons")
+    ]
+    tables[0]["seed_sd"] = pd.to_numeric(tables[0]["seed_sd"])
+    found = [
+        recompute(path.stem, pd.read_parquet(path).astype({name: str for name in [*SYSTEM, "seed"]}), *tables, settings)
+        for path in sorted((folder / "evaluation").glob("*.parquet"))
+    ]
+    return max(gap for gap, _ in found), sum(count for _, count in found)
+
+
+if __name__ == "__main__":
+    gap, count = recompute_experiment(Path(sys.argv[1]), DEFAULT)
+    print(f"{count} numbers; the largest difference is {gap:.1e}")

@@ -9,8 +9,8 @@ import pytest
 from multistage.config.evaluation import Evaluation
 from multistage.evaluation.comparison import compare
 from multistage.reporting.answer import answer
-from multistage.reporting.plots import plot_effectiveness
-from multistage.reporting.tables import as_latex, as_markdown, cells, note
+from multistage.reporting.plots import plot_costs, plot_depths, plot_effectiveness, save
+from multistage.reporting.tables import as_latex, as_markdown, cells, read_table, write_comparison, write_effectiveness
 from recompute import recompute
 
 SETTINGS = {"confidence": 0.95, "permutations": 700, "seed": 5, "margin": 0.05}
@@ -124,9 +124,8 @@ def test_tables_mark_and_explain(compared):
     means, differences, _ = compared
     weights = pd.DataFrame([["bm25", "tiny", "cl+fused", 0.3, 0.35], ["colbert", "tiny", "cl+fused", 1, 1]])
     weights.columns = ["retriever", "backbone", "recipe", "low", "high"]
-    found, below = cells(means, differences, weights), note(means, differences, EVALUATION) + "100 % sure: ≈ → ±"
-    markdown, latex = as_markdown(found, below), as_latex(found, below)
-    assert "Fused: " in markdown and "▲ better, ▼ worse than the first stage alone" in markdown
+    found, note = cells(means, differences, weights), "100 % sure: ≈ → ±"
+    markdown, latex = as_markdown(found, note), as_latex(found, note)
     assert "### test (60 queries)" in markdown and "| bm25 | bm25 alone | 0.4" in markdown
     row = re.search(r"^\| bm25 \| tiny kd→cl \| (.*?) \| (.*?) \|$", markdown, re.M)
     assert row[1].startswith("**0.7") and row[1].endswith("▲↑") and "**" not in row[2]
@@ -140,3 +139,23 @@ def test_tables_mark_and_explain(compared):
     assert {line.count(" & ") for line in latex.splitlines() if line.endswith(r"\\")} == {3}
     body = re.sub(r"\\[a-z]+|\\.", "", latex)
     assert body.count("{") == body.count("}") and not re.search(r"[▲▼↑↓≈→±]", latex)
+
+
+def test_files_are_the_same_again(compared, tmp_path):
+    means, differences, _ = compared
+    system = {"retriever": "bm25", "backbone": "tiny", "seed": "42", "measure": "nDCG@10"}
+    curves = pd.DataFrame({**system, "recipe": ["cl", "kd"] * 3, "depth": [0, 0, 5, 5, 10, 10], "value": np.arange(6) / 6})
+    costs = means[means["measure"] == "nDCG@10"].assign(training_seconds=10.0, device="cpu", front=True)
+    contents = []
+    for name in ("one", "two"):
+        files = {suffix: tmp_path / f"{name}.{suffix}" for suffix in ("means.csv", "differences.csv", "md", "tex", "html")}
+        write_comparison(means, differences, files["means.csv"], files["differences.csv"])
+        read = read_table(files["means.csv"]), read_table(files["differences.csv"])
+        write_effectiveness(*read, EVALUATION, markdown=files["md"], latex=files["tex"], html=files["html"])
+        figures = plot_effectiveness(read[0], "nDCG@10", 0.95), plot_costs(costs), plot_depths({"test": curves})
+        plots = [tmp_path / f"{name}.{number}.{suffix}" for number in range(3) for suffix in ("svg", "png")]
+        for figure, *pair in zip(figures, plots[::2], plots[1::2], strict=True):
+            save(figure, *pair)
+        contents.append([file.read_bytes() for file in [*files.values(), *plots]])
+    assert contents[0] == contents[1] and b"Fused: " in contents[0][2]
+    assert b"<svg" in contents[0][5] and contents[0][6].startswith(b"\x89PNG") and b"<table" in contents[0][4]

@@ -142,6 +142,19 @@ def test_recomputed_activations_drop_the_same_units(inputs):
     assert not torch.allclose(with_activations_of(10_000)[0], kept, atol=1e-4), "dropout did nothing"
 
 
+def test_dropout_follows_the_seed_of_the_step(inputs):
+    _, pairs = untrained_model(inputs)
+    seeds = [
+        tuple(
+            batch.seed
+            for chunk in prepare(pairs, step_of(inputs), Memory(40, 50), seed=seed, device=CPU)
+            for batch in chunk.batches
+        )
+        for seed in ((1, 2), (1, 2), (1, 3), (2, 2))
+    ]
+    assert seeds[0] == seeds[1] and len(set(seeds)) == 3 and len(set(seeds[0])) == 4
+
+
 @pytest.mark.parametrize(("memory", "during"), [(Memory(10_000, 10_000), True), (Memory(40, 50), False), (Memory(1, 1), False)])
 def test_each_gradient_is_summed_once_when_the_last_backward_pass_has_it(inputs, monkeypatch, memory, during):
     model, pairs = untrained_model(inputs)

@@ -213,6 +213,7 @@ def wrong_tables():
         "no texts": lambda path: write_texts(path, [], "given"),
         "query without text": lambda path: write_queries(path, [("1", "a"), ("2", " ")], "given"),
         "query whose lines are comments": lambda path: write_queries(path, [("1", "a"), ("#2", "b")], "given"),
+        "half of a pair": lambda path: write_texts(path, [("1", "a"), ("2", "\ud800")], "given"),
     }
     for name in ("", "a b", "a\u2009b", "1"):
         acts[f"id {name!r}"] = partial(write_texts, texts=[("1", "a"), (name, "b")], source="given")

@@ -12,6 +12,7 @@ from packaging.requirements import Requirement
 
 GPU = "gpu --device cpu --layers 2 --width 64 --queries 4 --depth 4 --matrix 64"
 OURS = r"(?s)CPU, torch .* TFLOP/s.*the config's budgets \| [\d,.]+ .*\| 65,536 tokens, packed \|.*"
+TRAINER = r"CrossEncoderTrainer.* \| [\d.]+ × \|.*"
 PREDICT = r"CrossEncoder.predict, batches of 64 .* \| [\d.]+ × \|"
 DATA_PATH = "data_path --queries 50 --depth 20 --passages 1000 --group-size 10 --steps 10"
 READ = r"(?s)1,000 candidate rows, 1,000 passages.*step 10: [\d,]+ groups/s; -?[\d.]+ MB of its own"
@@ -36,8 +37,8 @@ def link_packages(names, folder):
 
 @pytest.mark.parametrize(
     ("command", "bare", "said"),
-    [(GPU, True, f"{OURS}{PREDICT}"), (DATA_PATH, False, READ)],
-    ids=["gpu", "data_path"],
+    [(GPU, False, OURS + TRAINER + PREDICT), (GPU, True, f"{OURS}{PREDICT}"), (DATA_PATH, False, READ)],
+    ids=["gpu", "gpu, bare", "data_path"],
 )
 def test_it_runs_at_a_small_size(command, bare, said, tmp_path):
     """Where bare, with no other packages than PyTorch, transformers and sentence-transformers."""

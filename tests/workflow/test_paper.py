@@ -2,6 +2,9 @@
 
 import json
 import re
+import subprocess
+import sys
+from collections import Counter
 
 import pandas as pd
 import pytest
@@ -24,9 +27,20 @@ def planned(tmp_path, *names):
 
 
 @pytest.fixture(scope="module")
-def paper(tmp_path_factory):
+def on_slurm(tmp_path_factory):
+    """What a dry-run of the paper's grid says with the profile for Slurm; it needs no cluster."""
+    command = [sys.executable, "-m", "snakemake", "--profile", "slurm", "--directory", tmp_path_factory.mktemp("slurm")]
+    ended = subprocess.run(
+        [*command, "--dry-run", "--configfile", PAPER], cwd=REPOSITORY, capture_output=True, text=True, timeout=300
+    )
+    succeed(ended)
+    return ended
+
+
+@pytest.fixture(scope="module")
+def paper(on_slurm):
     """The jobs of the paper's grid."""
-    return planned(tmp_path_factory.mktemp("paper"), "ecir2025")
+    return jobs(on_slurm)
 
 
 def test_the_papers_grid(paper):
@@ -58,6 +72,18 @@ def test_the_papers_grid(paper):
         "untrained_card": 2,
         "model_card": 2 * 4,
     }
+
+
+def test_slurm_gets_a_third_of_the_jobs(on_slurm, paper):
+    """What is marked local is not submitted, a group is once."""
+    rules = "\n".join(path.read_text() for path in (REPOSITORY / "rules").glob("*.smk"))
+    blocks = re.findall(r"^(?:use )?rule (?:\w+ as )?(\w+).*:\n((?:[ \n].*\n?)*)", rules, re.M)
+    local = {name for name, body in blocks if "localrule: True" in body}
+    grouped = yaml.safe_load((REPOSITORY / "profiles" / "slurm" / "config.yaml").read_text())["groups"]
+    groups = Counter(re.findall(r"Group job (\w+) \(", on_slurm.stdout + on_slurm.stderr))
+    assert groups == {"colbert_shard": 32, "queries": 6 + 2, "evaluation": 4}
+    single = [count for name, count in paper.items() if name not in {*local, *grouped}]
+    assert {"download", "download_dataset", "fetch_checkpoint", "tabulate"} < local and sum(single) + groups.total() == 110
 
 
 def test_the_learning_rates_share_stage_one_and_the_groups(tmp_path, paper):

@@ -13,6 +13,7 @@ import pytest
 import yaml
 from safetensors.numpy import load_file
 
+import recompute
 from configs import DEFAULT
 from repository import REPOSITORY
 from workflow_runs import jobs, snakemake, snakemake_command, succeed
@@ -38,6 +39,12 @@ def test_the_slice_ends_in_a_table_and_a_plot(finished):
     assert table.groupby("measure")["mean"].nunique().min() > 3
     assert "| bm25 | tiny cl→kd |" in (results / "tables" / "effectiveness.md").read_text()
     assert (results / "plots" / "effectiveness.svg").stat().st_size > 10_000
+
+
+def test_every_statistic_comes_out_of_an_independent_computation(finished):
+    settings = recompute.DEFAULT | yaml.safe_load(TOUR[0].read_text())["evaluation"]
+    gap, count = recompute.recompute_experiment(finished / "results" / "slice", settings)
+    assert gap < 1e-6 and count > 500
 
 
 @pytest.mark.parametrize(
