@@ -44,6 +44,11 @@ class Dataset:
         for document in self._records("docs"):
             yield document.doc_id, document.default_text().strip()
 
+    def passage_count(self) -> int | None:
+        """How many documents there should be, as far as ir_datasets knows."""
+        count: int | None = self.loaded.docs_count() if self.loaded.has_docs() else None
+        return count
+
     def query_set(self) -> QuerySet:
         """Its queries and judgements, with grades as they are, also below 0."""
         judgements = [(judgement.query_id, judgement.doc_id, judgement.relevance) for judgement in self._records("qrels")]

@@ -26,7 +26,7 @@ def prepare_passages(kind: str, sources: Sequence[str], settings: Settings, outp
     """
     if kind == "ir_datasets":
         dataset = Dataset(settings["id"])
-        write_texts(output, dataset.passages(), dataset.name)
+        write_texts(output, dataset.passages(), dataset.name, dataset.passage_count())
     elif kind == "local":
         write_texts(output, read_local_texts(sources[0]), sources[0])
     else:

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from multistage.jobs.errors import InputError
 from multistage.jobs.files import readable, replacing
-from multistage.jobs.log import logger
+from multistage.jobs.log import Rate, logger
 
 ROWS_AT_ONCE = 2_000
 # Rows that a reader holds at once, at most: a few tens of megabytes of text.
@@ -35,16 +35,20 @@ class QuerySet(NamedTuple):
     judgements: pl.DataFrame
 
 
-def write_texts(path: str | Path, texts: Iterable[tuple[str, str]], source: str | Path) -> None:
-    """Write passages or queries, given as (id, text). Memory: a row group, and the ids.
+def write_texts(path: str | Path, texts: Iterable[tuple[str, str]], source: str | Path, total: int | None = None) -> int:
+    """Write passages or queries, given as (id, text), and return how many there are.
 
+    total: how many are expected, where that is known, for the progress in the log. Memory: a row group, and the ids.
     Raises InputError: no text, an id that is empty, repeated or has a blank in it, half a surrogate pair.
     """
+    rate = Rate(total, "texts") if total else None
     left = iter(texts)
     with replacing(path) as (partial,):
         with pq.ParquetWriter(partial, SCHEMA) as writer:
             while rows := list(islice(left, ROW_GROUP)):
                 writer.write_table(_row_group(rows, source))
+                if rate:
+                    rate.advance(len(rows))
         ids = read_ids(partial)
         if ids.is_empty():
             raise InputError(f"{source}: it has no texts; a collection or query set needs one at least.")
@@ -55,16 +59,7 @@ def write_texts(path: str | Path, texts: Iterable[tuple[str, str]], source: str 
             for name in ids.filter(wrong).head(1):
                 raise InputError(f"{source}: id {name!r} {what}.")
     logger.info(f"{source}: {len(ids):,} texts")
-
-
-def _row_group(rows: list[tuple[str, str]], source: str | Path) -> pa.Table:
-    try:
-        return pa.table([pa.array(column, pa.large_string()) for column in zip(*rows, strict=True)], schema=SCHEMA)
-    except UnicodeEncodeError as error:
-        name = next(name for name, text in rows if any("\ud800" <= character <= "\udfff" for character in name + text))
-        raise InputError(
-            f"{source}: id {name!r}: the text contains half of a surrogate pair, which is not a character."
-        ) from error
+    return len(ids)
 
 
 def write_queries(path: str | Path, queries: Iterable[tuple[str, str]], source: str | Path) -> None:
@@ -175,3 +170,13 @@ def _whole(table: pl.DataFrame) -> pl.DataFrame:
         if column.has_nulls():
             raise ValueError(f"column {column.name} lacks values")
     return table
+
+
+def _row_group(rows: list[tuple[str, str]], source: str | Path) -> pa.Table:
+    try:
+        return pa.table([pa.array(column, pa.large_string()) for column in zip(*rows, strict=True)], schema=SCHEMA)
+    except UnicodeEncodeError as error:
+        name = next(name for name, text in rows if any("\ud800" <= character <= "\udfff" for character in name + text))
+        raise InputError(
+            f"{source}: id {name!r}: the text contains half of a surrogate pair, which is not a character."
+        ) from error
