@@ -203,7 +203,9 @@ def share(text: str) -> float:
 
 def positive(text: str) -> int:
     """A whole number above zero, and no larger than counts can be."""
-    if not 0 < int(text) < 2**63:  # what counts can be
+    from multistage.config.fields import TOO_MANY
+
+    if not 0 < int(text) < TOO_MANY:
         raise ValueError
     return int(text)
 

@@ -6,7 +6,20 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
-from multistage.config.fields import Count, Name, Natural, NotNegative, Positive, Section, Seed, Text, Told, matching, refers_to
+from multistage.config.fields import (
+    LETTERS,
+    Count,
+    Name,
+    Natural,
+    NotNegative,
+    Positive,
+    Section,
+    Seed,
+    Text,
+    Told,
+    matching,
+    refers_to,
+)
 from multistage.jobs.errors import without_secrets
 
 
@@ -33,7 +46,7 @@ PackageName = Annotated[str, matching(r"^[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.
 ON_THE_HUB = "a model of the Hub (organisation/model)"
 HubName = Annotated[str, matching(r"^[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*$", ON_THE_HUB)]
 Address = Annotated[str, matching(r"^https?://", "an address (http:// or https://)"), AfterValidator(_shareable)]
-A_FILE = "a file name (letters, digits, dots, dashes and underscores); give one with the key file"
+A_FILE = f"a file name ({LETTERS}); give one with the key file"
 FileName = Annotated[str, matching(r"^[A-Za-z0-9_][A-Za-z0-9._-]*$", A_FILE), Field(max_length=200)]
 Sha256 = Annotated[str, matching(r"^[0-9a-f]{64}$", "a SHA-256 (64 hexadecimal digits in lower case)")]
 Md5 = Annotated[str, matching(r"^[0-9a-f]{32}$", "an MD5 sum (32 hexadecimal digits in lower case)")]

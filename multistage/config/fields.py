@@ -1,5 +1,6 @@
 """What sections of the config are made of: strict models, names, numbers, references, unions told apart by a key."""
 
+from collections.abc import Collection
 from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidationInfo, model_validator
@@ -73,6 +74,17 @@ def refers_to(section: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def one_of(choices: Collection[Any], what: str) -> AfterValidator:
+    """A value among choices, each of which is `what`, such as "a loss"."""
+
+    def check(value: Any) -> Any:
+        if value not in choices:
+            raise ValueError(f"{value!r} is not {what}; choose from {', '.join(map(str, choices))}")
+        return value
+
+    return AfterValidator(check)
+
+
 def undefined(name: str, section: str, defined: dict[str, Any]) -> str:
     """What to say of a name that a section lacks."""
     return f"{name!r} is not defined under {section}; choose from {', '.join(map(str, defined))}"
@@ -92,7 +104,8 @@ def compares(measure: str) -> str:
     return measure
 
 
-A_NAME = "a name (letters, digits, dots, dashes and underscores, a letter or a digit first)"
+LETTERS = "letters, digits, dots, dashes and underscores"
+A_NAME = f"a name ({LETTERS}, a letter or a digit first)"
 Name = Annotated[str, matching(r"^[A-Za-z0-9][A-Za-z0-9._-]*$", A_NAME), Field(max_length=100)]
 Text = Annotated[str, matching(r"^[^\x00-\x1f]+$", "text (on one line)")]
 # More than any file has.

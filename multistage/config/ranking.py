@@ -18,6 +18,7 @@ from multistage.config.fields import (
     Told,
     Unique,
     matching,
+    one_of,
     refers_to,
     undefined,
 )
@@ -40,16 +41,9 @@ RECIPE = matching(r"^[a-z0-9_]+(-[a-z0-9_]+)*$", "a recipe (objectives joined by
 Recipe = Annotated[str, RECIPE, Field(max_length=200), AfterValidator(_of_objectives)]
 BackboneName = Annotated[Name, refers_to("backbones")]
 
-
-def _power_of_two(bits: int) -> int:
-    if bits not in BITS:
-        raise ValueError(f"{bits} is not possible; choose from 1, 2, 4, 8")
-    return bits
-
-
 # A Literal would take true for 1, and 2.0 for 2.
 BITS = [1, 2, 4, 8]
-Bits = Annotated[int, AfterValidator(_power_of_two), Field(json_schema_extra={"enum": BITS})]
+Bits = Annotated[int, one_of(BITS, "possible"), Field(json_schema_extra={"enum": BITS})]
 
 
 class _FirstStage(Section):

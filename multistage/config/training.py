@@ -6,7 +6,20 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from multistage.config.data import QuerySetName, RetrieverName
-from multistage.config.fields import Count, NotNegative, Positive, Section, Several, Share, Some, Text, Told, Unique, matching
+from multistage.config.fields import (
+    Count,
+    NotNegative,
+    Positive,
+    Section,
+    Several,
+    Share,
+    Some,
+    Text,
+    Told,
+    Unique,
+    matching,
+    one_of,
+)
 from multistage.config.ranking import BackboneName, CheckpointName, Recipe, TeacherName
 from multistage.config.recipes import TEACHER, UNTRAINED
 from multistage.losses import LOSSES, Mixture
@@ -33,8 +46,7 @@ ObjectiveName = Annotated[str, AfterValidator(_no_label), OBJECTIVE, Field(max_l
 # Control characters other than line ends are refused, and braces, which would mean something to the chat template it becomes.
 AROUND = r"[^{}\x00-\x09\x0b-\x1f]*"
 TEMPLATE = matching(rf"^{AROUND}\{{query\}}{AROUND}\{{passage\}}{AROUND}$", "a text with {query} and then {passage}, each once")
-A_LOSS = matching(f"^({'|'.join(LOSSES)})$", f"a loss ({', '.join(LOSSES)})")
-LossName = Annotated[str, A_LOSS, Field(json_schema_extra={"enum": list(LOSSES)})]
+LossName = Annotated[str, one_of(LOSSES, "a loss"), Field(json_schema_extra={"enum": list(LOSSES)})]
 # One loss, or the weights of several. The tags are written as those of `Told`.
 OneOrWeights = Annotated[
     Annotated[LossName, Tag("<one>")] | Annotated[dict[LossName, Positive], Field(min_length=1), Tag("<weights>")],

@@ -138,7 +138,8 @@ def train_stage(
         ),
         "versions": versions(*(["peft"] if backbone.adapter else [])),
     }
-    # Not of how it runs: a stage may resume with other memory or on more GPUs.
+    # Not of how it runs: a stage may resume with other memory or on more GPUs, with the same result up to rounding, unless
+    # dropout is on: micro-batches draw it, and there are others then.
     key = stage_key(**record, validation=validation.definition())
 
     @stop_signals_blocked()
@@ -195,7 +196,7 @@ def train_stage(
 
 
 def _finished(output: str | Path, key: str) -> bool:
-    """Whether the model folder holds this very stage."""
+    """Whether the model folder, which Snakemake empties before a job, holds this very stage."""
     record, weights = Path(output) / "training.json", Path(output) / "model.safetensors"
     return record.is_file() and weights.is_file() and read_json(record).get("stage") == key
 
@@ -221,7 +222,11 @@ def _write_stage(
         "best": {"step": done.best_step, "why": why},
     }
     with _model_folder(output, (*WEIGHTS.values(), *MODEL_FILES)) as staging:
-        for choice, weights in (("last", {}), ("best", stage.best or {})):
+        for choice, weights in (("last", {}), ("best", stage.best)):
+            if weights is None:  # the last step's
+                os.link(staging / WEIGHTS["last"], staging / WEIGHTS["best"])
+                moved["best"] = moved["last"]
+                continue
             stage.model.load_state_dict(weights, strict=False)
             model = merged(stage.model) if record["backbone"]["adapter"] else stage.model
             save_cross_encoder(model, tokenizer, max_length, staging)
@@ -231,6 +236,10 @@ def _write_stage(
         exported = {"exported": {"weights": export, **choices[export]}, "moved_from_parent": moved[export]}
         _write_record(staging, record | done.summary() | exported)
     stage.state.remove()
+    logger.info(
+        f"{done.pairs:,} pairs, {done.tokens:,} tokens in {done.seconds:.0f} s, {done.pairs / done.seconds:.0f} pairs/s, "
+        f"moved {moved[export]['relative']:.4f} of the parent's norm"
+    )
     if moved[export]["changed"] == 0:
         rate = stage.objective.learning_rate
         logger.warning(f"no weight changed in this stage: the learning rate {rate:g} is too small.")
